@@ -1,0 +1,65 @@
+/**
+ * What runs a plan. A backend owns the memory of weights, KV cache and activations, allocated once
+ * at its exact size; it knows nothing of tokens' text, requests or files.
+ *
+ * Rows of a batch belong to sequences; each sequence lives in a slot, which is its part of the KV
+ * cache. The same rows give the same bits whatever else is in the batch and however a prompt is cut.
+ */
+
+export type KvType = "int16" | "int8" | "bf16" | "f32";
+
+/** Consecutive rows of a batch: `count` tokens of the sequence in `slot`, from position `start`. */
+export interface Span {
+  readonly slot: number;
+  /** The position of the first row; everything before it is in the cache. */
+  readonly start: number;
+  readonly count: number;
+}
+
+export interface Batch {
+  /** One id a row. */
+  readonly ids: ArrayLike<number>;
+  /** Cover the rows in order; no slot twice. */
+  readonly spans: readonly Span[];
+  /** Rows whose logits are wanted, ascending; at most `maxLogits`. */
+  readonly logitsRows: readonly number[];
+}
+
+/** A model in memory, ready to run batches. */
+export interface Runner {
+  /** reference, wasm or webgpu. */
+  readonly backend: string;
+  /** The variant: simd, m or dot for wasm. */
+  readonly kernel: string;
+  readonly vocab: number;
+  /** Positions of a slot. */
+  readonly ctx: number;
+  readonly slots: number;
+  /** Rows of a batch at most: the chunk size of prefill. */
+  readonly maxRows: number;
+  readonly maxLogits: number;
+  readonly kv: KvType;
+  readonly memory: MemoryUse;
+  /** Where the loader puts the pack's image, before the first `forward`. */
+  readonly weights: Uint8Array;
+  /**
+   * Runs a batch. Sizes are checked here: ids in the vocabulary, positions in the context.
+   *
+   * @throws PronkError "bad_request"; "engine_failed" after a trap: the runner is then useless.
+   */
+  forward(batch: Batch): void | Promise<void>;
+  /** (vocab,) logits of `logitsRows[index]`: a view, valid until the next `forward`. */
+  logits(index: number): Float32Array;
+  /** The id of the largest of these logits; the lowest id wins a tie. */
+  argmax(index: number): number;
+  dispose(): void;
+}
+
+/** Bytes, known before anything is loaded. */
+export interface MemoryUse {
+  readonly weights: number;
+  readonly kv: number;
+  readonly activations: number;
+  readonly scratch: number;
+  readonly total: number;
+}

@@ -1,0 +1,57 @@
+/** One model, many callers. */
+import type { MemoryUse } from "../backends/backend.ts";
+import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
+import type { ChatTemplate } from "../templates/chat-template.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+
+/** What the entries know of a loaded model. */
+export interface ModelInfo {
+  /** `smollm2-135m-instruct`. */
+  readonly id: string;
+  /** Unix seconds of the moment it was ready; from the injected clock. */
+  readonly created: number;
+  readonly backend: string;
+  readonly kernel: string;
+  readonly ctx: number;
+  readonly slots: number;
+  readonly vocab: number;
+  readonly memory: MemoryUse;
+  /** hash(manifest, kernel version, sampler version): same fingerprint, same output. */
+  readonly fingerprint: string;
+}
+
+export interface EngineStats {
+  readonly slots: number;
+  readonly busy: number;
+  readonly queued: number;
+  readonly requests: number;
+  readonly prompt_tokens: number;
+  readonly cached_tokens: number;
+  readonly generated_tokens: number;
+}
+
+/** A running generation: iterate it for tokens; `result` settles when it ends. */
+export interface Generation extends AsyncIterable<TokenPart> {
+  /** Rejects with the error that iteration throws. */
+  readonly result: Promise<GenerateResult>;
+}
+
+export interface Engine {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  /** undefined when the model has no chat template. */
+  readonly template: ChatTemplate | undefined;
+  /**
+   * Starts at once or queues. Stops within one token when the signal fires or the iterator is
+   * returned, and frees its slot.
+   *
+   * @throws PronkError, from iteration and result: "bad_request"; "context_overflow" when the
+   *   prompt does not fit; "overloaded" when the queue is full; "aborted"; "engine_failed".
+   */
+  stream(request: GenerateRequest, options?: { signal?: AbortSignal }): Generation;
+  /** `stream(...).result`, drained. */
+  generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>;
+  stats(): EngineStats;
+  /** Ends every generation with "engine_failed" and frees the memory. */
+  dispose(): Promise<void>;
+}

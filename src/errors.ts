@@ -1,0 +1,33 @@
+/** What went wrong, for programs: stable across versions, unlike messages. */
+export type ErrorCode =
+  | "bad_format" // the bytes are not what they claim to be; retrying cannot help
+  | "corrupt" // the bytes differ from their checksum; another copy may be whole
+  | "unsupported" // valid, but not something this runtime can run
+  | "not_found" // a file, object, model or runtime that was named does not exist
+  | "source_failed" // storage answered with an error or too few bytes; may be retried
+  | "out_of_memory" // the model or context does not fit the memory limit
+  | "bad_request" // the caller's input is invalid
+  | "context_overflow" // the prompt is longer than the context
+  | "overloaded" // the queue is full; retry later
+  | "loading" // the model is not ready yet; retry later
+  | "engine_failed" // a kernel trapped or the engine was disposed in mid-request
+  | "aborted"; // the caller's AbortSignal fired
+
+/** The only error class this package throws on purpose; anything else is a bug. */
+export class PronkError extends Error {
+  override readonly name = "PronkError";
+  readonly code: ErrorCode;
+  /** The request field at fault, for "bad_request": `temperature`, `messages[0].content`. */
+  readonly param: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { param?: string }) {
+    super(message, options);
+    this.code = code;
+    this.param = options?.param;
+  }
+}
+
+/** @throws PronkError "aborted" when the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new PronkError("aborted", "aborted", { cause: signal.reason });
+}

@@ -1,0 +1,74 @@
+/** One generation: what is asked, and what comes back token by token. */
+
+export interface SamplingOptions {
+  /** 0 is greedy. Default 1. */
+  readonly temperature?: number;
+  /** 0 or absent: off. */
+  readonly top_k?: number;
+  /** 1 or absent: off. */
+  readonly top_p?: number;
+  /** 0 or absent: off. */
+  readonly min_p?: number;
+  /** 1 or absent: off. Hugging Face's formula, over prompt and output. */
+  readonly repetition_penalty?: number;
+  /** OpenAI's formula, over the output only. */
+  readonly frequency_penalty?: number;
+  readonly presence_penalty?: number;
+  /** Added to the logits of these ids. */
+  readonly logit_bias?: ReadonlyMap<number, number>;
+  /** Same seed, same tokens, on every runtime. Absent: a random one, reported back. */
+  readonly seed?: number;
+}
+
+export interface GenerateRequest extends SamplingOptions {
+  readonly prompt_ids: readonly number[];
+  /** Default: the rest of the context. */
+  readonly max_tokens?: number;
+  /** Texts that end the output and are not part of it; found across token borders. */
+  readonly stop?: readonly string[];
+  /** Ids that end the output. Default: the tokenizer's eogIds. */
+  readonly stop_ids?: readonly number[];
+  /** Do not stop at stop_ids. */
+  readonly ignore_eos?: boolean;
+  /** Also report log-probabilities, with this many alternatives (0 to 20). */
+  readonly top_logprobs?: number;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface TokenLogprob {
+  readonly token: number;
+  readonly logprob: number;
+}
+
+/** One generated token. */
+export interface TokenPart {
+  readonly token: number;
+  /** Text that became certain with this token: "" while a code point or a stop text may go on. */
+  readonly text: string;
+  readonly logprob?: number;
+  /** Most likely first; the chosen token is always among them. */
+  readonly top_logprobs?: readonly TokenLogprob[];
+  /** On the last part only. */
+  readonly finish_reason?: FinishReason;
+}
+
+/** Milliseconds by the injected clock; zeros where clocks stand still. */
+export interface Timings {
+  readonly queue_ms: number;
+  readonly prompt_n: number;
+  readonly prompt_ms: number;
+  readonly predicted_n: number;
+  readonly predicted_ms: number;
+  /** Prompt tokens taken from the cache. */
+  readonly cached_n: number;
+}
+
+export interface GenerateResult {
+  readonly ids: number[];
+  readonly text: string;
+  readonly finish_reason: FinishReason;
+  readonly timings: Timings;
+  readonly seed: number;
+  readonly logprobs?: { logprob: number; top_logprobs: readonly TokenLogprob[] }[];
+}

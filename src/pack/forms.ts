@@ -1,0 +1,56 @@
+/**
+ * The forms in which the kernels read matrices. A matrix (rows, cols) is stored as panels of 16
+ * rows, the last one padded with zero rows; quantized forms need cols to be a multiple of 32.
+ *
+ * A panel of `blocks = cols / 32` (all numbers little-endian, bf16 unless said otherwise):
+ *   q4   blocks x { d[16]; u8 qs[4][4][16] }                    288 B, w = d * (q - 8)
+ *   q4m  [blocks][16] m, then blocks x { d[16]; u8 qs[4][4][16] }  320 B, w = d * q + m
+ *   q6m  [blocks][16] m, then blocks x { d[16]; u8 q6[4][2][3][16] }  448 B, w = d * q + m
+ *   q8   blocks x { d[16]; u8 q[8][4][16] }                     544 B, w = d * (q - 128)
+ *   bf16, f32   [cols][16]                                       32 or 64 B a column
+ * with, for row 4v+r of the panel and column k of the block:
+ *   qs[g][v][4r+j] = q(4v+r, 4g+j) | q(4v+r, 16+4g+j) << 4
+ *   q6[v][h][i][4r+j] = q(4v+r, 16h+4i+j) | (q(4v+r, 16h+12+j) >> 2i & 3) << 6
+ *   q[g][v][4r+j] = q(4v+r, 4g+j)
+ */
+export type MatrixForm = "q4" | "q4m" | "q6m" | "q8" | "bf16" | "f32";
+
+/** Vectors (norm weights, biases) are plain f32. */
+export type WeightForm = MatrixForm | "vector";
+
+/** Rows of a panel. */
+export const PANEL_ROWS = 16;
+
+/** Columns of a quantization block. */
+export const BLOCK_COLS = 32;
+
+/** Tensors start at multiples of this in the pack's image, so that fused matrices are contiguous. */
+export const TENSOR_ALIGNMENT = 32;
+
+/** Bytes of 16 rows of one block (quantized forms) or of one column (bf16, f32). */
+const UNIT_BYTES: Record<MatrixForm, number> = {
+  q4: 288,
+  q4m: 320,
+  q6m: 448,
+  q8: 544,
+  bf16: 32,
+  f32: 64,
+};
+
+export function isQuantized(form: MatrixForm): boolean {
+  return form !== "bf16" && form !== "f32";
+}
+
+export function paddedRows(rows: number): number {
+  return Math.ceil(rows / PANEL_ROWS) * PANEL_ROWS;
+}
+
+/** Bytes of one panel of 16 rows. */
+export function panelBytes(form: MatrixForm, cols: number): number {
+  return UNIT_BYTES[form] * (isQuantized(form) ? cols / BLOCK_COLS : cols);
+}
+
+/** Bytes of a matrix in this form, its row padding included. */
+export function matrixBytes(form: MatrixForm, rows: number, cols: number): number {
+  return (paddedRows(rows) / PANEL_ROWS) * panelBytes(form, cols);
+}

@@ -1,8 +1,9 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     include: ["tests/*.test.ts", "tests/{unit,conformance,parity}/**/*.test.ts"],
     testTimeout: 30_000,
   },
 });
+export default config;

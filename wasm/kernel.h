@@ -1,0 +1,68 @@
+// What every kernel needs: SIMD128 intrinsics, exports, number formats. No libc, no allocation, no globals.
+//
+// Numerics, the same on every build and engine (docs/determinism.md): no fused multiply-add (-ffp-contract=off, no relaxed
+// madd), one defined order for every float sum, no function of the engine's own libm.
+#pragma once
+#include <stdint.h>
+
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#define EXPORT(name) __attribute__((export_name(#name)))
+#else // native build, for ASan and UBSan: the same intrinsics through SIMDe
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/wasm/simd128.h>
+#include <simde/wasm/relaxed-simd.h>
+#define EXPORT(name)
+#endif
+
+// Kernels' inner loops stay rolled: V8 spills accumulators when they are unrolled (docs/kernels.md).
+#define ROLLED _Pragma("clang loop unroll(disable)")
+
+#define BLOCK 32      // columns of a quantization block
+#define PANEL_ROWS 16 // rows of a weight panel
+
+static inline uint32_t f32_bits(float x) { return __builtin_bit_cast(uint32_t, x); }
+static inline float f32_from_bits(uint32_t u) { return __builtin_bit_cast(float, u); }
+
+// Round to nearest, ties to even. NaN is not kept.
+static inline uint16_t f32_to_bf16(float x) {
+  const uint32_t u = f32_bits(x);
+  return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h << 16); }
+
+// 4 bf16 in memory as f32.
+static inline v128_t load_bf16x4(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+
+// (lane 0 + lane 1) + (lane 2 + lane 3): the one order of every horizontal sum.
+static inline float sum_lanes(v128_t v) {
+  return (wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1)) +
+         (wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3));
+}
+static inline float max_lanes(v128_t v) {
+  v = wasm_f32x4_pmax(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
+  v = wasm_f32x4_pmax(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(v, 0);
+}
+
+// Round to the nearest integer, ties to even, as i32. |x| < 2^22: adding 1.5 * 2^23 leaves the integer in the low bits.
+static inline v128_t round_to_i32(v128_t x) {
+  return wasm_i32x4_sub(wasm_f32x4_add(x, wasm_f32x4_const_splat(12582912.0f)), wasm_i32x4_const_splat(0x4b400000));
+}
+
+// e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r (Cephes expf).
+static inline v128_t exp_f32x4(v128_t x) {
+  x = wasm_f32x4_pmax(wasm_f32x4_const_splat(-87.3f), wasm_f32x4_pmin(wasm_f32x4_const_splat(88.3f), x));
+  const v128_t t = wasm_f32x4_add(wasm_f32x4_mul(x, wasm_f32x4_const_splat(1.44269504f)), wasm_f32x4_const_splat(12582912.0f));
+  const v128_t n = wasm_f32x4_sub(t, wasm_f32x4_const_splat(12582912.0f));
+  const v128_t r = wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(2.12194440e-4f)),
+                                  wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(-0.693359375f)), x));
+  v128_t p = wasm_f32x4_const_splat(1.9875691500e-4f);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(1.3981999507e-3f));
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(8.3334519073e-3f));
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(4.1665795894e-2f));
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(1.6666665459e-1f));
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(5.0000001201e-1f));
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, wasm_f32x4_mul(r, r)), wasm_f32x4_add(r, wasm_f32x4_const_splat(1.0f)));
+  return wasm_f32x4_mul(p, wasm_i32x4_shl(wasm_i32x4_add(t, wasm_i32x4_const_splat(127)), 23));
+}

@@ -1,0 +1,41 @@
+/** Sizes of a batch are checked once, here: no kernel is reached with others. */
+import { PronkError } from "../errors.ts";
+import type { Batch, Runner } from "./backend.ts";
+
+/** @throws PronkError "bad_request" when the batch does not fit the runner. */
+export function checkBatch(
+  batch: Batch,
+  runner: Pick<Runner, "vocab" | "ctx" | "slots" | "maxRows" | "maxLogits">,
+): void {
+  const bad = (why: string): PronkError => new PronkError("bad_request", `batch: ${why}`);
+  const rows = batch.ids.length;
+  if (rows < 1 || rows > runner.maxRows) throw bad(`${rows} rows, not 1 to ${runner.maxRows}`);
+  for (let i = 0; i < rows; i++) {
+    const id = batch.ids[i];
+    if (!Number.isInteger(id) || id < 0 || id >= runner.vocab) {
+      throw bad(`id ${id} of row ${i} is outside the vocabulary of ${runner.vocab}`);
+    }
+  }
+  let covered = 0;
+  const seen = new Set<number>();
+  for (const { slot, start, count } of batch.spans) {
+    if (!Number.isInteger(slot) || slot < 0 || slot >= runner.slots || seen.has(slot)) {
+      throw bad(`slot ${slot} of ${runner.slots} does not exist or is given twice`);
+    }
+    seen.add(slot);
+    if (!Number.isInteger(count) || count < 1) throw bad(`slot ${slot}: ${count} rows`);
+    if (!Number.isInteger(start) || start < 0 || start + count > runner.ctx) {
+      throw bad(`slot ${slot}: positions ${start} to ${start + count} in ${runner.ctx}`);
+    }
+    covered += count;
+  }
+  if (covered !== rows) throw bad(`spans cover ${covered} of ${rows} rows`);
+  if (batch.logitsRows.length > runner.maxLogits) {
+    throw bad(`${batch.logitsRows.length} rows of logits, at most ${runner.maxLogits}`);
+  }
+  let previous = -1;
+  for (const row of batch.logitsRows) {
+    if (!Number.isInteger(row) || row <= previous || row >= rows) throw bad(`logits row ${row}`);
+    previous = row;
+  }
+}

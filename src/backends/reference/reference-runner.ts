@@ -1,0 +1,229 @@
+/**
+ * Runs a plan with plain loops over the pack's own bytes: slow, easy to read, the oracle of the
+ * conformance suite. Keys and values are kept in f32.
+ */
+import { PronkError } from "../../errors.ts";
+import type { BufferName, Plan, Step } from "../../model/plan.ts";
+import { ropeFrequencies } from "../../model/rope.ts";
+import type { MatrixForm } from "../../pack/forms.ts";
+import type { PackedTensor } from "../../pack/manifest.ts";
+import { unpackRow } from "../../pack/unpack-row.ts";
+import type { Batch, MemoryUse, Runner, Span } from "../backend.ts";
+import { checkBatch } from "../check-batch.ts";
+import type { RunnerOptions } from "../runner-options.ts";
+import { argmax, attention, matmulColumn, type Rows, rmsNorm, rope, swiglu } from "./ops.ts";
+
+export function createReferenceRunner(
+  plan: Plan,
+  tensors: readonly PackedTensor[],
+  weightBytes: number,
+  options: RunnerOptions,
+): Runner {
+  return new ReferenceRunner(plan, tensors, weightBytes, options);
+}
+
+class ReferenceRunner implements Runner {
+  readonly backend = "reference";
+  readonly kernel = "f64";
+  readonly kv = "f32";
+  readonly vocab: number;
+  readonly ctx: number;
+  readonly slots: number;
+  readonly maxRows: number;
+  readonly maxLogits: number;
+  readonly memory: MemoryUse;
+  readonly weights: Uint8Array;
+
+  readonly #plan: Plan;
+  readonly #tensors: ReadonlyMap<string, PackedTensor>;
+  readonly #buffers: Record<BufferName, Rows>;
+  /** [slot][layer]: keys and values, (ctx, kvHeads * headDim) each. */
+  readonly #cache: { keys: Float32Array; values: Float32Array }[][];
+  #logitsCount = 0;
+
+  constructor(
+    plan: Plan,
+    tensors: readonly PackedTensor[],
+    weightBytes: number,
+    options: RunnerOptions,
+  ) {
+    const { config } = plan;
+    this.#plan = plan;
+    this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    this.vocab = config.vocab_size;
+    this.ctx = options.ctx;
+    this.slots = options.slots;
+    this.maxRows = options.maxRows;
+    this.maxLogits = options.maxLogits;
+    this.weights = new Uint8Array(weightBytes);
+
+    let activations = 0;
+    const buffer = (name: BufferName): Rows => {
+      const rows = Math.max(options.maxRows, options.maxLogits);
+      const stride = plan.buffers[name];
+      activations += rows * stride * 4;
+      return { data: new Float32Array(rows * stride), offset: 0, stride };
+    };
+    this.#buffers = {
+      x: buffer("x"),
+      h: buffer("h"),
+      qkv: buffer("qkv"),
+      att: buffer("att"),
+      gateUp: buffer("gateUp"),
+      ffn: buffer("ffn"),
+      logits: buffer("logits"),
+    };
+    const width = config.num_key_value_heads * config.head_dim;
+    this.#cache = Array.from({ length: options.slots }, () =>
+      Array.from({ length: config.num_hidden_layers }, () => ({
+        keys: new Float32Array(options.ctx * width),
+        values: new Float32Array(options.ctx * width),
+      })),
+    );
+    const kv = options.slots * config.num_hidden_layers * options.ctx * width * 2 * 4;
+    const total = weightBytes + kv + activations;
+    this.memory = { weights: weightBytes, kv, activations, scratch: 0, total };
+  }
+
+  forward(batch: Batch): void {
+    checkBatch(batch, this);
+    const rows = batch.ids.length;
+    for (const step of this.#plan.steps) this.#run(step, rows, batch.ids, batch.spans);
+
+    const { x } = this.#buffers;
+    batch.logitsRows.forEach((row, i) => {
+      x.data.copyWithin(i * x.stride, row * x.stride, (row + 1) * x.stride);
+    });
+    this.#logitsCount = batch.logitsRows.length;
+    if (this.#logitsCount === 0) return;
+    for (const step of this.#plan.head) this.#run(step, this.#logitsCount, [], []);
+  }
+
+  logits(index: number): Float32Array {
+    if (!(index >= 0 && index < this.#logitsCount)) {
+      throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
+    }
+    const { data, stride } = this.#buffers.logits;
+    return data.subarray(index * stride, index * stride + this.vocab);
+  }
+
+  argmax(index: number): number {
+    return argmax(this.logits(index));
+  }
+
+  dispose(): void {
+    this.#cache.length = 0;
+  }
+
+  #run(step: Step, rows: number, ids: ArrayLike<number>, spans: readonly Span[]): void {
+    const buffers = this.#buffers;
+    const { config } = this.#plan;
+    const { head_dim: headDim, num_key_value_heads: kvHeads } = config;
+    switch (step.op) {
+      case "embed": {
+        const { data, stride } = buffers[step.out];
+        for (let r = 0; r < rows; r++) {
+          this.#row(step.weight, ids[r], data.subarray(r * stride, (r + 1) * stride));
+        }
+        return;
+      }
+      case "rmsNorm": {
+        const weight = this.#vector(step.weight);
+        const { hidden_size: dim, rms_norm_eps: eps } = config;
+        rmsNorm(buffers[step.out], buffers[step.in], weight, rows, dim, eps);
+        return;
+      }
+      case "matmul": {
+        const weightRow = new Float32Array(step.cols);
+        for (const part of step.parts) {
+          const bias = part.bias === undefined ? undefined : this.#vector(part.bias);
+          for (let n = 0; n < part.rows; n++) {
+            this.#row(part.weight, n, weightRow);
+            const y = column(buffers[step.out], part.column + n);
+            const x = buffers[step.in];
+            matmulColumn(y, x, weightRow, bias?.[n] ?? 0, rows, step.cols, step.accumulate);
+          }
+        }
+        return;
+      }
+      case "rope": {
+        const { inverse, attentionFactor } = ropeFrequencies(config);
+        forSpans(spans, (span, from) => {
+          const x = row(column(buffers[step.buffer], step.column), from);
+          rope(x, span.count, step.heads, headDim, span.start, inverse, attentionFactor);
+        });
+        return;
+      }
+      case "storeKv": {
+        const width = kvHeads * headDim;
+        const { data, stride } = buffers[step.in];
+        forSpans(spans, (span, from) => {
+          const { keys, values } = this.#cache[span.slot][step.layer];
+          for (let r = 0; r < span.count; r++) {
+            const at = (from + r) * stride;
+            const to = (span.start + r) * width;
+            const { keyColumn, valueColumn } = step;
+            keys.set(data.subarray(at + keyColumn, at + keyColumn + width), to);
+            values.set(data.subarray(at + valueColumn, at + valueColumn + width), to);
+          }
+        });
+        return;
+      }
+      case "attention": {
+        const heads = config.num_attention_heads;
+        forSpans(spans, (span, from) => {
+          const { keys, values } = this.#cache[span.slot][step.layer];
+          attention(
+            row(buffers[step.out], from),
+            row(column(buffers[step.in], step.queryColumn), from),
+            keys,
+            values,
+            span.count,
+            span.start,
+            heads,
+            kvHeads,
+            headDim,
+            1 / Math.sqrt(headDim),
+          );
+        });
+        return;
+      }
+      case "swiglu":
+        swiglu(buffers[step.out], buffers[step.in], step.upColumn, rows, step.cols);
+    }
+  }
+
+  /** Row `index` of a matrix, in f32. */
+  #row(name: string, index: number, out: Float32Array): void {
+    const { form, offset, bytes, shape } = this.#tensor(name);
+    const matrix = this.weights.subarray(offset, offset + bytes);
+    unpackRow(form as MatrixForm, matrix, shape[1], index, out);
+  }
+
+  #vector(name: string): Float32Array {
+    const { offset, bytes } = this.#tensor(name);
+    return new Float32Array(this.weights.slice(offset, offset + bytes).buffer);
+  }
+
+  #tensor(name: string): PackedTensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw new PronkError("bad_format", `tensor ${name} is missing`);
+    return tensor;
+  }
+}
+
+function column(rows: Rows, at: number): Rows {
+  return { ...rows, offset: rows.offset + at };
+}
+
+function row(rows: Rows, at: number): Rows {
+  return { ...rows, offset: rows.offset + at * rows.stride };
+}
+
+function forSpans(spans: readonly Span[], run: (span: Span, firstRow: number) => void): void {
+  let from = 0;
+  for (const span of spans) {
+    run(span, from);
+    from += span.count;
+  }
+}

@@ -1,0 +1,16 @@
+/** What an entry injects: the core never asks which runtime it is in. */
+export interface Runtime {
+  /** Compiled by the entry; `relaxed` where the engine has relaxed SIMD. */
+  readonly kernels: {
+    readonly relaxed?: WebAssembly.Module;
+    readonly plain: WebAssembly.Module;
+  };
+  /** A macrotask: lets timers, sockets and other requests run. */
+  yieldTask(): Promise<void>;
+  /** Monotonic milliseconds; may stand still during CPU work (Workers). */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallClock(): number;
+  /** A fresh unsigned 32-bit integer from the platform's random source. */
+  randomSeed(): number;
+}

@@ -1,0 +1,191 @@
+/**
+ * A Llama as a flat list of steps over named buffers, written once so that it reads like the paper
+ * (arXiv:2302.13971, 2307.09288). Every backend runs this list; memory is known from it before
+ * anything is loaded.
+ *
+ * A buffer is (rows, cols) f32, one row a token of the batch. Matrix outputs start at columns that
+ * are multiples of 16, since the kernels write panels of 16 rows.
+ */
+import { paddedRows } from "../pack/forms.ts";
+import type { LlamaConfig } from "./config.ts";
+import { EMBEDDING, FINAL_NORM, LM_HEAD, layerTensor } from "./tensors.ts";
+
+export type BufferName =
+  | "x" // the residual stream
+  | "h" // normalised x
+  | "qkv" // queries, keys, values
+  | "att" // attention's output
+  | "gateUp" // gate and up projections
+  | "ffn" // silu(gate) * up
+  | "logits";
+
+/** One matrix of a fused product: its output goes to columns [column, column + rows). */
+export interface MatmulPart {
+  readonly weight: string;
+  readonly bias?: string;
+  readonly rows: number;
+  readonly column: number;
+}
+
+export type Step =
+  | { readonly op: "embed"; readonly out: BufferName; readonly weight: string }
+  | {
+      readonly op: "rmsNorm";
+      readonly out: BufferName;
+      readonly in: BufferName;
+      readonly weight: string;
+    }
+  | {
+      /** out = in W^T, one product a part; with `accumulate`, out += in W^T. */
+      readonly op: "matmul";
+      readonly out: BufferName;
+      readonly in: BufferName;
+      readonly cols: number;
+      readonly parts: readonly MatmulPart[];
+      readonly accumulate: boolean;
+    }
+  | {
+      /** Rotates `heads` heads in place, from `column` on. */
+      readonly op: "rope";
+      readonly buffer: BufferName;
+      readonly column: number;
+      readonly heads: number;
+    }
+  | {
+      readonly op: "storeKv";
+      readonly layer: number;
+      readonly in: BufferName;
+      readonly keyColumn: number;
+      readonly valueColumn: number;
+    }
+  | {
+      readonly op: "attention";
+      readonly layer: number;
+      readonly out: BufferName;
+      readonly in: BufferName;
+      readonly queryColumn: number;
+    }
+  | {
+      /** out = silu(gate) * up. */
+      readonly op: "swiglu";
+      readonly out: BufferName;
+      readonly in: BufferName;
+      readonly upColumn: number;
+      readonly cols: number;
+    };
+
+export interface Plan {
+  readonly config: LlamaConfig;
+  /** Columns of each buffer: the distance between its rows. */
+  readonly buffers: Readonly<Record<BufferName, number>>;
+  /** Over every row of the batch. */
+  readonly steps: readonly Step[];
+  /** Over the rows whose logits are wanted, gathered from x. */
+  readonly head: readonly Step[];
+}
+
+export function planLlama(config: LlamaConfig): Plan {
+  const { hidden_size: dim, intermediate_size: ffn, vocab_size: vocab, head_dim } = config;
+  const heads = config.num_attention_heads;
+  const kvHeads = config.num_key_value_heads;
+  const keyColumn = paddedRows(heads * head_dim);
+  const valueColumn = keyColumn + paddedRows(kvHeads * head_dim);
+  const upColumn = paddedRows(ffn);
+
+  const steps: Step[] = [{ op: "embed", out: "x", weight: EMBEDDING }];
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const part = (name: string, rows: number, column: number, bias: boolean): MatmulPart => {
+      const tensor = layerTensor(layer, name);
+      return {
+        weight: `${tensor}.weight`,
+        ...(bias && { bias: `${tensor}.bias` }),
+        rows,
+        column,
+      };
+    };
+    const { attention_bias, mlp_bias } = config;
+    steps.push(
+      { op: "rmsNorm", out: "h", in: "x", weight: layerTensor(layer, "input_layernorm.weight") },
+      {
+        op: "matmul",
+        out: "qkv",
+        in: "h",
+        cols: dim,
+        accumulate: false,
+        parts: [
+          part("self_attn.q_proj", heads * head_dim, 0, attention_bias),
+          part("self_attn.k_proj", kvHeads * head_dim, keyColumn, attention_bias),
+          part("self_attn.v_proj", kvHeads * head_dim, valueColumn, attention_bias),
+        ],
+      },
+      { op: "rope", buffer: "qkv", column: 0, heads },
+      { op: "rope", buffer: "qkv", column: keyColumn, heads: kvHeads },
+      { op: "storeKv", layer, in: "qkv", keyColumn, valueColumn },
+      { op: "attention", layer, out: "att", in: "qkv", queryColumn: 0 },
+      {
+        op: "matmul",
+        out: "x",
+        in: "att",
+        cols: heads * head_dim,
+        accumulate: true,
+        parts: [part("self_attn.o_proj", dim, 0, attention_bias)],
+      },
+      {
+        op: "rmsNorm",
+        out: "h",
+        in: "x",
+        weight: layerTensor(layer, "post_attention_layernorm.weight"),
+      },
+      {
+        op: "matmul",
+        out: "gateUp",
+        in: "h",
+        cols: dim,
+        accumulate: false,
+        parts: [
+          part("mlp.gate_proj", ffn, 0, mlp_bias),
+          part("mlp.up_proj", ffn, upColumn, mlp_bias),
+        ],
+      },
+      { op: "swiglu", out: "ffn", in: "gateUp", upColumn, cols: ffn },
+      {
+        op: "matmul",
+        out: "x",
+        in: "ffn",
+        cols: ffn,
+        accumulate: true,
+        parts: [part("mlp.down_proj", dim, 0, mlp_bias)],
+      },
+    );
+  }
+  return {
+    config,
+    buffers: {
+      x: dim,
+      h: dim,
+      qkv: valueColumn + paddedRows(kvHeads * head_dim),
+      att: heads * head_dim,
+      gateUp: 2 * upColumn,
+      ffn,
+      logits: paddedRows(vocab),
+    },
+    steps,
+    head: [
+      { op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM },
+      {
+        op: "matmul",
+        out: "logits",
+        in: "h",
+        cols: dim,
+        accumulate: false,
+        parts: [
+          {
+            weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
+            rows: vocab,
+            column: 0,
+          },
+        ],
+      },
+    ],
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * A Hugging Face hub over HTTPS: where a repository's files are, and which of them is meant.
+ *
+ * Source: https://huggingface.co/docs/hub/api ; the same API is served by mirrors (HF_ENDPOINT).
+ */
+import { PronkError } from "../errors.ts";
+import { openRemote, type RemoteOptions, shownUrl } from "./remote.ts";
+
+/** One file to download. `sha256` is null for files that the hub does not keep as blobs. */
+export interface HubFile {
+  readonly name: string;
+  readonly url: string;
+  readonly bytes: number;
+  readonly sha256: string | null;
+}
+
+export const DEFAULT_HUB = "https://huggingface.co";
+
+/** A repository's listing; real ones are under 1 MB. */
+const MAX_LISTING_BYTES = 16 * 1024 * 1024;
+
+/** What to take when a repository has several GGUF files and none is named; the first present. */
+const PREFERRED = ["Q4_K_M", "Q4_1", "Q4_0", "Q8_0"];
+
+/** `model-00001-of-00003.gguf`: one part of a split model. */
+const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
+
+export function hubFileUrl(hub: string, repo: string, revision: string, file: string): string {
+  const path = file.split("/").map(encodeURIComponent).join("/");
+  return `${hub.replace(/\/+$/, "")}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`;
+}
+
+/**
+ * The GGUF file that a reference means, or all parts of it when the model is split, in order.
+ *
+ * @param choice a file name, a quantization as it stands in file names, or undefined.
+ * @throws PronkError "not_found" naming what there is; "source_failed"; "aborted".
+ */
+export async function findHubFiles(
+  hub: string,
+  repo: string,
+  revision: string,
+  choice: string | undefined,
+  options: RemoteOptions,
+): Promise<HubFile[]> {
+  const url = `${hub.replace(/\/+$/, "")}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  const { commit, files } = await listFiles(url, options);
+  const where = `hf:${repo}@${revision}`;
+  const names = chooseFiles([...files.keys()], choice, where);
+  return names.map((name) => {
+    const { bytes, sha256 } = files.get(name)!;
+    // By commit, not by branch: the branch may move between two parts.
+    return { name, url: hubFileUrl(hub, repo, commit ?? revision, name), bytes, sha256 };
+  });
+}
+
+async function listFiles(
+  url: string,
+  options: RemoteOptions,
+): Promise<{
+  commit: string | undefined;
+  files: Map<string, { bytes: number; sha256: string | null }>;
+}> {
+  const response = await openRemote(url, {}, options);
+  const bad = (why: string): PronkError =>
+    new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
+  const text = await readText(response, MAX_LISTING_BYTES, bad);
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw bad("the answer is not JSON");
+  }
+  if (!isRecord(body) || !Array.isArray(body.siblings)) throw bad("the answer lists no files");
+  const files = new Map<string, { bytes: number; sha256: string | null }>();
+  for (const file of body.siblings) {
+    if (!isRecord(file) || typeof file.rfilename !== "string") continue;
+    if (typeof file.size !== "number" || !Number.isSafeInteger(file.size)) continue;
+    const sha256 = isRecord(file.lfs) ? file.lfs.sha256 : undefined;
+    files.set(file.rfilename, {
+      bytes: file.size,
+      sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : null,
+    });
+  }
+  const commit = typeof body.sha === "string" && /^[0-9a-f]{40}$/.test(body.sha) ? body.sha : null;
+  return { commit: commit ?? undefined, files };
+}
+
+/** Reads at most `limit` bytes of an answer. */
+async function readText(
+  response: Response,
+  limit: number,
+  bad: (why: string) => PronkError,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > limit) throw bad(`the answer is longer than ${limit} bytes`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** @throws PronkError "not_found" */
+export function chooseFiles(
+  names: readonly string[],
+  choice: string | undefined,
+  where: string,
+): string[] {
+  const models = names.filter((name) => name.endsWith(".gguf"));
+  const none = (why: string): PronkError => {
+    const list = models.length > 0 ? `it has ${models.join(", ")}` : "it has no GGUF files";
+    return new PronkError("not_found", `${where}: ${why}; ${list}`);
+  };
+  if (choice !== undefined && models.includes(choice)) return withParts(choice, models, none);
+
+  // A split model counts once, by its first part.
+  const whole = models.filter((name) => (PART.exec(name)?.[2] ?? "00001") === "00001");
+  if (choice !== undefined) {
+    const named = whole.filter((name) => hasQuantization(name, choice));
+    if (named.length === 1) return withParts(named[0], models, none);
+    throw none(named.length === 0 ? `no file or quantization ${choice}` : `${choice} is ambiguous`);
+  }
+  if (whole.length === 1) return withParts(whole[0], models, none);
+  for (const type of PREFERRED) {
+    const named = whole.filter((name) => hasQuantization(name, type));
+    if (named.length === 1) return withParts(named[0], models, none);
+  }
+  throw none("none of its files is named");
+}
+
+/** `Model.Q4_1.gguf`, `model-q4_1-00001-of-00002.gguf`, `Q4_1/model.gguf` have quantization Q4_1. */
+function hasQuantization(name: string, type: string): boolean {
+  const stem = name.replace(/\.gguf$/, "").replace(/-\d{5}-of-\d{5}$/, "");
+  return stem.toLowerCase().split(/[./-]/).includes(type.toLowerCase());
+}
+
+function withParts(
+  name: string,
+  models: readonly string[],
+  none: (why: string) => PronkError,
+): string[] {
+  const [, stem, , count] = PART.exec(name) ?? [];
+  if (stem === undefined) return [name];
+  return Array.from({ length: Number(count) }, (_, i) => {
+    const part = `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
+    if (!models.includes(part)) throw none(`${part} is missing`);
+    return part;
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -18,7 +18,7 @@ export type RopeScaling =
       readonly original_max_position_embeddings: number;
     }
   | {
-      /** One divisor per frequency; GGUF's rope_freqs is this with equal lists and factor 1. */
+      /** One divisor per frequency: GGUF's rope_freqs. Only with equal lists, which need no switch. */
       readonly rope_type: "longrope";
       readonly short_factor: readonly number[];
       readonly long_factor: readonly number[];
@@ -161,25 +161,32 @@ function parseRopeScaling(value: unknown, half: number, where: string): RopeScal
   const rope_type = data.rope_type ?? data.type ?? "default";
   switch (rope_type) {
     case "default":
-      return { rope_type };
+      return { rope_type: "default" };
     case "linear":
-      return { rope_type, factor: number("factor") };
+      return { rope_type: "linear", factor: number("factor") };
     case "llama3":
       return {
-        rope_type,
+        rope_type: "llama3",
         factor: number("factor"),
         low_freq_factor: number("low_freq_factor"),
         high_freq_factor: number("high_freq_factor"),
         original_max_position_embeddings: number("original_max_position_embeddings"),
       };
-    case "longrope":
+    case "longrope": {
+      const short_factor = factors("short_factor");
+      const long_factor = factors("long_factor");
+      if (short_factor.some((factor, i) => factor !== long_factor[i])) {
+        const what = "longrope with different short and long factors";
+        throw new PronkError("unsupported", `${where}: rope_scaling: ${what}`);
+      }
       return {
-        rope_type,
-        short_factor: factors("short_factor"),
-        long_factor: factors("long_factor"),
+        rope_type: "longrope",
+        short_factor,
+        long_factor,
         original_max_position_embeddings: number("original_max_position_embeddings"),
         attention_factor: number("attention_factor"),
       };
+    }
     default:
       throw new PronkError(
         "unsupported",

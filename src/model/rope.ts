@@ -30,9 +30,7 @@ export function ropeFrequencies(config: LlamaConfig): RopeFrequencies {
       inverse[i] = (inverse[i] / factor) * (1 - smooth) + inverse[i] * smooth;
     }
   } else if (scaling?.rope_type === "longrope") {
-    const long = config.max_position_embeddings > scaling.original_max_position_embeddings;
-    const factors = long ? scaling.long_factor : scaling.short_factor;
-    for (let i = 0; i < half; i++) inverse[i] /= factors[i];
+    for (let i = 0; i < half; i++) inverse[i] /= scaling.short_factor[i];
   }
   return {
     inverse,

@@ -3,10 +3,12 @@
 /** Longer than any name in use. */
 const MAX_SHOWN = 96;
 
-/** The name with control characters escaped, cut after 96 characters. */
+/** The name with control and invisible characters escaped, cut after 96 characters. */
 export function printable(name: string): string {
-  const cut = name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name;
-  return cut.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+  // Only what may be shown is escaped: a name may have 64 KB.
+  const shown = name.slice(0, MAX_SHOWN).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
     return `\\u{${character.codePointAt(0)!.toString(16)}}`;
   });
+  const whole = name.length <= MAX_SHOWN && shown.length <= MAX_SHOWN;
+  return whole ? shown : `${shown.slice(0, MAX_SHOWN)}…`;
 }

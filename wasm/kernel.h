@@ -17,6 +17,10 @@
 
 // Kernels' inner loops stay rolled: V8 spills accumulators when they are unrolled (docs/kernels.md).
 #define ROLLED _Pragma("clang loop unroll(disable)")
+// Loops over the vectors of a register tile: unrolled, so that the tile lives in registers.
+#define UNROLLED _Pragma("clang loop unroll(full)")
+// Skeletons that take a function as a constant: inlined, so that nothing is called through a pointer.
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define BLOCK 32      // columns of a quantization block
 #define PANEL_ROWS 16 // rows of a weight panel

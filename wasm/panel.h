@@ -1,0 +1,65 @@
+// Weight panels: 16 rows of a matrix, interleaved so that one vector holds 4 rows x 4 columns.
+// Layouts: src/pack/forms.ts. Row quad v of a panel is its rows 4v..4v+3.
+#pragma once
+#include "kernel.h"
+
+#define SCALES_BYTES 32 // 16 bf16, in front of a block's codes; 16 minima take as much
+#define Q4_CODES_BYTES 256
+#define Q6_CODES_BYTES 384
+#define Q8_CODES_BYTES 512
+#define Q6_QUAD_BYTES 96 // one row quad of a q6 block
+
+#define Q4_ZERO 8   // w = d * (q - 8)
+#define Q8_ZERO 128 // w = d * (q - 128)
+
+// The codes of one row quad and one block: byte 4r + j of group[g] is row r, column 4g + j.
+typedef struct {
+  v128_t group[8];
+} quad_codes;
+
+static inline v128_t low_nibbles(v128_t w) { return wasm_v128_and(w, wasm_i8x16_const_splat(15)); }
+static inline v128_t high_nibbles(v128_t w) {
+  return wasm_v128_and(wasm_u16x8_shr(w, 4), wasm_i8x16_const_splat(15));
+}
+
+static inline quad_codes unpack_q4(const uint8_t *codes, int32_t quad) {
+  quad_codes out;
+  UNROLLED for (int g = 0; g < 4; g++) {
+    const v128_t w = wasm_v128_load(codes + 64 * g + 16 * quad);
+    out.group[g] = low_nibbles(w);
+    out.group[4 + g] = high_nibbles(w);
+  }
+  return out;
+}
+
+static inline v128_t low_6_bits(v128_t w) { return wasm_v128_and(w, wasm_i8x16_const_splat(63)); }
+
+// Three bytes carry a fourth 6-bit code in their top pairs of bits.
+static inline v128_t top_pairs(v128_t a, v128_t b, v128_t c) {
+  return wasm_v128_or(wasm_v128_or(wasm_v128_and(wasm_u16x8_shr(a, 6), wasm_i8x16_const_splat(3)),
+                                   wasm_v128_and(wasm_u16x8_shr(b, 4), wasm_i8x16_const_splat(12))),
+                      wasm_v128_and(wasm_u16x8_shr(c, 2), wasm_i8x16_const_splat(48)));
+}
+
+static inline quad_codes unpack_q6(const uint8_t *codes, int32_t quad) {
+  quad_codes out;
+  codes += Q6_QUAD_BYTES * quad;
+  UNROLLED for (int half = 0; half < 2; half++, codes += 48) {
+    const v128_t a = wasm_v128_load(codes), b = wasm_v128_load(codes + 16), c = wasm_v128_load(codes + 32);
+    out.group[4 * half] = low_6_bits(a);
+    out.group[4 * half + 1] = low_6_bits(b);
+    out.group[4 * half + 2] = low_6_bits(c);
+    out.group[4 * half + 3] = top_pairs(a, b, c);
+  }
+  return out;
+}
+
+static inline quad_codes unpack_q8(const uint8_t *codes, int32_t quad) {
+  quad_codes out;
+  UNROLLED for (int g = 0; g < 8; g++) out.group[g] = wasm_v128_load(codes + 64 * g + 16 * quad);
+  return out;
+}
+
+// Bytes at even and odd places, as u16 lanes.
+static inline v128_t even_bytes(v128_t w) { return wasm_v128_and(w, wasm_i16x8_const_splat(255)); }
+static inline v128_t odd_bytes(v128_t w) { return wasm_u16x8_shr(w, 8); }

@@ -15,6 +15,9 @@
  */
 export type MatrixForm = "q4" | "q4m" | "q6m" | "q8" | "bf16" | "f32";
 
+/** The forms in blocks of 32 columns, whose kernels read quantized activations. */
+export type QuantizedForm = Exclude<MatrixForm, "bf16" | "f32">;
+
 /** Vectors (norm weights, biases) are plain f32. */
 export type WeightForm = MatrixForm | "vector";
 
@@ -27,6 +30,15 @@ export const BLOCK_COLS = 32;
 /** Tensors start at multiples of this in the pack's image, so that fused matrices are contiguous. */
 export const TENSOR_ALIGNMENT = 32;
 
+/** Rows of a matrix at most; the largest vocabularies have 262,144. */
+export const MAX_ROWS: number = 2 ** 24;
+
+/**
+ * Columns of a matrix and length of a vector at most; Llama 3.1 405B has 53,248. It bounds a panel,
+ * which is what packing holds in memory, to 16 MiB.
+ */
+export const MAX_COLS: number = 2 ** 18;
+
 /** Bytes of 16 rows of one block (quantized forms) or of one column (bf16, f32). */
 const UNIT_BYTES: Record<MatrixForm, number> = {
   q4: 288,
@@ -37,7 +49,7 @@ const UNIT_BYTES: Record<MatrixForm, number> = {
   f32: 64,
 };
 
-export function isQuantized(form: MatrixForm): boolean {
+export function isQuantized(form: MatrixForm): form is QuantizedForm {
   return form !== "bf16" && form !== "f32";
 }
 
@@ -53,4 +65,13 @@ export function panelBytes(form: MatrixForm, cols: number): number {
 /** Bytes of a matrix in this form, its row padding included. */
 export function matrixBytes(form: MatrixForm, rows: number, cols: number): number {
   return (paddedRows(rows) / PANEL_ROWS) * panelBytes(form, cols);
+}
+
+/** Bytes of a weight of this shape: [rows, cols] of a matrix, [length] of a vector. */
+export function weightBytes(form: WeightForm, shape: readonly number[]): number {
+  return form === "vector" ? shape[0] * 4 : matrixBytes(form, shape[0], shape[1]);
+}
+
+export function alignUp(bytes: number): number {
+  return Math.ceil(bytes / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
 }

@@ -1,0 +1,65 @@
+/** Chooses how rows of a source type become rows of a panel. */
+import { dequantize } from "../../formats/gguf/dequantize.ts";
+import { TYPE_BLOCKS } from "../../formats/gguf/types.ts";
+import type { TensorType } from "../../formats/model-file.ts";
+import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
+import { iq4NlPacker, iq4XsPacker, q8ZeroPacker } from "./eight-bit-rows.ts";
+import { q5KPacker, q5OnePacker, q5ZeroPacker } from "./five-bit-rows.ts";
+import { q4KPacker, q4OnePacker, q4ZeroPacker } from "./four-bit-rows.ts";
+import { isFiniteBf16, type RowPacker } from "./panel-views.ts";
+import { rowQuantizer } from "./quantize-row.ts";
+
+/** Pairs that keep the source's codes, by `TYPE>form`. */
+const DIRECT: Readonly<Partial<Record<`${TensorType}>${MatrixForm}`, DirectPacker>>> = {
+  "Q4_0>q4": q4ZeroPacker,
+  "Q4_1>q4m": q4OnePacker,
+  "Q4_K>q4m": q4KPacker,
+  "Q5_0>q6m": q5ZeroPacker,
+  "Q5_1>q6m": q5OnePacker,
+  "Q5_K>q6m": q5KPacker,
+  "Q8_0>q8": q8ZeroPacker,
+  "IQ4_NL>q8": iq4NlPacker,
+  "IQ4_XS>q8": iq4XsPacker,
+};
+
+type DirectPacker = (blocks: number) => RowPacker;
+
+/** Bytes of a row of `cols` weights, which must be whole blocks of the type. */
+export function sourceRowBytes(type: TensorType, cols: number): number {
+  const block = TYPE_BLOCKS[type];
+  return (cols / block.elements) * block.bytes;
+}
+
+/**
+ * Whether packing keeps the source's values but for scales and minima rounded to bf16. The float
+ * forms keep every bit of what fits them.
+ */
+export function keepsCodes(type: TensorType, form: MatrixForm): boolean {
+  return form === "f32" || (form === "bf16" && type === "BF16") || `${type}>${form}` in DIRECT;
+}
+
+/** A packer for rows of `cols` weights of this type; quantizes again where it must. */
+export function rowPacker(type: TensorType, form: MatrixForm, cols: number): RowPacker {
+  const direct = DIRECT[`${type}>${form}`];
+  if (direct) return direct(cols / BLOCK_COLS);
+  if (type === "BF16" && form === "bf16") return bf16Packer(cols);
+
+  const values = new Float32Array(cols);
+  const rowBytes = sourceRowBytes(type, cols);
+  const quantize = rowQuantizer(form);
+  return ({ u8 }, from, out, panel, row) => {
+    dequantize(type, u8.subarray(from, from + rowBytes), values);
+    return quantize(values, out, panel, row);
+  };
+}
+
+function bf16Packer(cols: number): RowPacker {
+  return ({ view }, from, { u16 }, panel, row) => {
+    for (let i = 0, to = panel / 2 + row; i < cols; i++, to += 16) {
+      const bits = view.getUint16(from + 2 * i, true);
+      if (!isFiniteBf16(bits)) return false;
+      u16[to] = bits;
+    }
+    return true;
+  };
+}

@@ -1,0 +1,78 @@
+/** Packed rows back to f32: for the reference backend and for tests, in the kernels' arithmetic. */
+import { bf16ToF32 } from "../formats/half.ts";
+import { BLOCK_COLS, type MatrixForm, PANEL_ROWS, panelBytes } from "./forms.ts";
+
+/**
+ * Writes row `row` of a packed matrix into `out` (cols): exactly the weights that the kernels mean.
+ * d * q is exact in f32 but for overflow; d * q + m is rounded once.
+ *
+ * `matrix` is the whole matrix, at any alignment.
+ */
+export function unpackRow(
+  form: MatrixForm,
+  matrix: Uint8Array,
+  cols: number,
+  row: number,
+  out: Float32Array,
+): void {
+  const panel = Math.floor(row / PANEL_ROWS) * panelBytes(form, cols);
+  const r = row % PANEL_ROWS;
+  const view = new DataView(matrix.buffer, matrix.byteOffset, matrix.byteLength);
+  const bf16 = (at: number): number => bf16ToF32(view.getUint16(at, true));
+
+  if (form === "f32") {
+    for (let c = 0; c < cols; c++) out[c] = view.getFloat32(panel + (c * PANEL_ROWS + r) * 4, true);
+    return;
+  }
+  if (form === "bf16") {
+    for (let c = 0; c < cols; c++) out[c] = bf16(panel + (c * PANEL_ROWS + r) * 2);
+    return;
+  }
+
+  const { minimum: hasMinimum, tileBytes, zero, code } = TILES[form];
+  const blocks = cols / BLOCK_COLS;
+  const tiles = panel + (hasMinimum ? blocks * PANEL_ROWS * 2 : 0);
+  for (let b = 0; b < blocks; b++) {
+    const tile = tiles + b * tileBytes;
+    const scale = bf16(tile + 2 * r);
+    const minimum = hasMinimum ? bf16(panel + (b * PANEL_ROWS + r) * 2) : 0;
+    const codes = tile + PANEL_ROWS * 2;
+    for (let k = 0; k < BLOCK_COLS; k++) {
+      const product = Math.fround((code(matrix, codes, r, k) - zero) * scale);
+      out[b * BLOCK_COLS + k] = Math.fround(product + minimum);
+    }
+  }
+}
+
+interface TileLayout {
+  readonly minimum: boolean;
+  readonly tileBytes: number;
+  /** The code that means 0. */
+  readonly zero: number;
+  /** The code of column k of the tile's row r; `at` is where the tile's codes start. */
+  code(bytes: Uint8Array, at: number, r: number, k: number): number;
+}
+
+const TILES: Readonly<Record<"q4" | "q4m" | "q6m" | "q8", TileLayout>> = {
+  q4: { minimum: false, tileBytes: 288, zero: 8, code: code4 },
+  q4m: { minimum: true, tileBytes: 288, zero: 0, code: code4 },
+  q6m: { minimum: true, tileBytes: 416, zero: 0, code: code6 },
+  q8: { minimum: false, tileBytes: 544, zero: 128, code: code8 },
+};
+
+function code4(bytes: Uint8Array, at: number, r: number, k: number): number {
+  const column = k % 16;
+  const byte = bytes[at + Math.floor(column / 4) * 64 + 4 * r + (column % 4)];
+  return k < 16 ? byte & 15 : byte >> 4;
+}
+
+function code6(bytes: Uint8Array, at: number, r: number, k: number): number {
+  const group = Math.floor(k / 4) % 4;
+  const half = at + Math.floor(r / 4) * 96 + Math.floor(k / 16) * 48 + 4 * (r % 4) + (k % 4);
+  if (group < 3) return bytes[half + 16 * group] & 63;
+  return (bytes[half] >> 6) | ((bytes[half + 16] >> 6) << 2) | ((bytes[half + 32] >> 6) << 4);
+}
+
+function code8(bytes: Uint8Array, at: number, r: number, k: number): number {
+  return bytes[at + Math.floor(k / 4) * 64 + 4 * r + (k % 4)];
+}

@@ -1,0 +1,33 @@
+/**
+ * The text of a generation, token by token: decoding that never splits a code point, then stop texts.
+ * Special tokens have no text.
+ */
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import { createStopMatcher } from "./stop-matcher.ts";
+
+export interface OutputText {
+  /** The text that became certain with this token. */
+  push(id: number): string;
+  /** A stop text was found: the text is complete. */
+  readonly stopped: boolean;
+  /** What is held back, when the output ends: U+FFFD for incomplete bytes. */
+  flush(): string;
+}
+
+export function createOutputText(tokenizer: Tokenizer, stops: readonly string[]): OutputText {
+  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true });
+  const matcher = createStopMatcher(stops);
+  return {
+    get stopped() {
+      return matcher.stopped;
+    },
+    push(id) {
+      // A model's head may have more rows than its tokenizer has tokens: padding, without text.
+      return id < tokenizer.vocabSize ? matcher.push(decoder.push(id)) : "";
+    },
+    flush() {
+      if (matcher.stopped) return "";
+      return matcher.push(decoder.flush()) + matcher.flush();
+    },
+  };
+}

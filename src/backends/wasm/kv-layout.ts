@@ -1,0 +1,103 @@
+/**
+ * Sizes of the KV cache of one layer and slot, and of the attention kernels' scratch: exactly what
+ * wasm/kv_cache.h and wasm/attention.h lay out, to the byte.
+ *
+ *   K       [kvHeads][ctx / 8][headDim / w][8 positions][w]      w = 2 for integer types, else 1
+ *   V       [kvHeads][ceil(headDim / 8)][ctx / w][8 dims][w]
+ *   scales  [kvHeads][ctx] f32 of K and of V, integer types only
+ */
+import { PronkError } from "../../errors.ts";
+import type { KvType } from "../backend.ts";
+
+/** Positions of a slot come in tiles of 8, dimensions of V too. */
+export const KV_TILE = 8;
+
+/** Above this an int16 sum of products could overflow (wasm/attention_int.c). */
+export const MAX_HEAD_DIM = 256;
+
+/** TILE, ROWS_MAX and GROUP_MAX of wasm/attention.h. */
+const MAX_PASS_ROWS = 48;
+const MAX_DECODE_GROUP = 4;
+
+const CACHE_TYPES = {
+  int8: { bytes: 1, integer: true, narrow: true, block: 256 },
+  int16: { bytes: 2, integer: true, narrow: false, block: 64 },
+  bf16: { bytes: 2, integer: false, narrow: true, block: 256 },
+  f32: { bytes: 4, integer: false, narrow: false, block: 256 },
+} as const;
+
+/** Bytes of one layer and slot. K and V hold every position's element once; all zero is an empty cache. */
+export interface KvLayout {
+  readonly kBytes: number;
+  readonly vBytes: number;
+  /** 0 for bf16 and f32. */
+  readonly kScaleBytes: number;
+  readonly vScaleBytes: number;
+}
+
+/**
+ * Sizes for one layer and slot of `ctx` positions.
+ *
+ * @throws PronkError "unsupported" for sizes that the kernels cannot take: headDim odd or above 256,
+ *   ctx no multiple of 8.
+ */
+export function kvLayout(kv: KvType, kvHeads: number, headDim: number, ctx: number): KvLayout {
+  check(headDim, ctx);
+  const { bytes, integer } = CACHE_TYPES[kv];
+  const scaleBytes = integer ? kvHeads * ctx * 4 : 0;
+  return {
+    kBytes: kvHeads * ctx * headDim * bytes,
+    vBytes: kvHeads * ctx * wholeTiles(headDim) * bytes,
+    kScaleBytes: scaleBytes,
+    vScaleBytes: scaleBytes,
+  };
+}
+
+/**
+ * Bytes of `scratch` for attention_* with up to `rows` queries at positions below `ctx`.
+ *
+ * One query needs its scores for one group of heads; several need those of a pass of up to 48 rows
+ * (a row is one query of one head), 4 bytes a row and position, plus small change.
+ *
+ * @throws PronkError "unsupported" as `kvLayout` does.
+ */
+export function attentionScratchBytes(
+  kv: KvType,
+  rows: number,
+  heads: number,
+  kvHeads: number,
+  headDim: number,
+  ctx: number,
+): number {
+  check(headDim, ctx);
+  const { integer, narrow, block } = CACHE_TYPES[kv];
+  const group = heads / kvHeads;
+  const headWords = integer ? headDim / 2 : headDim;
+  const scoresAndScales = ctx + (integer ? Math.ceil(ctx / block) : 0);
+
+  const decodeRows = Math.ceil(group / Math.ceil(group / MAX_DECODE_GROUP));
+  const decodeWords = decodeRows * (headWords + scoresAndScales + KV_TILE);
+  if (rows === 1) return decodeWords * 4;
+
+  const passRows = wholeTiles(Math.min(rows * group, MAX_PASS_ROWS));
+  const blockWords = Math.min(block, ctx) / (integer ? 2 : 1);
+  const panelWords = narrow ? KV_TILE * Math.max(headWords, blockWords) : 0;
+  return (passRows * (headWords + scoresAndScales + wholeTiles(headDim)) + panelWords) * 4;
+}
+
+function check(headDim: number, ctx: number): void {
+  if (headDim % 2 !== 0 || headDim < 2 || headDim > MAX_HEAD_DIM)
+    throw new PronkError(
+      "unsupported",
+      `KV cache: head_dim ${headDim}: an even number up to ${MAX_HEAD_DIM} was expected`,
+    );
+  if (ctx % KV_TILE !== 0 || ctx < KV_TILE)
+    throw new PronkError(
+      "unsupported",
+      `KV cache: ctx ${ctx}: a multiple of ${KV_TILE} was expected`,
+    );
+}
+
+function wholeTiles(n: number): number {
+  return Math.ceil(n / KV_TILE) * KV_TILE;
+}

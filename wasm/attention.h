@@ -1,0 +1,112 @@
+// Causal attention with grouped heads, for integer or for float caches (INTEGER, from the including file).
+// Every path (decode, prefill, any tile) gives each output the same bits:
+//
+//   score[t] = q . k[t] * scale * log2(e)     integer caches: exact integer dot, as f32, times (query scale * key
+//   scale);
+//                                             float caches: sum over dimensions ascending of (q * scale * log2(e)) * k
+//   p[t]     = 2^(score[t] - max)             t <= position, exactly zero beyond; two passes, never online
+//   sum      = four lanes (t mod 4), each ascending, then (0 + 1) + (2 + 3)
+//   out      = (sum over t of p[t] * v[t]) * (1 / sum)
+//                                             integer caches: p times V's scale becomes an integer per block of p_block
+//                                             absolute positions; exact integer dots, blocks ascending; float caches: t
+//                                             ascending
+#pragma once
+#include "kv_cache.h"
+
+enum {
+  ROWS_MAX = 48, // rows (a query of one head each) that share a pass over K and V in prefill
+  GROUP_MAX =
+      4, // heads that share one in decoding: 8 sums, 2 vectors of K or V and a head's word fill the registers of x86-64
+  W = INTEGER ? 2 : 1,
+};
+
+#define NOINLINE __attribute__((noinline)) // called once a row or a pass: one copy
+
+typedef struct {
+  float *out;
+  const float *q;
+  const uint8_t *k, *v;             // the cache, as bytes
+  const float *k_scales, *v_scales; // null for float caches
+  uint8_t *scratch;
+  int rows, ldq, ldo, position, heads, kv_heads, head_dim, ctx;
+  float scale;
+  int narrow;         // int8 or bf16: a step of the cache is 16 bytes, not 32
+  int p_block;        // positions that share a scale of p (integer caches) or are widened at a time (float caches)
+  float q_max, p_max; // integer caches: the largest integers of q and of p
+} attention_args;
+
+static inline v128_t zero(void) { return wasm_i32x4_const_splat(0); }
+static inline v128_t splat(float x) { return wasm_f32x4_splat(x); }
+
+// Words and f32 in scratch, by index.
+static inline v128_t load4(const uint8_t *p, size_t index) { return wasm_v128_load(p + 4 * index); }
+static inline v128_t load_splat(const uint8_t *p, size_t index) { return wasm_v128_load32_splat(p + 4 * index); }
+static inline void store4(uint8_t *p, size_t index, v128_t v) { wasm_v128_store(p + 4 * index, v); }
+static inline void store1(uint8_t *p, size_t index, v128_t v) { wasm_v128_store32_lane(p + 4 * index, v, 0); }
+
+// Half a step of the cache, as 4 words.
+static ALWAYS_INLINE v128_t load_words(const uint8_t *p, const int narrow) {
+  if (!narrow)
+    return wasm_v128_load(p);
+  return INTEGER ? wasm_i16x8_load8x8(p) : wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16);
+}
+
+// sum + x * w, word by word.
+static inline v128_t multiply_add(v128_t sum, v128_t x, v128_t w) {
+  return INTEGER ? wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x, w)) : wasm_f32x4_add(sum, wasm_f32x4_mul(x, w));
+}
+
+// A sum over the positions of a block starts from this, and this is the total after it.
+static inline v128_t start_sum(v128_t total) { return INTEGER ? zero() : total; }
+static inline v128_t end_sum(v128_t total, v128_t sum, v128_t p_scale) {
+  return INTEGER ? wasm_f32x4_add(total, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum), p_scale)) : sum;
+}
+
+static inline const float *scales_of(const attention_args *a, const float *scales, int kv_head) {
+  return INTEGER ? scales + (size_t)kv_head * a->ctx : 0;
+}
+static inline int blocks_of(const attention_args *a, int positions) {
+  return (positions + a->p_block - 1) / a->p_block;
+}
+
+// One head of a query as words, `stride` words apart. Returns the factor from dots to scores (integer caches).
+static NOINLINE v128_t pack_query(uint8_t *words, int stride, const float *q, const attention_args *a) {
+  const float factor = a->scale * 1.44269504f; // log2(e): softmax works with powers of two
+  if (!INTEGER) {
+    ROLLED for (int d = 0; d < a->head_dim; d++) store1(words, (size_t)d * stride, splat(q[d] * factor));
+    return zero();
+  }
+  const float top = largest(q, a->head_dim);
+  const v128_t to_integers = splat(top >= TINY ? a->q_max / top : 0.0f);
+  ROLLED for (int d = 0; d < a->head_dim; d += 2, words += 4 * stride) {
+    const v128_t pair = round_to_i32(wasm_f32x4_mul(wasm_v128_load64_zero(q + d), to_integers));
+    store1(words, 0, wasm_i16x8_narrow_i32x4(pair, pair));
+  }
+  return splat(top >= TINY ? top / a->q_max * factor : 0.0f);
+}
+
+// Writes 8 outputs, or the `dims` that the head has left.
+static NOINLINE void store_dims(float *out, int dims, const uint8_t *total, v128_t inverse_sum) {
+  v128_t low = wasm_f32x4_mul(load4(total, 0), inverse_sum);
+  const v128_t high = wasm_f32x4_mul(load4(total, 4), inverse_sum);
+  if (dims >= 4) {
+    wasm_v128_store(out, low);
+    out += 4, dims -= 4, low = high;
+  }
+  if (dims >= 4)
+    wasm_v128_store(out, low);
+  else if (dims == 2)
+    wasm_v128_store64_lane(out, low, 0);
+}
+
+#include "attention_softmax.h"
+
+#include "attention_decode.h"
+#include "attention_prefill.h"
+
+static void attention(const attention_args *a) {
+  if (a->rows == 1)
+    decode(a);
+  else
+    prefill(a);
+}

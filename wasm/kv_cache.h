@@ -1,0 +1,39 @@
+// The layout of the KV cache.
+//
+//   K (kv_heads, ctx / 8, head_dim / W, 8 positions, W)       scales (kv_heads, ctx) f32, one per head vector of K and
+//   of V: V (kv_heads, ceil(head_dim / 8), ctx / W, 8 dims, W)      integer caches only, value = scale * integer
+//
+// W elements make one 32-bit word of arithmetic: a pair of int16 for integer caches (int8 is widened), one f32 for
+// float caches (bf16 is widened). A step is 8 words, of 8 positions (K) or of 8 dimensions (V), so a step of any cache
+// is 16 or 32 bytes. ctx % 8 == 0, head_dim % 2 == 0. Sizes: src/backends/wasm/kv-layout.ts.
+#pragma once
+#include "kernel.h"
+#include <stddef.h>
+
+enum { TILE = 8 };
+
+#define I8_MAX 127.0f
+#define I16_MAX 1023.0f // 11 bits with sign: what bf16 keeps of a vector's largest element, and room for exact sums
+
+// A vector whose largest magnitude is below this counts as zero: the reciprocal of its scale would overflow, and 0 *
+// infinity is NaN.
+#define TINY 0x1p-100f
+
+static inline int tiles_of(int n) { return (n + TILE - 1) / TILE; }
+static inline int whole_tiles(int n) { return tiles_of(n) * TILE; }
+
+// Elements before the tile of K that holds `position`, and before the strip of V with `dim` at the step that holds
+// `position`.
+static inline size_t k_offset(int kv_head, int position, int head_dim, int ctx) {
+  return ((size_t)kv_head * ctx + position / TILE * TILE) * head_dim;
+}
+static inline size_t v_offset(int kv_head, int dim, int step_position, int head_dim, int ctx) {
+  return ((size_t)kv_head * whole_tiles(head_dim) + dim / TILE * TILE) * ctx + (size_t)step_position * TILE;
+}
+
+// The largest magnitude of a head vector.
+static inline float largest(const float *x, int head_dim) {
+  v128_t top = wasm_f32x4_const_splat(0);
+  ROLLED for (int d = 0; d < head_dim; d += 2) top = wasm_f32x4_pmax(top, wasm_f32x4_abs(wasm_v128_load64_zero(x + d)));
+  return max_lanes(top);
+}

@@ -9,9 +9,10 @@ import { isQuantized, type MatrixForm, paddedRows } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import type { Span } from "../backend.ts";
 import type { RunnerOptions } from "../runner-options.ts";
-import { activationLayout, type KernelVariant } from "./activation-layout.ts";
+import { activationLayout, type KernelVariant, tiledRows } from "./activation-layout.ts";
+import { quantizedMatmul } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
-import { type MemoryLayout, tileRows } from "./memory-layout.ts";
+import type { MemoryLayout } from "./memory-layout.ts";
 
 /** Runs over the first `rows` rows of the buffers. */
 export type Call = (rows: number, spans: readonly Span[]) => void;
@@ -116,21 +117,18 @@ function lowerFor(steps: readonly Step[], input: LoweringInput, one: boolean): C
           const y = buffers[step.out] + part.column * 4;
           const { form, address: w, rows: n } = part;
           if (isQuantized(form)) {
-            const target = activationLayout(input.variant, form, one);
+            const target = activationLayout(input.variant, form, one ? 1 : 2);
             if (quantized?.buffer !== step.in || quantized.layout !== target) {
               calls.push((rows) =>
                 kernels.quantize(layout.activations, x, rows, cols, ldx, target),
               );
               quantized = { buffer: step.in, layout: target };
             }
-            const a = layout.activations;
-            if (one) {
-              const gemv = kernel(kernels, `gemv_${form}_${input.variant}`);
-              calls.push(() => gemv(y, w, a, n, cols, accumulate));
-            } else {
-              const gemm = kernel(kernels, `gemm_${form}_${input.variant}`);
-              const { panel } = layout;
-              calls.push((rows) => gemm(y, w, a, panel, tileRows(rows), n, cols, ldy, accumulate));
+            const { activations: a, panel } = layout;
+            const { gemv, gemm } = quantizedMatmul(kernels, input.variant, form);
+            if (one) calls.push(() => gemv(y, w, a, n, cols, accumulate));
+            else {
+              calls.push((rows) => gemm(y, w, a, panel, tiledRows(rows), n, cols, ldy, accumulate));
             }
           } else {
             const matmul = kernel(kernels, `matmul_${form}`);
@@ -215,7 +213,7 @@ function fusedLayout(
   const layouts = next.parts.map(({ weight }) => {
     const { form } = tensor(input, weight);
     return form !== "vector" && isQuantized(form)
-      ? activationLayout(input.variant, form, one)
+      ? activationLayout(input.variant, form, one ? 1 : 2)
       : undefined;
   });
   return layouts.every((found) => found === layouts[0]) ? layouts[0] : undefined;

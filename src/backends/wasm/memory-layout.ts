@@ -3,11 +3,16 @@
  * stack and constants, weights, KV cache, rope tables, activations, scratch.
  */
 import type { BufferName, Plan } from "../../model/plan.ts";
-import type { MatrixForm } from "../../pack/forms.ts";
+import { isQuantized } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import type { MemoryUse } from "../backend.ts";
 import type { RunnerOptions } from "../runner-options.ts";
-import { activationBytes, gemmScratchBytes } from "./activation-layout.ts";
+import {
+  ActivationLayout,
+  activationBytes,
+  gemmScratchBytes,
+  tiledRows,
+} from "./activation-layout.ts";
 import { attentionScratchBytes, kvLayout } from "./kv-layout.ts";
 
 /** The kernels' stack (64 KiB, first in memory) and their constants; checked against __heap_base. */
@@ -15,9 +20,6 @@ export const RESERVED_BYTES: number = 80 * 1024;
 
 /** A cache line: no two regions share one. */
 const REGION_ALIGNMENT = 64;
-
-/** The GEMM works on tiles of 4 tokens: row buffers have room for whole tiles. */
-const TILE_TOKENS = 4;
 
 export interface CacheRegion {
   readonly keys: number;
@@ -48,10 +50,6 @@ export interface MemoryLayout {
   readonly panel: number;
   readonly attention: number;
   readonly use: MemoryUse;
-}
-
-export function tileRows(rows: number): number {
-  return Math.ceil(rows / TILE_TOKENS) * TILE_TOKENS;
 }
 
 /** Plans the memory; allocates nothing. */
@@ -88,7 +86,7 @@ export function planMemory(
   const inverseFrequencies = allocate(half * 8);
   const cos = allocate(options.ctx * half * 4);
   const sin = allocate(options.ctx * half * 4);
-  const rows = tileRows(options.maxRows);
+  const rows = tiledRows(options.maxRows);
   const buffer = (name: BufferName, count: number): number =>
     allocate(count * plan.buffers[name] * 4);
   const ids = allocate(rows * 4);
@@ -99,13 +97,17 @@ export function planMemory(
     att: buffer("att", rows),
     gateUp: buffer("gateUp", rows),
     ffn: buffer("ffn", rows),
-    logits: buffer("logits", tileRows(options.maxLogits)),
+    logits: buffer("logits", tiledRows(options.maxLogits)),
   };
   const afterActivations = top;
 
-  const cols = tensors.filter(({ form }) => form !== "vector").map(({ shape }) => shape[1]);
-  const widest = cols.reduce((a, b) => Math.max(a, b), 0);
-  const activations = allocate(activationBytes(widest, rows));
+  // Only quantized products need scratch; the widest layout serves every kernel.
+  const widest = tensors.reduce(
+    (cols, { form, shape }) =>
+      form !== "vector" && isQuantized(form) ? Math.max(cols, shape[1]) : cols,
+    0,
+  );
+  const activations = allocate(activationBytes(ActivationLayout.tileWords, rows, widest));
   const row = allocate(widest * 4);
   const panel = allocate(gemmScratchBytes(widest));
   const attention = allocate(
@@ -131,11 +133,4 @@ export function planMemory(
       total: top,
     },
   };
-}
-
-/** Forms that a set of tensors uses. */
-export function matrixForms(tensors: readonly PackedTensor[]): Map<string, MatrixForm> {
-  const forms = new Map<string, MatrixForm>();
-  for (const { name, form } of tensors) if (form !== "vector") forms.set(name, form);
-  return forms;
 }

@@ -1,0 +1,41 @@
+/** A model whose index was read, not its weights: enough to plan memory, and the way to load it. */
+import type { LlamaConfig } from "../model/config.ts";
+import type { Manifest, PackedTensor } from "../pack/manifest.ts";
+import type { SourceFolder, ByteSource } from "../sources/source.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+
+/** A pack, or the file (of a split model, the files) of a GGUF model. */
+export type ModelInput =
+  | { readonly pack: SourceFolder }
+  | { readonly gguf: readonly ByteSource[] };
+
+export interface LoadProgress {
+  /** Bytes of the weights in memory, of all. */
+  readonly loaded: number;
+  readonly total: number;
+}
+
+export interface LoadStepOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** What a manifest says beside tensors, shards and blobs. */
+export type ManifestFacts = Pick<
+  Manifest,
+  "name" | "license" | "generation_config" | "chat_template" | "quantization" | "source"
+>;
+
+export interface OpenedModel {
+  readonly facts: ManifestFacts;
+  readonly config: LlamaConfig;
+  /** In image order. */
+  readonly tensors: readonly PackedTensor[];
+  readonly weightBytes: number;
+  /** Fills the image; `destination` has `weightBytes` bytes. */
+  loadWeights(destination: Uint8Array, options?: LoadStepOptions): Promise<void>;
+  /** undefined when the model comes without one. */
+  loadTokenizer(signal?: AbortSignal): Promise<Tokenizer | undefined>;
+  /** SHA-256 of the image's shards, in order; of a GGUF, computed from the loaded image. */
+  shardHashes(image: Uint8Array): Promise<readonly string[]>;
+}

@@ -3,7 +3,8 @@
  * stopped, retries, and gives up on a server that stands still. What arrived is not yet verified.
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
-import { openRemote, type RemoteOptions, RetryableError, reason, shownUrl } from "./remote.ts";
+import { reasonOf } from "../sources/failure.ts";
+import { openRemote, type RemoteOptions, RetryableError, shownUrl } from "./remote.ts";
 
 /** Where the bytes go. */
 export interface DownloadTarget {
@@ -69,7 +70,7 @@ export async function download(
         throw new PronkError("source_failed", error.message, { cause: error });
       }
       const backoff = (options.backoffMs ?? BACKOFF_MS) * 2 ** futile;
-      await wait(Math.min(error.waitMs ?? backoff, MAX_WAIT_MS), options.signal);
+      await wait(Math.min(error.retryAfterMs || backoff, MAX_WAIT_MS), options.signal);
     }
   }
 }
@@ -159,7 +160,7 @@ async function copyBody(
     reader.cancel().catch(() => undefined);
     if (error instanceof PronkError) throw error;
     throwIfAborted(options.signal);
-    throw new RetryableError(`${where}: broken off at ${transfer.position}: ${reason(error)}`, {
+    throw new RetryableError(`${where}: broken off at ${transfer.position}: ${reasonOf(error)}`, {
       answered: true,
       cause: error,
     });

@@ -3,6 +3,7 @@
  * the time until the headers are there, and errors that say what the server said.
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
+import { reasonOf } from "../sources/failure.ts";
 
 export interface RemoteOptions {
   readonly fetch: typeof fetch;
@@ -24,13 +25,13 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 export class RetryableError extends PronkError {
   /** Whether a server answered at all. */
   readonly answered: boolean;
-  /** From Retry-After. */
-  readonly waitMs: number | undefined;
 
-  constructor(message: string, options: { answered: boolean; waitMs?: number; cause?: unknown }) {
-    super("source_failed", message, { cause: options.cause });
+  constructor(
+    message: string,
+    options: { answered: boolean; retryAfterMs?: number; cause?: unknown },
+  ) {
+    super("source_failed", message, { retryAfterMs: 0, ...options });
     this.answered = options.answered;
-    this.waitMs = options.waitMs;
   }
 }
 
@@ -89,7 +90,7 @@ async function answer(
     });
   } catch (cause) {
     throwIfAborted(options.signal);
-    const why = late.signal.aborted ? `no answer within ${limitMs / 1000} s` : reason(cause);
+    const why = late.signal.aborted ? `no answer within ${limitMs / 1000} s` : reasonOf(cause);
     throw new RetryableError(`${shownUrl(url.href)}: ${why}`, { answered: false, cause });
   } finally {
     clearTimeout(timer);
@@ -115,19 +116,10 @@ async function checked(
   }
   if (status === 408 || status === 429 || status >= 500) {
     const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
-    const waitMs = Number.isFinite(seconds) ? seconds * 1000 : undefined;
-    throw new RetryableError(found, { answered: true, waitMs });
+    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+    throw new RetryableError(found, { answered: true, retryAfterMs });
   }
   throw new PronkError("source_failed", found);
-}
-
-/** The innermost message or code: `fetch failed` alone tells nobody anything. */
-export function reason(error: unknown): string {
-  let inner = error;
-  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
-  if (!(inner instanceof Error)) return String(inner);
-  const { code } = inner as { code?: unknown };
-  return inner.message || (typeof code === "string" ? code : inner.name);
 }
 
 /** For messages: signed URLs carry credentials in their query, others before the host. */

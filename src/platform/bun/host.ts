@@ -1,0 +1,14 @@
+/** Bun as a host. */
+import type { Host } from "../host/host.ts";
+import { openFile, readFile } from "./files.ts";
+import { serve } from "./serve.ts";
+import { yieldTask } from "./yield.ts";
+
+export const bunHost: Host = {
+  name: "bun",
+  version: Bun.version,
+  readFile,
+  openFile,
+  yieldTask,
+  serve,
+};

@@ -1,0 +1,14 @@
+/** Deno as a host. */
+import type { Host } from "../host/host.ts";
+import { openFile, readFile } from "./files.ts";
+import { serve } from "./serve.ts";
+import { yieldTask } from "./yield.ts";
+
+export const denoHost: Host = {
+  name: "deno",
+  version: Deno.version.deno,
+  readFile,
+  openFile,
+  yieldTask,
+  serve,
+};

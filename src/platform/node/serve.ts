@@ -1,0 +1,24 @@
+/** HTTP on Node, through Hono's adapter. */
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import type { FetchHandler, HttpServer, ListenOptions } from "../host/host.ts";
+import { listenUrl } from "../host/listen-url.ts";
+
+export async function serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer> {
+  const server = createAdaptorServer({ fetch });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.hostname, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: listenUrl(options.hostname, port),
+    async close(): Promise<void> {
+      if ("closeAllConnections" in server) server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

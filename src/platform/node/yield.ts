@@ -1,0 +1,4 @@
+/** A macrotask: sockets are served before the next one. */
+export function yieldTask(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

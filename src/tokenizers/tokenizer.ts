@@ -13,6 +13,11 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave special tokens out. Default false. */
   readonly skipSpecialTokens?: boolean;
+  /**
+   * The ids continue a text: keep the space that SentencePiece tokenizers drop where a text
+   * begins. Default false.
+   */
+  readonly continuation?: boolean;
 }
 
 /** Turns tokens into text one by one and never splits a code point. */

@@ -1,0 +1,78 @@
+/**
+ * Finds the texts of special tokens in a text: a trie over UTF-16 units, leftmost match first, the
+ * longest where several begin. Linear for any text, as a match is never longer than its token.
+ */
+import { PairTable, slotCount } from "./hashing.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+const NO_TOKEN = -1;
+const ROOT = 0;
+
+export class SpecialTokens {
+  /** Edge k leads from node from[k] by unit by[k] to node k + 1. */
+  readonly #edges: PairTable;
+  /** Token that ends at each node, or NO_TOKEN. */
+  readonly #tokens: Int32Array;
+  /** The unit that all of them begin with, when it is one: most have `<`. */
+  readonly #firstUnit: string | undefined;
+  readonly isEmpty: boolean;
+
+  /** Of the tokens for which `wanted(type)` holds. */
+  constructor(vocabulary: Vocabulary, wanted: (type: number) => boolean) {
+    const { types, bytes, offsets } = vocabulary;
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    const texts: [string, number][] = [];
+    for (let id = 0; id < types.length; id++) {
+      if (!wanted(types[id]!)) continue;
+      texts.push([decoder.decode(bytes.subarray(offsets[id], offsets[id + 1])), id]);
+    }
+    const units = texts.reduce((sum, [text]) => sum + text.length, 0);
+    const from = new Uint32Array(units);
+    const by = new Uint32Array(units);
+    this.#edges = new PairTable(from, by, new Uint32Array(slotCount(units)));
+    this.#tokens = new Int32Array(units + 1).fill(NO_TOKEN);
+    let edges = 0;
+    for (const [text, id] of texts) {
+      let node = ROOT;
+      for (let i = 0; i < text.length; i++) {
+        const unit = text.charCodeAt(i);
+        let edge = this.#edges.find(node, unit);
+        if (edge < 0) {
+          edge = edges++;
+          from[edge] = node;
+          by[edge] = unit;
+          this.#edges.add(edge);
+        }
+        node = edge + 1;
+      }
+      if (node !== ROOT) this.#tokens[node] = id;
+    }
+    const firsts = new Set(texts.map(([text]) => text.charAt(0)));
+    firsts.delete("");
+    this.#firstUnit = firsts.size === 1 ? [...firsts][0] : undefined;
+    this.isEmpty = edges === 0;
+  }
+
+  /** The first special token in the text from `start` on. */
+  next(text: string, start: number): { id: number; start: number; end: number } | undefined {
+    if (this.isEmpty) return undefined;
+    const first = this.#firstUnit;
+    for (let at = start; at < text.length; at++) {
+      if (first !== undefined) {
+        at = text.indexOf(first, at);
+        if (at < 0) return undefined;
+      }
+      let found: { id: number; start: number; end: number } | undefined;
+      let node = ROOT;
+      for (let i = at; i < text.length; i++) {
+        const edge = this.#edges.find(node, text.charCodeAt(i));
+        if (edge < 0) break;
+        node = edge + 1;
+        const id = this.#tokens[node]!;
+        if (id !== NO_TOKEN) found = { id, start: at, end: i + 1 };
+      }
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}

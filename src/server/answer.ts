@@ -1,0 +1,56 @@
+/** Runs a job and answers, whole or as a stream. */
+import type { GenerateRequest } from "../generate/request.ts";
+import { runChoices } from "./choices.ts";
+import type { AppContext, ServerContext } from "./context.ts";
+import type { AnswerHead, Job } from "./job.ts";
+import { choiceSeed } from "./sampling.ts";
+import { eventStream } from "./sse.ts";
+import { streamedAnswer } from "./streamed-answer.ts";
+import { serverTiming } from "./usage.ts";
+import { wholeAnswer } from "./whole-answer.ts";
+
+/** @throws what the engine throws before the first token of a stream, or before a whole answer. */
+export async function answer(c: AppContext, server: ServerContext, job: Job): Promise<Response> {
+  const abort = new AbortController();
+  const gone = (): void => abort.abort();
+  const { signal } = c.req.raw; // the raw request's is the one that every platform fires
+  if (signal.aborted) gone();
+  signal.addEventListener("abort", gone, { once: true });
+
+  const events = runChoices(job.engine, requestsOf(job), abort);
+  const head: AnswerHead = {
+    id: `${job.shape.idPrefix}${server.randomId()}`,
+    created: Math.floor(server.clock.wall() / 1000),
+    model: job.engine.info.id,
+    system_fingerprint: job.engine.info.fingerprint,
+  };
+  if (job.fields.stream !== true) {
+    const body = await wholeAnswer(job, head, events);
+    c.header("server-timing", serverTiming(body.timings));
+    return c.json(body);
+  }
+  return eventStream(c, streamedAnswer(job, head, events), {
+    abort,
+    ping: server.ping,
+    onError: (error) =>
+      server.log({
+        request_id: c.get("requestId"),
+        method: c.req.method,
+        path: c.req.path,
+        status: 200,
+        ms: server.clock.now() - c.get("startedMs"),
+        error,
+      }),
+  });
+}
+
+function requestsOf({ prompts, n, sampling }: Job): GenerateRequest[] {
+  const { seed } = sampling;
+  return prompts.flatMap((prompt_ids) =>
+    Array.from({ length: n }, (_, k) => ({
+      ...sampling,
+      prompt_ids,
+      ...(seed === undefined ? {} : { seed: choiceSeed(seed, k) }),
+    })),
+  );
+}

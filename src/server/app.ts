@@ -1,0 +1,131 @@
+/**
+ * The HTTP API as a Hono app, the same on Node, Deno, Bun, workerd and in browsers: nothing here
+ * belongs to a runtime, and clocks, ids and timers can be given.
+ *
+ * @example Deno.serve(createApp({ engine }).fetch);
+ */
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { Engine } from "../engine/engine.ts";
+import { PronkError } from "../errors.ts";
+import { type AuthOptions, createAuthenticate } from "./auth.ts";
+import type { AppEnv, Clock, Limits, LogEntry, Ping, ServerContext } from "./context.ts";
+import { type CorsOptions, cors } from "./cors.ts";
+import { RequestError, toErrorReply } from "./errors.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
+import { requestId, traceParent } from "./request-id.ts";
+import { chatRoute } from "./routes/chat.ts";
+import { completionsRoute } from "./routes/completions.ts";
+import { healthRoute, type Readiness } from "./routes/health.ts";
+import { modelRoutes } from "./routes/models.ts";
+import { addRoutes, tolerantPath } from "./routing.ts";
+
+export interface AppOptions {
+  /**
+   * The engine, or how to get it: called for every request, so that it should keep what it made.
+   * undefined means "not yet", and is answered with 503; a promise is waited for.
+   */
+  readonly engine: Engine | (() => Promise<Engine> | Engine | undefined);
+  /** For /health, and for the answer while there is no engine. */
+  readonly ready?: () => Readiness;
+  /** Absent: open to everybody. */
+  readonly auth?: AuthOptions;
+  /** Merged over the defaults: 1 MiB of body, 128 choices, tokens as the context allows. */
+  readonly limits?: Partial<Limits>;
+  /** Default: every origin. false: no CORS headers. */
+  readonly cors?: CorsOptions | false;
+  /** Default: performance.now and Date.now. */
+  readonly clock?: Clock;
+  /** Unique, of letters and digits. Default: crypto.randomUUID without its dashes. */
+  readonly randomId?: () => string;
+  /** Comments in silent streams. Default: every 15 seconds by setTimeout. false: none. */
+  readonly ping?: Ping | false;
+  readonly log?: (entry: LogEntry) => void;
+}
+
+/** Proxies cut silent connections after 30 seconds or more. */
+const PING_MS = 15_000;
+
+/** @throws PronkError "bad_request" when `auth` holds no usable key. */
+export function createApp(options: AppOptions): Hono<AppEnv> {
+  const authenticate = createAuthenticate(options.auth);
+  const server: ServerContext = {
+    engine: () => resolveEngine(options),
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    clock: options.clock ?? { now: () => performance.now(), wall: () => Date.now() },
+    ping: options.ping === false ? undefined : (options.ping ?? timerPing()),
+    randomId: options.randomId ?? (() => crypto.randomUUID().replaceAll("-", "")),
+    log: options.log ?? (() => {}),
+  };
+
+  const app = new Hono<AppEnv>({ getPath: tolerantPath });
+  app.use(async (c, next) => {
+    const startedMs = server.clock.now();
+    const id = requestId(c.req.raw.headers, server.randomId);
+    c.set("requestId", id);
+    c.set("startedMs", startedMs);
+    c.header("x-request-id", id);
+    const trace = traceParent(c.req.raw.headers);
+    if (trace !== undefined) c.header("traceparent", trace);
+    await next();
+    const ms = server.clock.now() - startedMs;
+    c.header("openai-processing-ms", String(Math.round(ms)));
+    const { method, path } = c.req;
+    const failed = c.error === undefined ? {} : { error: c.error };
+    server.log({ request_id: id, method, path, status: c.res.status, ms, ...failed });
+  });
+  app.use(cors(options.cors ?? { origins: "*" }));
+  app.onError((error, c) => {
+    if (error instanceof HTTPException && error.res !== undefined) return error.res;
+    const reply = toErrorReply(error);
+    return c.json(reply.body, reply.status as ContentfulStatusCode, reply.headers);
+  });
+  addRoutes(
+    app,
+    [
+      chatRoute(server),
+      completionsRoute(server),
+      ...modelRoutes(server),
+      healthRoute(server, options.ready),
+    ],
+    authenticate,
+  );
+  return app;
+}
+
+async function resolveEngine({ engine, ready }: AppOptions): Promise<Engine> {
+  if (typeof engine !== "function") return engine;
+  try {
+    const loaded = await engine();
+    if (loaded !== undefined) return loaded;
+  } catch (error) {
+    throw loadFailure(error);
+  }
+  const state = ready?.();
+  if (state?.status === "failed") throw loadFailure(state.error);
+  const progress = state?.progress;
+  const percent = progress === undefined ? "" : `: ${Math.floor(progress * 100)} %`;
+  throw new PronkError("loading", `the model is loading${percent}`);
+}
+
+/** Storage may answer again, and queues empty; anything else that stops a load stays. */
+function loadFailure(cause: unknown): PronkError {
+  if (!(cause instanceof PronkError)) {
+    return new RequestError("load_failed", "the model could not be loaded", { cause });
+  }
+  if (["loading", "source_failed", "overloaded"].includes(cause.code)) return cause;
+  return new RequestError("load_failed", `the model could not be loaded: ${cause.message}`, {
+    cause,
+  });
+}
+
+function timerPing(): Ping {
+  return {
+    everyMs: PING_MS,
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+}

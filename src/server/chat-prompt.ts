@@ -1,0 +1,110 @@
+/**
+ * Messages to prompt ids, such that no message can write a control token: `<|im_start|>` typed by
+ * a user stays the text `<|im_start|>`.
+ *
+ * A message without such text is rendered and encoded in one go, so its ids are exactly those of
+ * the template's own text. Otherwise the special texts inside messages are rendered as private-use
+ * placeholders, which templates neither trim nor look for; the result is cut at the special tokens
+ * that the template itself wrote, and the pieces between, with the placeholders undone, are encoded
+ * as plain text.
+ */
+import { PronkError } from "../errors.ts";
+import type { ChatMessage, ChatTemplate } from "../templates/chat-template.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+
+/** The texts of a tokenizer's special tokens, and a pattern that finds them, longest first. */
+interface SpecialTexts {
+  readonly ids: ReadonlyMap<string, number>;
+  readonly pattern: RegExp | undefined;
+}
+
+/** Finding them walks the vocabulary once, so they are kept as long as the tokenizer lives. */
+const specialTexts = new WeakMap<Tokenizer, SpecialTexts>();
+
+/** Private use, so in no alphabet; the first of them that neither side uses becomes the mark. */
+const FIRST_MARK = 0xe000;
+const LAST_MARK = 0xf8ff;
+
+/**
+ * The prompt's ids, ending with the opening of the assistant's turn.
+ *
+ * @throws PronkError "bad_request" when the template refuses the messages.
+ */
+export function encodeChat(
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+): number[] {
+  const { ids, pattern } = specialTextsOf(tokenizer);
+  const texts = messages.flatMap(({ content, name }) => [content, name]).filter(isString);
+  if (pattern === undefined || !texts.some((text) => text.search(pattern) !== -1)) {
+    return tokenizer.encode(template.render(messages), {
+      addSpecialTokens: false,
+      parseSpecial: true,
+    });
+  }
+
+  const mark = unusedMark([template.source, ...texts]);
+  const hidden: string[] = [];
+  const hide = (text: string): string =>
+    text.replace(pattern, (special) => `${mark}${hidden.push(special) - 1}${mark}`);
+  const rendered = template.render(
+    messages.map((message) => ({
+      ...message,
+      ...(isString(message.content) ? { content: hide(message.content) } : {}),
+      ...(isString(message.name) ? { name: hide(message.name) } : {}),
+    })),
+  );
+  const placeholder = new RegExp(`${mark}(\\d+)${mark}`, "g");
+  const encodePlain = (text: string): number[] =>
+    tokenizer.encode(
+      text.replace(placeholder, (_, index) => hidden[Number(index)] ?? ""),
+      { addSpecialTokens: false, parseSpecial: false },
+    );
+
+  const prompt: number[] = [];
+  let start = 0;
+  for (const match of rendered.matchAll(pattern)) {
+    const [special] = match;
+    if (match.index > start) append(prompt, encodePlain(rendered.slice(start, match.index)));
+    prompt.push(ids.get(special) as number); // the pattern was made of the map's keys
+    start = match.index + special.length;
+  }
+  if (start < rendered.length) append(prompt, encodePlain(rendered.slice(start)));
+  return prompt;
+}
+
+function specialTextsOf(tokenizer: Tokenizer): SpecialTexts {
+  const known = specialTexts.get(tokenizer);
+  if (known !== undefined) return known;
+  const ids = new Map<string, number>();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for (let id = 0; id < tokenizer.vocabSize; id++) {
+    if (!tokenizer.isSpecial(id)) continue;
+    const text = decoder.decode(tokenizer.tokenBytes(id));
+    if (text !== "" && !ids.has(text)) ids.set(text, id);
+  }
+  const longestFirst = [...ids.keys()].sort((a, b) => b.length - a.length);
+  const alternatives = longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  const pattern = ids.size === 0 ? undefined : new RegExp(alternatives.join("|"), "g");
+  const found = { ids, pattern };
+  specialTexts.set(tokenizer, found);
+  return found;
+}
+
+function unusedMark(texts: readonly string[]): string {
+  for (let code = FIRST_MARK; code <= LAST_MARK; code++) {
+    const mark = String.fromCharCode(code);
+    if (!texts.some((text) => text.includes(mark))) return mark;
+  }
+  throw new PronkError("bad_request", "messages: every private-use character is taken", {
+    param: "messages",
+  });
+}
+
+const isString = (value: unknown): value is string => typeof value === "string";
+
+/** Without spreading: a long prompt has more ids than a call may have arguments. */
+function append(ids: number[], more: readonly number[]): void {
+  for (const id of more) ids.push(id);
+}

@@ -1,0 +1,55 @@
+/** What the routes get of the app: the engine once it is loaded, limits, clocks and ids. */
+import type { Context } from "hono";
+import type { Engine } from "../engine/engine.ts";
+
+/** Bounds on one request, beside the model's own context. */
+export interface Limits {
+  /** Bytes of a request's body; 413 beyond. */
+  readonly bodyBytes: number;
+  /** Tokens of one prompt; 413 beyond. */
+  readonly promptTokens: number;
+  /** Tokens that one choice may ask for; 400 beyond, and the default where the model's is longer. */
+  readonly maxTokens: number;
+  /** Choices of one request: n, or n times the number of prompts; 400 beyond. */
+  readonly choices: number;
+}
+
+export interface Clock {
+  /** Milliseconds from an arbitrary start, never running backwards. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wall(): number;
+}
+
+/** Keeps idle streams alive through proxies that cut silent connections. */
+export interface Ping {
+  /** Silence after which a comment is sent, in milliseconds. */
+  readonly everyMs: number;
+  /** Calls `run` once after `ms`, unless the returned function was called before. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** One answered request. Streams are logged when they begin. */
+export interface LogEntry {
+  readonly request_id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly ms: number;
+  /** Set when the request failed, also in the middle of a stream. */
+  readonly error?: unknown;
+}
+
+export interface ServerContext {
+  /** @throws PronkError "loading" while there is no model; RequestError "load_failed". */
+  engine(): Promise<Engine>;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly ping: Ping | undefined;
+  randomId(): string;
+  log(entry: LogEntry): void;
+}
+
+/** Hono's type parameters for this app. */
+export type AppEnv = { Variables: { requestId: string; startedMs: number } };
+export type AppContext = Context<AppEnv>;

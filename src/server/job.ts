@@ -1,0 +1,58 @@
+/** What the two generating routes have in common once they have read their request. */
+import type { Engine } from "../engine/engine.ts";
+import type { LogprobsWriter } from "./logprobs.ts";
+import type { Sampling } from "./sampling.ts";
+import type { SamplingFields } from "./schemas/sampling.ts";
+
+/** How a route spells its answers: the middle of its choice objects, and the names around them. */
+export interface AnswerShape {
+  readonly idPrefix: string;
+  /** The `object` of a whole answer and of a stream's chunks. */
+  readonly object: string;
+  readonly chunkObject: string;
+  whole(text: string): Record<string, unknown>;
+  /** Begins a choice in a stream; undefined when the route has no such chunk. */
+  readonly opening: Record<string, unknown> | undefined;
+  piece(text: string): Record<string, unknown>;
+  /** Goes with the finish reason. */
+  readonly closing: Record<string, unknown>;
+}
+
+/** A request, read and checked. The choice with index `p * n + k` is the k-th of prompt p. */
+export interface Job {
+  readonly engine: Engine;
+  readonly shape: AnswerShape;
+  readonly fields: SamplingFields;
+  readonly prompts: readonly (readonly number[])[];
+  readonly n: number;
+  readonly sampling: Sampling;
+  /** A writer for one choice; undefined when no log-probabilities were asked for. */
+  readonly logprobs: (() => LogprobsWriter) | undefined;
+}
+
+/** What every object of one answer begins with. */
+export interface AnswerHead {
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+/** For the answer as a whole: the ids of its prompt, when it has one. */
+export function sharedPromptIds({ fields, prompts }: Job): {
+  prompt_token_ids?: readonly number[];
+} {
+  const [prompt] = prompts;
+  if (fields.return_token_ids !== true || prompts.length !== 1 || prompt === undefined) return {};
+  return { prompt_token_ids: prompt };
+}
+
+/** For a choice: the ids of its own prompt, when the answer has several. */
+export function ownPromptIds(
+  { fields, prompts, n }: Job,
+  index: number,
+): { prompt_token_ids?: readonly number[] } {
+  if (fields.return_token_ids !== true || prompts.length === 1) return {};
+  return { prompt_token_ids: prompts[Math.floor(index / n)] ?? [] };
+}

@@ -1,0 +1,52 @@
+/** GET /health: whether the model answers yet. Needs no key. */
+import type { PronkError } from "../../errors.ts";
+import type { ServerContext } from "../context.ts";
+import { toErrorReply } from "../errors.ts";
+import type { Route } from "../routing.ts";
+
+/** Where loading stands. */
+export interface Readiness {
+  readonly status: "loading" | "ready" | "failed";
+  /** Of the load, from 0 to 1. */
+  readonly progress?: number;
+  /** Why it failed; the message of a PronkError is shown. */
+  readonly error?: PronkError | Error;
+}
+
+/**
+ * 200 `{"status":"ok"}`, or 503 with the status and progress.
+ *
+ * @param ready undefined: the model is loaded, now if need be.
+ */
+export function healthRoute(server: ServerContext, ready: (() => Readiness) | undefined): Route {
+  const readiness = async (): Promise<Readiness> => {
+    if (ready !== undefined) return ready();
+    try {
+      await server.engine();
+      return { status: "ready" };
+    } catch (error) {
+      const isLoading = toErrorReply(error).body.error.code === "model_loading";
+      return isLoading ? { status: "loading" } : { status: "failed", error: error as Error };
+    }
+  };
+  return {
+    path: "/health",
+    isPublic: true,
+    methods: {
+      GET: async (c) => {
+        const { status, progress, error } = await readiness();
+        if (status === "ready") return c.json({ status: "ok" });
+        const { code, message } = toErrorReply(error).body.error;
+        return c.json(
+          {
+            status,
+            ...(progress === undefined ? {} : { progress }),
+            ...(status === "failed" ? { error: { code, message } } : {}),
+          },
+          503,
+          { "cache-control": "no-store" },
+        );
+      },
+    },
+  };
+}

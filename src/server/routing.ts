@@ -1,0 +1,47 @@
+/** Registers routes with what every path needs: authentication, 405 for other methods, slashes. */
+import type { Hono } from "hono";
+import { getPath } from "hono/utils/url";
+import type { Authenticate } from "./auth.ts";
+import type { AppContext, AppEnv } from "./context.ts";
+import { RequestError } from "./errors.ts";
+
+export type Handler = (c: AppContext) => Response | Promise<Response>;
+
+/** One path and its methods. */
+export interface Route {
+  /** In Hono's syntax. */
+  readonly path: string;
+  /** Answers without a key. */
+  readonly isPublic?: boolean;
+  readonly methods: Readonly<Partial<Record<"GET" | "POST" | "DELETE", Handler>>>;
+}
+
+/** Adds the routes, and after them the answer for every other path. */
+export function addRoutes(
+  app: Hono<AppEnv>,
+  routes: readonly Route[],
+  authenticate: Authenticate,
+): void {
+  for (const { path, isPublic, methods } of routes) {
+    for (const [method, handler] of Object.entries(methods)) {
+      app.on(method, path, async (c) => {
+        if (!isPublic) await authenticate(c.req.raw.headers);
+        return handler(c);
+      });
+    }
+    const allow = Object.keys(methods).flatMap((m) => (m === "GET" ? ["GET", "HEAD"] : [m]));
+    app.all(path, (c) => {
+      c.header("allow", [...allow, "OPTIONS"].join(", "));
+      throw new RequestError("method_not_allowed", `${c.req.method} ${c.req.path}: not allowed`);
+    });
+  }
+  app.all("*", (c) => {
+    throw new RequestError("unknown_url", `unknown URL: ${c.req.method} ${c.req.path}`);
+  });
+}
+
+/** The path with single slashes and none at its end, as `new Hono({ getPath })` takes it. */
+export function tolerantPath(request: Request): string {
+  const path = getPath(request).replace(/\/{2,}/g, "/");
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}

@@ -1,0 +1,52 @@
+/** The body of POST /v1/chat/completions. Fields that are not named here are ignored. */
+import * as z from "zod/mini";
+import type { Maybe } from "./maybe.ts";
+import { type SamplingFields, samplingFields } from "./sampling.ts";
+
+/** One part of a message's content. Media parts are known, to be refused by name. */
+export type ContentPart =
+  | { type: "text"; text: string }
+  | { type: "refusal"; refusal: string }
+  | { type: "image_url" | "input_audio" | "file" };
+
+export interface RequestMessage {
+  role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+  content?: Maybe<string | ContentPart[]>;
+  name?: Maybe<string>;
+  /** Known, to be refused by name. */
+  tool_calls?: Maybe<unknown[]>;
+  function_call?: unknown;
+}
+
+export interface ChatRequest extends SamplingFields {
+  model: string;
+  messages: RequestMessage[];
+  /** Wins over max_tokens. */
+  max_completion_tokens?: Maybe<number>;
+  logprobs?: Maybe<boolean>;
+  /** Needs logprobs. */
+  top_logprobs?: Maybe<number>;
+}
+
+const part: z.ZodMiniType<ContentPart> = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("text"), text: z.string() }),
+  z.object({ type: z.literal("refusal"), refusal: z.string() }),
+  z.object({ type: z.enum(["image_url", "input_audio", "file"]) }),
+]);
+
+const message: z.ZodMiniType<RequestMessage> = z.object({
+  role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
+  content: z.nullish(z.union([z.string(), z.array(part).check(z.minLength(1))])),
+  name: z.nullish(z.string()),
+  tool_calls: z.nullish(z.array(z.unknown())),
+  function_call: z.optional(z.unknown()),
+});
+
+export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
+  ...samplingFields,
+  model: z.string(),
+  messages: z.array(message).check(z.minLength(1)),
+  max_completion_tokens: samplingFields.max_tokens,
+  logprobs: z.nullish(z.boolean()),
+  top_logprobs: z.nullish(z.int().check(z.gte(0), z.lte(20))),
+});

@@ -1,0 +1,86 @@
+/**
+ * Server-sent events from an iterator, one chunk of the response body for each event.
+ *
+ * The body is pulled: nothing is asked of the iterator before the client's connection takes more,
+ * and no platform collects events into larger writes.
+ */
+import type { AppContext, Ping } from "./context.ts";
+import { toErrorReply } from "./errors.ts";
+
+export interface EventStreamOptions {
+  /** Fired when the client is gone. */
+  readonly abort: AbortController;
+  readonly ping: Ping | undefined;
+  /** Called with an error that the client learned of in the middle of the stream. */
+  onError(error: unknown): void;
+}
+
+const PING = Symbol("ping");
+
+/**
+ * Answers with the values as `data:` events, then `data: [DONE]`.
+ *
+ * Headers wait for the first value, so that a request that fails at once (a full queue, a prompt
+ * that is too long) is answered with its status; but no longer than a ping's silence, after which
+ * the connection needs a byte. A later failure is one `data: {"error":…}` event, and the end.
+ *
+ * @throws what the iterator throws before its first value.
+ */
+export async function eventStream(
+  c: AppContext,
+  values: AsyncGenerator<unknown, void, undefined>,
+  { abort, ping, onError }: EventStreamOptions,
+): Promise<Response> {
+  const encoder = new TextEncoder();
+  const next = (): Promise<IteratorResult<unknown, void>> => values.next();
+  let pending: ReturnType<typeof next> | undefined = next();
+  let cancelled = false;
+  await orPing(pending, ping);
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const send = (text: string): void => controller.enqueue(encoder.encode(text));
+        try {
+          pending ??= next();
+          const step = await orPing(pending, ping);
+          if (step === PING) return send(": ping\n\n");
+          pending = undefined;
+          if (!step.done) return send(`data: ${JSON.stringify(step.value)}\n\n`);
+          send("data: [DONE]\n\n");
+        } catch (error) {
+          if (cancelled) return;
+          send(`data: ${JSON.stringify(toErrorReply(error).body)}\n\n`);
+          onError(error);
+        }
+        controller.close();
+      },
+      cancel() {
+        cancelled = true;
+        abort.abort();
+        pending?.catch(() => {}); // it ends with "aborted", which nobody waits for any more
+        values.return().catch(() => {});
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return c.body(body, 200, {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+  });
+}
+
+/** The promise's value, or PING when it takes longer than the silence allowed. */
+async function orPing<T>(promise: Promise<T>, ping: Ping | undefined): Promise<T | typeof PING> {
+  if (ping === undefined) return promise;
+  let cancel = (): void => {};
+  const silence = new Promise<typeof PING>((resolve) => {
+    cancel = ping.after(ping.everyMs, () => resolve(PING));
+  });
+  try {
+    return await Promise.race([promise, silence]);
+  } finally {
+    cancel();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * An answer in chunks. For each choice: its opening, one chunk for every token that brings text
+ * (for every token when ids are asked for), then the finish reason; choices mix. At the end the
+ * usage, only when asked for: readers that take `choices[0]` of every chunk fail on it.
+ */
+import type { FinishReason, GenerateResult } from "../generate/request.ts";
+import type { ChoiceEvent } from "./choices.ts";
+import { type AnswerHead, type Job, ownPromptIds, sharedPromptIds } from "./job.ts";
+import type { LogprobsWriter } from "./logprobs.ts";
+import { timingsOf, usageOf } from "./usage.ts";
+
+/** What varies from chunk to chunk of one choice. */
+interface Delta {
+  readonly body: Record<string, unknown>;
+  readonly logprobs?: unknown;
+  readonly finish_reason?: FinishReason;
+  readonly token_ids?: readonly number[];
+}
+
+/** Yields the chunks' objects. */
+export async function* streamedAnswer(
+  job: Job,
+  head: AnswerHead,
+  events: AsyncIterable<ChoiceEvent>,
+): AsyncGenerator<Record<string, unknown>, void, undefined> {
+  const { shape, prompts, n, fields } = job;
+  const withIds = fields.return_token_ids === true;
+  const withUsage = fields.stream_options?.include_usage === true;
+  const common = { ...head, object: shape.chunkObject };
+  const writers = new Map<number, LogprobsWriter | undefined>();
+  const results = new Array<GenerateResult>(prompts.length * n);
+
+  let isFirst = true;
+  const fresh = new Set<number>();
+  const chunk = (index: number, { body, logprobs, finish_reason, token_ids }: Delta) => {
+    const shared = isFirst ? sharedPromptIds(job) : {};
+    const own = fresh.delete(index) ? ownPromptIds(job, index) : {};
+    isFirst = false;
+    const choice = {
+      index,
+      ...body,
+      logprobs: logprobs ?? null,
+      finish_reason: finish_reason ?? null,
+      ...(withIds ? { token_ids: token_ids ?? [] } : {}),
+      ...own,
+    };
+    return { ...common, choices: [choice], ...(withUsage ? { usage: null } : {}), ...shared };
+  };
+
+  for await (const event of events) {
+    const { index } = event;
+    if (!writers.has(index)) {
+      writers.set(index, job.logprobs?.());
+      fresh.add(index);
+      if (shape.opening !== undefined) yield chunk(index, { body: shape.opening });
+    }
+    const writer = writers.get(index);
+    if ("part" in event) {
+      const { part } = event;
+      writer?.push(part);
+      if (part.text === "" && !withIds) continue;
+      const body = shape.piece(part.text);
+      yield chunk(index, { body, logprobs: writer?.take(), token_ids: [part.token] });
+    } else {
+      const { result } = event;
+      results[index] = result;
+      const { finish_reason } = result;
+      const logprobs = writer?.takeRest();
+      const closing = chunk(index, { body: shape.closing, logprobs, finish_reason });
+      yield { ...closing, timings: timingsOf([result]) };
+    }
+  }
+  if (withUsage) yield { ...common, choices: [], usage: usageOf(prompts, results, n) };
+}

@@ -1,0 +1,73 @@
+/**
+ * Fields that change what a model may say and that this server does not honour. They are refused
+ * by name instead of ignored, unless their value asks for nothing: an answer that broke a promised
+ * schema in silence would be worse than none.
+ */
+import { RequestError } from "./errors.ts";
+
+type AsksForNothing = (value: unknown) => boolean;
+
+const isEmptyList: AsksForNothing = (value) => Array.isArray(value) && value.length === 0;
+const isOneOf =
+  (...neutral: unknown[]): AsksForNothing =>
+  (value) =>
+    neutral.includes(value);
+const isTextFormat: AsksForNothing = (value) =>
+  typeof value === "object" && value !== null && "type" in value && value.type === "text";
+const isTextOnly: AsksForNothing = (value) =>
+  Array.isArray(value) && value.every((modality) => modality === "text");
+
+/** Constrained output and samplers that other servers have as extensions. */
+const EXTENSIONS: Readonly<Record<string, AsksForNothing>> = {
+  grammar: isOneOf(""),
+  json_schema: isOneOf(),
+  guided_json: isOneOf(),
+  guided_regex: isOneOf(),
+  guided_choice: isOneOf(),
+  guided_grammar: isOneOf(),
+  structured_outputs: isOneOf(),
+  typical_p: isOneOf(1),
+  mirostat: isOneOf(0),
+};
+
+const CHAT: Readonly<Record<string, AsksForNothing>> = {
+  ...EXTENSIONS,
+  tools: isEmptyList,
+  tool_choice: isOneOf("none", "auto"),
+  functions: isEmptyList,
+  function_call: isOneOf("none", "auto"),
+  response_format: isTextFormat,
+  modalities: isTextOnly,
+  audio: isOneOf(),
+  web_search_options: isOneOf(),
+};
+
+const COMPLETIONS: Readonly<Record<string, AsksForNothing>> = {
+  ...EXTENSIONS,
+  echo: isOneOf(false),
+  suffix: isOneOf(""),
+  response_format: isTextFormat,
+};
+
+/** @throws RequestError "unsupported_parameter" for the first such field of a chat request. */
+export function refuseUnsupportedInChat(body: Readonly<Record<string, unknown>>): void {
+  refuse(body, CHAT);
+}
+
+/** @throws RequestError "unsupported_parameter" for the first such field of a completion. */
+export function refuseUnsupportedInCompletions(body: Readonly<Record<string, unknown>>): void {
+  refuse(body, COMPLETIONS);
+}
+
+function refuse(
+  body: Readonly<Record<string, unknown>>,
+  fields: Readonly<Record<string, AsksForNothing>>,
+): void {
+  for (const [param, asksForNothing] of Object.entries(fields)) {
+    const value = body[param];
+    if (value === undefined || value === null || asksForNothing(value)) continue;
+    throw new RequestError("unsupported_parameter", `${param}: not supported by this server`, {
+      param,
+    });
+  }
+}

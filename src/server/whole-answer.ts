@@ -1,0 +1,49 @@
+/** An answer in one piece. */
+import type { GenerateResult } from "../generate/request.ts";
+import type { ChoiceEvent } from "./choices.ts";
+import { type AnswerHead, type Job, ownPromptIds, sharedPromptIds } from "./job.ts";
+import { timingsOf, type Usage, usageOf, type WireTimings } from "./usage.ts";
+
+export interface WholeAnswer extends AnswerHead {
+  readonly object: string;
+  readonly choices: readonly Record<string, unknown>[];
+  readonly usage: Usage;
+  readonly timings: WireTimings;
+  readonly prompt_token_ids?: readonly number[];
+}
+
+/** Drains the choices' events; the choices come in order of their index. */
+export async function wholeAnswer(
+  job: Job,
+  head: AnswerHead,
+  events: AsyncIterable<ChoiceEvent>,
+): Promise<WholeAnswer> {
+  const { shape, prompts, n, fields } = job;
+  const count = prompts.length * n;
+  const writers = Array.from({ length: count }, () => job.logprobs?.());
+  const texts = new Array<string>(count).fill("");
+  const results = new Array<GenerateResult>(count);
+  for await (const event of events) {
+    if ("result" in event) {
+      results[event.index] = event.result;
+    } else {
+      texts[event.index] += event.part.text;
+      writers[event.index]?.push(event.part);
+    }
+  }
+  return {
+    ...head,
+    object: shape.object,
+    choices: results.map(({ ids, finish_reason }, index) => ({
+      index,
+      ...shape.whole(texts[index] ?? ""),
+      logprobs: writers[index]?.takeRest() ?? null,
+      finish_reason,
+      ...(fields.return_token_ids === true ? { token_ids: ids } : {}),
+      ...ownPromptIds(job, index),
+    })),
+    usage: usageOf(prompts, results, n),
+    timings: timingsOf(results),
+    ...sharedPromptIds(job),
+  };
+}

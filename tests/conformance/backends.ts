@@ -1,0 +1,71 @@
+/** The backends under test, each as a function from a plan and packed tensors to a runner. */
+import { readFileSync } from "node:fs";
+import type { Runner } from "../../src/backends/backend.ts";
+import { createReferenceRunner } from "../../src/backends/reference/reference-runner.ts";
+import type { RunnerOptions } from "../../src/backends/runner-options.ts";
+import type { KernelVariant } from "../../src/backends/wasm/activation-layout.ts";
+import { hasRelaxedSimd } from "../../src/backends/wasm/kernel-variants.ts";
+import { createWasmRunner } from "../../src/backends/wasm/wasm-runner.ts";
+import type { Plan } from "../../src/model/plan.ts";
+import type { MatrixForm } from "../../src/pack/forms.ts";
+import { type PackEntry, packTensors, planImage } from "../../src/pack/packer.ts";
+import { memorySource } from "../../src/sources/memory.ts";
+import type { TestTensor } from "./op-plans.ts";
+
+const dist = process.env.PRONK_WASM_DIST ?? "wasm/dist";
+
+function compile(name: string): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(`${dist}/${name}.wasm`));
+}
+
+/** wasm variants that this runtime can run: Node 20 has no relaxed SIMD. */
+export const VARIANTS: readonly KernelVariant[] = hasRelaxedSimd()
+  ? ["simd", "m", "dot"]
+  : ["simd"];
+
+export type CreateRunner = (
+  plan: Plan,
+  entries: readonly PackEntry[],
+  options: RunnerOptions,
+) => Promise<Runner>;
+
+async function fill(runner: Runner, entries: readonly PackEntry[]): Promise<Runner> {
+  await packTensors(entries, (offset, bytes) => runner.weights.set(bytes, offset));
+  return runner;
+}
+
+export const reference: CreateRunner = (plan, entries, options) => {
+  const { tensors, weightBytes } = planImage(entries);
+  return fill(createReferenceRunner(plan, tensors, weightBytes, options), entries);
+};
+
+export function wasm(variant: KernelVariant): CreateRunner {
+  const module = compile(variant === "simd" ? "plain" : "relaxed");
+  return (plan, entries, options) => {
+    const { tensors, weightBytes } = planImage(entries);
+    const kernel = { module, variant };
+    return fill(createWasmRunner(plan, tensors, weightBytes, kernel, options), entries);
+  };
+}
+
+/** Test tensors as a pack's entries; `formOf` says which form a matrix gets. */
+export function entriesOf(
+  tensors: readonly TestTensor[],
+  formOf: (name: string) => MatrixForm,
+): PackEntry[] {
+  return tensors.map(({ name, shape, values }) => {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return {
+      name,
+      form: shape.length === 1 ? "vector" : formOf(name),
+      tensor: {
+        name,
+        type: "F32",
+        shape,
+        source: memorySource(bytes, name),
+        start: 0,
+        bytes: bytes.length,
+      },
+    };
+  });
+}

@@ -1,0 +1,39 @@
+/** The tiny golden GGUF models (one layer, 256 wide, 192 tokens), opened on either backend. */
+import { readFileSync } from "node:fs";
+import type { KvType } from "../../src/backends/backend.ts";
+import { openGguf } from "../../src/engine/open-gguf.ts";
+import { planLlama } from "../../src/model/plan.ts";
+import type { Quantization } from "../../src/pack/form-choice.ts";
+import { memorySource } from "../../src/sources/memory.ts";
+import type { CreateRunner } from "../conformance/backends.ts";
+
+export interface GoldenGguf {
+  readonly name: string;
+  readonly file: string;
+  readonly input_ids: number[];
+  /** Of the last positions. */
+  readonly logits: number[][];
+  readonly greedy_prompt_len: number;
+  readonly greedy: number[];
+}
+
+const folder = new URL("../goldens/gguf/", import.meta.url);
+
+export const goldenGgufs: readonly GoldenGguf[] = JSON.parse(
+  readFileSync(new URL("logits.json", folder), "utf8"),
+);
+
+export interface TinyOptions {
+  readonly quantization: Quantization;
+  readonly kv: KvType;
+  readonly slots?: number;
+  readonly maxRows?: number;
+}
+
+export async function openTiny(file: string, create: CreateRunner, options: TinyOptions) {
+  const bytes = new Uint8Array(readFileSync(new URL(file, folder)));
+  const { quantization, kv, slots = 1, maxRows = 64 } = options;
+  const model = await openGguf([memorySource(bytes, file)], { quantization, profile: "default" });
+  const sizes = { ctx: 128, slots, maxRows, maxLogits: maxRows, kv };
+  return create(planLlama(model.config), model.entries, sizes);
+}

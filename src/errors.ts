@@ -19,11 +19,21 @@ export class PronkError extends Error {
   readonly code: ErrorCode;
   /** The request field at fault, for "bad_request": `temperature`, `messages[0].content`. */
   readonly param: string | undefined;
+  /**
+   * Set when trying again may help, as after a broken connection: how long to wait at least, in
+   * milliseconds; 0 when the other side did not say.
+   */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { param?: string }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: ErrorOptions & { param?: string; retryAfterMs?: number },
+  ) {
     super(message, options);
     this.code = code;
     this.param = options?.param;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 }
 

@@ -1,0 +1,69 @@
+/**
+ * Ends work that stands still. The signal it gives out fires with the caller's, or when nothing
+ * happened for a time: one timer runs at a time, however many chunks arrive.
+ */
+import type { Sleep } from "./sleep.ts";
+
+export class Watchdog {
+  readonly #controller = new AbortController();
+  readonly #sleep: Sleep;
+  readonly #caller: AbortSignal | undefined;
+  readonly #onCaller = (): void => this.#controller.abort(this.#caller?.reason);
+  #timer = new AbortController();
+  #beats = 0;
+
+  constructor(sleep: Sleep, caller: AbortSignal | undefined) {
+    this.#sleep = sleep;
+    this.#caller = caller;
+    caller?.addEventListener("abort", this.#onCaller);
+    if (caller?.aborted) this.#onCaller();
+  }
+
+  /** For the work that is watched. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /**
+   * From now on, `limitMs` without a `beat` end the work, with `what` as the reason: "no answer".
+   * Noticed at most one more `limitMs` later. It replaces what was watched before.
+   */
+  watch(limitMs: number, what: string): void {
+    this.#timer.abort();
+    this.#timer = new AbortController();
+    void this.#run(limitMs, what, this.#timer.signal);
+  }
+
+  beat(): void {
+    this.#beats++;
+  }
+
+  /** The result of work that may not listen to the signal. */
+  race<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener("abort", onAbort);
+      if (signal.aborted) onAbort();
+      work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    });
+  }
+
+  /** To be called when the work has ended, well or not. */
+  stop(): void {
+    this.#timer.abort();
+    this.#caller?.removeEventListener("abort", this.#onCaller);
+  }
+
+  async #run(limitMs: number, what: string, stopped: AbortSignal): Promise<void> {
+    for (let seen = -1; seen !== this.#beats; ) {
+      seen = this.#beats;
+      try {
+        await this.#sleep(limitMs, stopped);
+      } catch {
+        return;
+      }
+    }
+    if (!stopped.aborted) this.#controller.abort(new Error(`${what} for ${limitMs / 1000} s`));
+  }
+}

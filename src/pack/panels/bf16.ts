@@ -20,7 +20,7 @@ let table: Uint16Array | undefined;
 
 /**
  * The nearest bf16 of every f16, indexed by its bits: 128 KiB, made when first asked for. Of 11
- * significant bits 8 stay, a relative error of at most 2^-9; infinities and NaN remain such.
+ * significant bits 8 stay, a relative error of at most 2^-8; infinities and NaN remain such.
  */
 export function f16ToBf16Table(): Uint16Array {
   if (!table) {

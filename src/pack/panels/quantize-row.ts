@@ -72,12 +72,13 @@ function quantizeSymmetric(
       if (Math.abs(value) > Math.abs(extreme)) extreme = value;
     }
     const bits = f32ToBf16((form === "q8" ? Math.abs(extreme) : extreme) / divisor);
-    if (nonFinite !== 0 || !isFiniteBf16(bits)) return false;
     const scale = bf16ToF32(bits);
+    // A scale that was rounded up may take the largest weights out of f32's range.
+    if (nonFinite !== 0 || !Number.isFinite(Math.fround(scale * zero))) return false;
     const inverse = scale === 0 ? 0 : 1 / scale;
     for (let k = 0; k < BLOCK_COLS; k++) {
       const code = Math.floor(values[from + k] * inverse + zero + 0.5);
-      codes[k] = code < 0 ? 0 : code > max ? max : code;
+      codes[k] = Math.max(0, Math.min(max, code));
     }
     out.u16[2 * tile + row] = bits;
     put(out.u32, tile, row, words);
@@ -108,16 +109,17 @@ function quantizeWithMinimum(
       if (value < low) low = value;
       if (value > high) high = value;
     }
-    // Outward, so that [minimum, minimum + max * scale] covers the block and no code is clamped.
+    // Outward, so that [minimum, minimum + max * scale] covers the block: no code passes `max`.
     const minimumBits = bf16Below(low);
     const minimum = bf16ToF32(minimumBits);
     const scaleBits = bf16Above((high - minimum) / max);
-    if (nonFinite !== 0 || !isFiniteBf16(minimumBits) || !isFiniteBf16(scaleBits)) return false;
     const scale = bf16ToF32(scaleBits);
+    // Rounded outward, the largest weight may leave f32's range; a NaN shows in the sum as well.
+    const top = Math.fround(Math.fround(scale * max) + minimum);
+    if (nonFinite !== 0 || !Number.isFinite(top)) return false;
     const inverse = scale === 0 ? 0 : 1 / scale;
     for (let k = 0; k < BLOCK_COLS; k++) {
-      const code = Math.floor((values[from + k] - minimum) * inverse + 0.5);
-      codes[k] = code > max ? max : code;
+      codes[k] = Math.floor((values[from + k] - minimum) * inverse + 0.5);
     }
     out.u16[minima] = minimumBits;
     out.u16[2 * tile + row] = scaleBits;

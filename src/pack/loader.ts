@@ -1,0 +1,196 @@
+/**
+ * Pack to memory. Loading is a copy: each shard is read straight into its place and verified there,
+ * two at a time, so that memory grows by nothing but what the source needs to read.
+ */
+import { PronkError, throwIfAborted } from "../errors.ts";
+import { readAll, type SourceFolder } from "../sources/source.ts";
+import { type Digest, sha256 } from "./digest.ts";
+import { fetchObject } from "./fetch-object.ts";
+import { MANIFEST_NAME, type Manifest, type PackedObject } from "./manifest.ts";
+import { MAX_MANIFEST_BYTES, parseManifest } from "./manifest-check.ts";
+
+/** One shard arrives while another is verified; more buy little and cost connections. */
+const CONCURRENCY = 2;
+
+export interface LoadProgress {
+  /** Bytes in memory, those not yet verified included; less again when a shard is fetched again. */
+  readonly loaded: number;
+  /** Bytes of all shards that are fetched. */
+  readonly total: number;
+  /** The shard that this is about, from 0: its place in the manifest. */
+  readonly shard: number;
+  readonly phase: "read" | "verify" | "done";
+}
+
+/** Bytes [start, end) of the image. */
+export interface ImageRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface LoadWeightsOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Shards under way at a time. Default 2. */
+  readonly concurrency?: number;
+  /** Default: WebCrypto. */
+  readonly digest?: Digest;
+  /** The part of the image to load. Default: all of it. */
+  readonly range?: ImageRange;
+}
+
+/**
+ * Reads and checks a pack's manifest.
+ *
+ * @throws PronkError "not_found"; "source_failed"; "bad_format"; "unsupported"; "aborted".
+ */
+export async function readManifest(folder: SourceFolder, signal?: AbortSignal): Promise<Manifest> {
+  const source = await folder.open(MANIFEST_NAME, signal);
+  if (source.size > MAX_MANIFEST_BYTES) {
+    throw new PronkError(
+      "bad_format",
+      `${folder.name}: ${MANIFEST_NAME}: ${source.size} bytes, at most ${MAX_MANIFEST_BYTES}`,
+    );
+  }
+  return parseManifest(await readAll(source, signal), folder.name);
+}
+
+/**
+ * Fills `destination` with the image, or with `range` of it: byte `range.start` comes first.
+ *
+ * Shards that lie partly outside the range, and all shards where the destination is shared memory
+ * (which WebCrypto does not read), pass through a buffer of their size.
+ *
+ * After an error the destination holds unverified bytes: drop it. Nothing is written to it any more.
+ *
+ * @throws PronkError naming the shard: "corrupt" when it is cut off or altered, also when fetched
+ *   again; "not_found"; "source_failed"; "aborted"; "bad_request" when the sizes do not fit.
+ */
+export async function loadWeights(
+  folder: SourceFolder,
+  manifest: Manifest,
+  destination: Uint8Array,
+  options: LoadWeightsOptions = {},
+): Promise<void> {
+  const { signal, onProgress, concurrency = CONCURRENCY, digest = sha256 } = options;
+  const range = options.range ?? { start: 0, end: manifest.weight_bytes };
+  checkRange(range, manifest, destination, folder.name);
+  const shards = shardsIn(manifest, range);
+  const total = shards.reduce((sum, { object }) => sum + object.bytes, 0);
+  let loaded = 0;
+
+  // The first failure stops the other lanes, and they have ended before it is reported.
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted) abort();
+
+  const load = async ({ object, index, start }: PlacedShard): Promise<void> => {
+    throwIfAborted(stop.signal);
+    const end = start + object.bytes;
+    let read = 0;
+    const report = (phase: LoadProgress["phase"], bytes: number): void => {
+      loaded += bytes - read;
+      read = bytes;
+      onProgress?.({ loaded, total, shard: index, phase });
+    };
+    report("read", 0);
+    const inPlace = start >= range.start && end <= range.end && isUnshared(destination);
+    const place = inPlace
+      ? destination.subarray(start - range.start, end - range.start)
+      : new Uint8Array(object.bytes);
+    await fetchObject(folder, object, place, `shard ${index + 1} of ${manifest.shards.length}`, {
+      digest,
+      signal: stop.signal,
+      onRead: (bytes) => report("read", bytes),
+      onVerify: () => report("verify", object.bytes),
+    });
+    if (!inPlace) {
+      const from = Math.max(start, range.start);
+      const part = place.subarray(from - start, Math.min(end, range.end) - start);
+      destination.set(part, from - range.start);
+    }
+    report("done", object.bytes);
+  };
+
+  const queue = shards.values();
+  const lane = async (): Promise<void> => {
+    try {
+      // The lanes share one iterator, so each shard has one taker.
+      for (const shard of queue) await load(shard);
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  };
+  const lanes = Array.from({ length: Math.max(1, Math.min(concurrency, shards.length)) }, lane);
+  const results = await Promise.allSettled(lanes);
+  signal?.removeEventListener("abort", abort);
+  throwIfAborted(signal);
+  const failures = results.flatMap((r) => (r.status === "rejected" ? [r.reason] : []));
+  // Lanes that the first failure stopped say "aborted".
+  const isCause = (e: unknown): boolean => !(e instanceof PronkError && e.code === "aborted");
+  if (failures.length > 0) throw failures.find(isCause) ?? failures[0];
+}
+
+/**
+ * Reads an object that is not part of the image (the tokenizer) into new memory, verified.
+ *
+ * @throws PronkError as loadWeights.
+ */
+export async function loadBlob(
+  folder: SourceFolder,
+  object: PackedObject,
+  options: Pick<LoadWeightsOptions, "signal" | "digest"> = {},
+): Promise<Uint8Array> {
+  const { signal, digest = sha256 } = options;
+  const bytes = new Uint8Array(object.bytes);
+  await fetchObject(folder, object, bytes, "object", { digest, signal });
+  return bytes;
+}
+
+interface PlacedShard {
+  readonly object: PackedObject;
+  /** Its place in the manifest, from 0. */
+  readonly index: number;
+  /** Where it starts in the image. */
+  readonly start: number;
+}
+
+/** The shards that hold any byte of the range. */
+function shardsIn(manifest: Manifest, range: ImageRange): PlacedShard[] {
+  let start = 0;
+  return manifest.shards
+    .map((object, index) => {
+      const placed = { object, index, start };
+      start += object.bytes;
+      return placed;
+    })
+    .filter((s) => s.start < range.end && s.start + s.object.bytes > range.start);
+}
+
+function checkRange(
+  { start, end }: ImageRange,
+  manifest: Manifest,
+  destination: Uint8Array,
+  name: string,
+): void {
+  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
+  if (!whole || start < 0 || start > end || end > manifest.weight_bytes) {
+    throw new PronkError(
+      "bad_request",
+      `${name}: bytes [${start}, ${end}) of an image of ${manifest.weight_bytes}`,
+    );
+  }
+  if (destination.length < end - start) {
+    throw new PronkError(
+      "bad_request",
+      `${name}: ${end - start} bytes of weights into ${destination.length} bytes of memory`,
+    );
+  }
+}
+
+/** Whether WebCrypto may read this memory in place. */
+function isUnshared(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer;
+}

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import { f32ToBf16 } from "../../../../src/formats/half.ts";
+import { type MatrixForm, matrixBytes } from "../../../../src/pack/forms.ts";
+import { packRows } from "../../../../src/pack/pack-rows.ts";
+import { unpackRow } from "../../../../src/pack/unpack-row.ts";
+import { randomIntegers, randomWeights } from "../sample-tensors.ts";
+
+const COLS = 64;
+const SCALE = 0.03125;
+const MINIMUM = -0.75;
+
+/** One panel by the formulas at the head of src/pack/forms.ts, written as they stand there. */
+function panelByFormula(form: MatrixForm, q: (row: number, col: number) => number): Uint8Array {
+  const out = new Uint8Array(matrixBytes(form, 16, COLS));
+  const view = new DataView(out.buffer);
+  const blocks = COLS / 32;
+  const hasMinimum = form === "q4m" || form === "q6m";
+  const tiles = hasMinimum ? blocks * 32 : 0;
+  const tileBytes = (out.length - tiles) / blocks;
+  for (let b = 0; b < blocks; b++) {
+    const codes = tiles + b * tileBytes + 32;
+    for (let r = 0; r < 16; r++) {
+      if (hasMinimum) view.setUint16((b * 16 + r) * 2, f32ToBf16(MINIMUM), true);
+      view.setUint16(codes - 32 + 2 * r, f32ToBf16(SCALE), true);
+    }
+    for (let v = 0; v < 4; v++) {
+      for (let r = 0; r < 4; r++) {
+        for (let j = 0; j < 4; j++) {
+          const code = (k: number): number => q(4 * v + r, 32 * b + k);
+          const lane = 4 * r + j;
+          if (form === "q8") {
+            for (let g = 0; g < 8; g++) out[codes + (g * 4 + v) * 16 + lane] = code(4 * g + j);
+          } else if (form === "q6m") {
+            for (let h = 0; h < 2; h++) {
+              for (let i = 0; i < 3; i++) {
+                out[codes + ((v * 2 + h) * 3 + i) * 16 + lane] =
+                  code(16 * h + 4 * i + j) | (((code(16 * h + 12 + j) >> (2 * i)) & 3) << 6);
+              }
+            }
+          } else {
+            for (let g = 0; g < 4; g++) {
+              out[codes + (g * 4 + v) * 16 + lane] = code(4 * g + j) | (code(16 + 4 * g + j) << 4);
+            }
+          }
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/** Random codes; each block of a row has both ends of the range, so that quantizing finds them. */
+function randomCodes(max: number, low: number): (row: number, col: number) => number {
+  const next = randomIntegers(max);
+  const codes = Uint8Array.from(
+    { length: 16 * COLS },
+    () => low + ((next() >>> 8) % (max - low + 1)),
+  );
+  for (let block = 0; block < codes.length; block += 32) {
+    const at = (next() >>> 8) % 32;
+    codes[block + at] = low;
+    codes[block + ((at + 7) % 32)] = max;
+  }
+  return (row, col) => codes[row * COLS + col];
+}
+
+const QUANTIZED = [
+  { form: "q4", max: 15, low: 0, zero: 8, minimum: 0 },
+  { form: "q4m", max: 15, low: 0, zero: 0, minimum: MINIMUM },
+  { form: "q6m", max: 63, low: 0, zero: 0, minimum: MINIMUM },
+  { form: "q8", max: 255, low: 1, zero: 128, minimum: 0 },
+] as const;
+
+describe.each(QUANTIZED)("$form", ({ form, max, low, zero, minimum }) => {
+  const q = randomCodes(max, low);
+  const weights = Float32Array.from(
+    { length: 16 * COLS },
+    (_, i) => (q(Math.floor(i / COLS), i % COLS) - zero) * SCALE + minimum,
+  );
+
+  test("panels follow the documented formulas byte by byte", () => {
+    expect(packRows(form, weights, 16, COLS)).toEqual(panelByFormula(form, q));
+  });
+
+  test("rows read back from the formulas' bytes are d * (q - zero) + m", () => {
+    const panel = panelByFormula(form, q);
+    const row = new Float32Array(COLS);
+    for (let r = 0; r < 16; r++) {
+      unpackRow(form, panel, COLS, r, row);
+      expect(row).toEqual(weights.subarray(r * COLS, (r + 1) * COLS));
+    }
+  });
+
+  test("every code at every place reads back as itself", () => {
+    const row = new Float32Array(COLS);
+    for (let code = 0; code <= max; code++) {
+      const panel = panelByFormula(form, (r, c) => (code + r + c) % (max + 1));
+      for (let r = 0; r < 16; r++) {
+        unpackRow(form, panel, COLS, r, row);
+        const expected = row.map((_, c) => (((code + r + c) % (max + 1)) - zero) * SCALE + minimum);
+        expect(row).toEqual(expected);
+      }
+    }
+  });
+});
+
+describe.each(["bf16", "f32"] as const)("%s", (form) => {
+  test("panels hold columns of 16 values, of any number of columns", () => {
+    const cols = 5;
+    const weights = randomWeights(16 * cols, 3);
+    const panel = packRows(form, weights, 16, cols);
+
+    expect(panel.length).toBe(16 * cols * (form === "f32" ? 4 : 2));
+    const view = new DataView(panel.buffer);
+    for (let c = 0; c < cols; c++) {
+      for (let r = 0; r < 16; r++) {
+        const weight = weights[r * cols + c];
+        const at = c * 16 + r;
+        if (form === "f32") expect(view.getFloat32(4 * at, true)).toBe(weight);
+        else expect(view.getUint16(2 * at, true)).toBe(f32ToBf16(weight));
+      }
+    }
+  });
+});
+
+test.each(["q4", "q4m", "q6m", "q8", "bf16", "f32"] as const)(
+  "rows past the first panel, and a last panel that is not full, read back from %s at any alignment",
+  (form) => {
+    const rows = 37;
+    const weights = randomWeights(rows * COLS, 11);
+    const packed = packRows(form, weights, rows, COLS);
+    expect(packed.length).toBe(matrixBytes(form, 48, COLS));
+
+    const moved = new Uint8Array(packed.length + 3).subarray(3);
+    moved.set(packed);
+    const row = new Float32Array(COLS);
+    const alone = new Float32Array(COLS);
+    for (let r = 0; r < rows; r++) {
+      unpackRow(form, moved, COLS, r, row);
+      unpackRow(
+        form,
+        packRows(form, weights.slice(r * COLS, (r + 1) * COLS), 1, COLS),
+        COLS,
+        0,
+        alone,
+      );
+      expect(row).toEqual(alone);
+    }
+    for (let r = rows; r < 48; r++) {
+      unpackRow(form, moved, COLS, r, row);
+      expect(row.every((value) => value === 0)).toBe(true);
+    }
+  },
+);

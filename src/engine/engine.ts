@@ -22,15 +22,25 @@ export interface ModelInfo {
 
 export interface EngineStats {
   readonly slots: number;
+  /** Slots in use. */
   readonly busy: number;
+  /** Requests that wait for a slot. */
   readonly queued: number;
+  /** Taken so far, refused ones not counted. */
   readonly requests: number;
   readonly prompt_tokens: number;
+  /** Of those, taken from the cache. */
   readonly cached_tokens: number;
   readonly generated_tokens: number;
 }
 
-/** A running generation: iterate it for tokens; `result` settles when it ends. */
+/**
+ * A running generation: iterate it for tokens; `result` settles when it ends.
+ *
+ * It runs ahead of a reader by at most RUN_AHEAD_PARTS, then gives its slot away until it is read
+ * again, with the same outcome; "aborted" when nobody reads for PAUSED_LEASE_MS. Without an iterator
+ * it runs to its end. All iterators are one and the same.
+ */
 export interface Generation extends AsyncIterable<TokenPart> {
   /** Rejects with the error that iteration throws. */
   readonly result: Promise<GenerateResult>;

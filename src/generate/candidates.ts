@@ -43,7 +43,7 @@ export function fillCandidates(candidates: Candidates, logits: Float32Array): vo
 /** The largest score; -Infinity when all are -Infinity or NaN. */
 export function largestScore({ scores, count }: Candidates): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < count; i++) if (scores[i]! > largest) largest = scores[i]!;
+  for (let i = 0; i < count; i++) if (scores[i] > largest) largest = scores[i];
   return largest;
 }
 
@@ -52,10 +52,10 @@ export function keepAtLeast(candidates: Candidates, least: number): void {
   const { ids, scores, weights, count } = candidates;
   let kept = 0;
   for (let i = 0; i < count; i++) {
-    if (scores[i]! < least) continue;
-    ids[kept] = ids[i]!;
-    weights[kept] = weights[i]!;
-    scores[kept++] = scores[i]!;
+    if (scores[i] < least) continue;
+    ids[kept] = ids[i];
+    weights[kept] = weights[i];
+    scores[kept++] = scores[i];
   }
   candidates.count = kept;
 }
@@ -68,9 +68,9 @@ export function keepAbove(candidates: Candidates, cut: number, ties: number): vo
   let kept = 0;
   let left = ties;
   for (let i = 0; i < count; i++) {
-    const score = scores[i]!;
+    const score = scores[i];
     if (!(score > cut) && !(score === cut && left-- > 0)) continue;
-    ids[kept] = ids[i]!;
+    ids[kept] = ids[i];
     scores[kept++] = score;
   }
   candidates.count = kept;
@@ -110,32 +110,32 @@ export function findCut(
   const largest = largestScore(candidates);
   totals.fill(0);
   for (let i = 0; i < count; i++) {
-    const bucket = bucketBelow(largest, scores[i]!);
-    totals[bucket] = totals[bucket]! + (weights === undefined ? 1 : weights[i]!);
+    const bucket = bucketBelow(largest, scores[i]);
+    totals[bucket] = totals[bucket] + (weights === undefined ? 1 : weights[i]);
   }
   const first = bucketReaching(0, target);
   if (!first.reached) return undefined;
   let found = 0;
   for (let i = 0; i < count; i++) {
-    if (bucketBelow(largest, scores[i]!) === first.bucket) members[found++] = i;
+    if (bucketBelow(largest, scores[i]) === first.bucket) members[found++] = i;
   }
 
   let { above } = first;
   for (let pass = 0; pass < SHIFTS.length; pass++) {
-    const shift = SHIFTS[pass]!;
-    const mask = MASKS[pass]!;
+    const shift = SHIFTS[pass];
+    const mask = MASKS[pass];
     totals.fill(0);
     for (let i = 0; i < found; i++) {
-      const member = members[i]!;
-      const bucket = (descendingKey(bits[member]!) >>> shift) & mask;
-      totals[bucket] = totals[bucket]! + (weights === undefined ? 1 : weights[member]!);
+      const member = members[i];
+      const bucket = (descendingKey(bits[member]) >>> shift) & mask;
+      totals[bucket] = totals[bucket] + (weights === undefined ? 1 : weights[member]);
     }
     const next = bucketReaching(above, target);
     above = next.above;
     let kept = 0;
     for (let i = 0; i < found; i++) {
-      const member = members[i]!;
-      const bucket = (descendingKey(bits[member]!) >>> shift) & mask;
+      const member = members[i];
+      const bucket = (descendingKey(bits[member]) >>> shift) & mask;
       if (bucket === next.bucket) members[kept++] = member;
     }
     found = kept;
@@ -143,9 +143,9 @@ export function findCut(
   // One bucket of the last pass holds one score; its members stand by id.
   let ties = 0;
   for (; ties < found && !(above >= target); ties++) {
-    above += weights === undefined ? 1 : weights[members[ties]!]!;
+    above += weights === undefined ? 1 : weights[members[ties]];
   }
-  return { score: scores[members[0]!]!, ties };
+  return { score: scores[members[0]], ties };
 }
 
 /**
@@ -160,7 +160,7 @@ function bucketReaching(
   let above = start;
   let last = { bucket: 0, above, reached: false };
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
-    const total = totals[bucket]!;
+    const total = totals[bucket];
     if (above + total >= target) return { bucket, above, reached: true };
     if (total > 0) last = { bucket, above, reached: false };
     above += total;

@@ -44,8 +44,8 @@ export function exp(x: number): number {
   // e^r - 1 to r^5 / 120: the next term is under 4e-17.
   const tail = r + r * r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120))));
   const steps = k | 0;
-  const root = ROOTS[steps & (STEPS - 1)]!;
-  return (root + root * tail) * POWERS[(steps >> 6) - SMALLEST_POWER]!;
+  const root = ROOTS[steps & (STEPS - 1)];
+  return (root + root * tail) * POWERS[(steps >> 6) - SMALLEST_POWER];
 }
 
 const bits: DataView = new DataView(new ArrayBuffer(8));

@@ -26,14 +26,14 @@ export interface TokenLogprobs {
 export function tokenLogprobs(logits: Float32Array, chosen: number, top: number): TokenLogprobs {
   const best = topIds(logits, Math.min(top, logits.length));
   let largest = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < logits.length; i++) if (logits[i]! > largest) largest = logits[i]!;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > largest) largest = logits[i];
   let total = 0;
-  for (let i = 0; i < logits.length; i++) total += exp(logits[i]! - largest);
+  for (let i = 0; i < logits.length; i++) total += exp(logits[i] - largest);
   if (!(total > 0)) throw notNumbers();
   const logTotal = log(total);
 
   const entry = (token: number): TokenLogprob => {
-    return { token, logprob: Math.max(logits[token]! - largest - logTotal, LEAST_LOGPROB) };
+    return { token, logprob: Math.max(logits[token] - largest - logTotal, LEAST_LOGPROB) };
   };
   if (!best.includes(chosen)) best.push(chosen);
   return { logprob: entry(chosen).logprob, top_logprobs: best.map(entry) };
@@ -45,16 +45,16 @@ function topIds(logits: Float32Array, count: number): number[] {
   if (count === 0) return ids;
   let least = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id]!;
+    const logit = logits[id];
     if (ids.length === count && !(logit > least)) continue;
     // Ids come ascending, so an equal one already in the list stays before this one.
     let at = ids.length < count ? ids.length : count - 1;
-    while (at > 0 && logit > logits[ids[at - 1]!]!) {
-      ids[at] = ids[at - 1]!;
+    while (at > 0 && logit > logits[ids[at - 1]]) {
+      ids[at] = ids[at - 1];
       at--;
     }
     ids[at] = id;
-    if (ids.length === count) least = logits[ids[count - 1]!]!;
+    if (ids.length === count) least = logits[ids[count - 1]];
   }
   return ids;
 }

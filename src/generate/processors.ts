@@ -24,7 +24,7 @@ export function penalizeRepetition(
 ): void {
   const rounded = Math.fround(penalty);
   for (const id of counts.keys()) {
-    const score = scores[id]!;
+    const score = scores[id];
     scores[id] = score < 0 ? score * rounded : score / rounded;
   }
 }
@@ -37,19 +37,19 @@ export function penalizeCounts(
   presence: number,
 ): void {
   for (const [id, count] of counts) {
-    if (count > 0) scores[id] = scores[id]! - count * frequency - presence;
+    if (count > 0) scores[id] = scores[id] - count * frequency - presence;
   }
 }
 
 /** Adds to the scores of these ids; +-100 in practice forces or bans a token. */
 export function biasLogits(scores: Float32Array, bias: ReadonlyMap<number, number>): void {
-  for (const [id, value] of bias) scores[id] = scores[id]! + value;
+  for (const [id, value] of bias) scores[id] = scores[id] + value;
 }
 
 /** Divides every score. `temperature` is above 0. */
 export function applyTemperature({ scores, count }: Candidates, temperature: number): void {
   const divisor = Math.fround(temperature);
-  for (let i = 0; i < count; i++) scores[i] = scores[i]! / divisor;
+  for (let i = 0; i < count; i++) scores[i] = scores[i] / divisor;
 }
 
 /** Keeps the k best, and every score equal to the last of them, as Hugging Face does. k is above 0. */
@@ -91,7 +91,7 @@ export function weigh(candidates: Candidates): number {
   const { scores, weights, count } = candidates;
   const largest = largestScore(candidates);
   let total = 0;
-  for (let i = 0; i < count; i++) total += weights[i] = exp(scores[i]! - largest);
+  for (let i = 0; i < count; i++) total += weights[i] = exp(scores[i] - largest);
   return total;
 }
 

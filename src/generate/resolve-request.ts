@@ -55,7 +55,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
     );
   }
   for (let i = 0; i < prompt.length; i++)
-    checkId(prompt[i]!, vocab, `prompt_ids[${i}]`, "prompt_ids");
+    checkId(prompt[i], vocab, `prompt_ids[${i}]`, "prompt_ids");
   checkInteger(maxTokens, "max_tokens", 0, Number.MAX_SAFE_INTEGER);
   checkNumber(request.temperature, "temperature", 0, 2);
   checkInteger(request.top_k, "top_k", 0, Number.MAX_SAFE_INTEGER);

@@ -21,7 +21,7 @@ import { toSeed, uniformAt } from "./random.ts";
 import type { SamplingOptions } from "./request.ts";
 
 /** Changes whenever the same logits and seed may give another token; part of the fingerprint. */
-export const SAMPLER_VERSION = "1";
+export const SAMPLER_VERSION = 1;
 
 /** Below it, logits divided by the temperature leave f32, and the draw is the arg max anyway. */
 export const GREEDY_BELOW = 1e-5;
@@ -64,7 +64,7 @@ export function createSampler(
 
   const counts = new Map<number, number>();
   const counting = repetition !== 1 || frequency !== 0 || presence !== 0;
-  if (repetition !== 1) for (let i = 0; i < promptIds.length; i++) counts.set(promptIds[i]!, 0);
+  if (repetition !== 1) for (let i = 0; i < promptIds.length; i++) counts.set(promptIds[i], 0);
   const biased = bias !== undefined && bias.size > 0;
   const draws = temperature >= GREEDY_BELOW;
 
@@ -96,8 +96,8 @@ function argmax(scores: Float32Array): number {
   let best = -1;
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < scores.length; i++) {
-    if (scores[i]! > largest) {
-      largest = scores[i]!;
+    if (scores[i] > largest) {
+      largest = scores[i];
       best = i;
     }
   }
@@ -115,10 +115,10 @@ function draw(candidates: Candidates, uniform: number): number {
   let last = 0;
   for (let i = 0; i < count; i++) {
     if (weights[i] === 0) continue;
-    sum += weights[i]!;
+    sum += weights[i];
     last = i;
     // uniform < 1, but the product may round up to the total: then the last one is drawn.
     if (sum > target) break;
   }
-  return ids[last]!;
+  return ids[last];
 }

@@ -70,7 +70,7 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
 function advance(automaton: Automaton, unit: number): boolean {
   const { stop, failure } = automaton;
   let { matched } = automaton;
-  while (matched > 0 && stop.charCodeAt(matched) !== unit) matched = failure[matched]!;
+  while (matched > 0 && stop.charCodeAt(matched) !== unit) matched = failure[matched];
   if (stop.charCodeAt(matched) === unit) matched++;
   automaton.matched = matched;
   return matched === stop.length;
@@ -80,8 +80,7 @@ function createAutomaton(stop: string): Automaton {
   const failure = new Int32Array(stop.length + 1);
   let prefix = 0;
   for (let end = 1; end < stop.length; end++) {
-    while (prefix > 0 && stop.charCodeAt(end) !== stop.charCodeAt(prefix))
-      prefix = failure[prefix]!;
+    while (prefix > 0 && stop.charCodeAt(end) !== stop.charCodeAt(prefix)) prefix = failure[prefix];
     if (stop.charCodeAt(end) === stop.charCodeAt(prefix)) prefix++;
     failure[end + 1] = prefix;
   }

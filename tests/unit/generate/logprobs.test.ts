@@ -22,9 +22,9 @@ test("reports the likeliest first, equal ones by id, and the chosen token last w
   const logits = Float32Array.of(1, 5, 2, 5, 4);
   const { logprob, top_logprobs } = tokenLogprobs(logits, 0, 3);
   expect(top_logprobs.map(({ token }) => token)).toEqual([1, 3, 4, 0]);
-  expect(top_logprobs[3]!.logprob).toBe(logprob);
-  expect(top_logprobs[0]!.logprob).toBe(top_logprobs[1]!.logprob);
-  expect(top_logprobs[0]!.logprob - logprob).toBe(4);
+  expect(top_logprobs[3].logprob).toBe(logprob);
+  expect(top_logprobs[0].logprob).toBe(top_logprobs[1].logprob);
+  expect(top_logprobs[0].logprob - logprob).toBe(4);
 });
 
 test("does not repeat a chosen token that is among the likeliest", () => {

@@ -54,7 +54,7 @@ const keptIds = ({ ids, count }: Candidates): number[] => [...ids.subarray(0, co
 /** As Hugging Face writes it: what was removed is -Infinity. */
 function masked({ ids, scores, count }: Candidates, vocab: number): number[] {
   const row = new Array<number>(vocab).fill(Number.NEGATIVE_INFINITY);
-  for (let i = 0; i < count; i++) row[ids[i]!] = scores[i]!;
+  for (let i = 0; i < count; i++) row[ids[i]] = scores[i];
   return row;
 }
 
@@ -65,9 +65,9 @@ describe("equals Hugging Face", () => {
 
   test.each(cases)("$title, row $row", ({ golden, row }) => {
     const { repetition_penalty, temperature, top_k, top_p, min_p } = golden.params;
-    const scores = numbers(golden.scores[row]!);
+    const scores = numbers(golden.scores[row]);
     if (repetition_penalty !== undefined) {
-      penalizeRepetition(scores, countsOf([], golden.input_ids[row]!), repetition_penalty);
+      penalizeRepetition(scores, countsOf([], golden.input_ids[row]), repetition_penalty);
     }
     const candidates = load(scores);
     if (temperature !== undefined) applyTemperature(candidates, temperature);
@@ -76,7 +76,7 @@ describe("equals Hugging Face", () => {
     if (min_p !== undefined) keepMinP(candidates, min_p);
 
     const found = masked(candidates, scores.length);
-    const expected = [...numbers(golden.out[row]!)];
+    const expected = [...numbers(golden.out[row])];
     // Of equal scores at the border torch keeps any; here the lowest ids stay. The values kept are
     // the same, and without ties so are the places.
     const tied = golden.name.includes("ties");
@@ -104,7 +104,7 @@ describe("equals OpenAI's formula", () => {
       );
       // The golden is computed in f64; scores near 100 round to f32 twice here, each by up to 4e-6.
       golden.out.forEach((expected, id) => {
-        expect(Math.abs(scores[id]! - expected)).toBeLessThanOrEqual(8e-6);
+        expect(Math.abs(scores[id] - expected)).toBeLessThanOrEqual(8e-6);
       });
     },
   );
@@ -151,10 +151,10 @@ describe.each(shapes)("on %s scores", (_, shape) => {
   test("top_k keeps every score that at most k - 1 others exceed", () => {
     rows.forEach((row, n) => {
       const k = 1 + ((n * 37) % 299);
-      const kth = row.toSorted((a, b) => b - a)[k - 1]!;
+      const kth = row.toSorted((a, b) => b - a)[k - 1];
       const candidates = load(row);
       keepTopK(candidates, k);
-      const expected = [...row.keys()].filter((id) => row[id]! >= kth);
+      const expected = [...row.keys()].filter((id) => row[id] >= kth);
       expect(keptIds(candidates)).toEqual(expected);
     });
   });
@@ -174,7 +174,7 @@ describe.each(shapes)("on %s scores", (_, shape) => {
       const sorted = row.toSorted((a, b) => b - a);
       for (const rank of [1, 2, 150, 300]) {
         const cut = findCut(load(row), rank, undefined)!;
-        expect(cut.score).toBe(sorted[rank - 1]!);
+        expect(cut.score).toBe(sorted[rank - 1]);
         expect(cut.ties).toBe(rank - sorted.indexOf(cut.score));
       }
       expect(findCut(load(row), 301, undefined)).toBeUndefined();

@@ -66,9 +66,9 @@ test("draws tokens as often as their probabilities say", () => {
   const logits = Float32Array.from(probabilities, (p) => Math.log(p));
   const { sample } = createSampler({ seed: 11 }, [], () => createCandidates(4));
   const counts = [0, 0, 0, 0];
-  for (let n = 0; n < 20_000; n++) counts[sample(logits, n)]!++;
+  for (let n = 0; n < 20_000; n++) counts[sample(logits, n)]++;
   counts.forEach((count, id) => {
-    const p = probabilities[id]!;
+    const p = probabilities[id];
     // Four standard deviations of a binomial.
     expect(Math.abs(count - 20_000 * p)).toBeLessThan(4 * Math.sqrt(20_000 * p * (1 - p)));
   });
@@ -112,7 +112,7 @@ describe("greedy", () => {
     const ids: number[] = [];
     for (let n = 0; n < 4; n++) {
       ids.push(sample(logits, n));
-      accept(ids[n]!);
+      accept(ids[n]);
     }
     // 5.2; then 2 is at 4.2, and 3 at 5.1; then 1 at 5; then all of them lost 1 and 2 leads.
     expect(ids).toEqual([2, 3, 1, 2]);

@@ -1,0 +1,341 @@
+/**
+ * Runs many sequences on one runner: admits, plans a batch, runs it, hands out tokens, again.
+ *
+ * There is no loop that belongs to the engine. Every generation drives the scheduler from its own
+ * caller's context, a macrotask at a time: whoever wakes and finds that nobody took a turn since it
+ * last looked takes one. Turns therefore go on when the request that happened to take them ends;
+ * in Workers a loop started by one request dies with it and takes all others along.
+ */
+import type { Runner } from "../backends/backend.ts";
+import { PronkError, throwIfAborted } from "../errors.ts";
+import { type Candidates, createCandidates } from "../generate/candidates.ts";
+import type { GenerateRequest } from "../generate/request.ts";
+import { resolveRequest } from "../generate/resolve-request.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import { type BatchPlan, BatchPlanner } from "./batch-planner.ts";
+import type { EngineStats } from "./engine.ts";
+import { Outlet } from "./outlet.ts";
+import { Sequence, type SequenceContext } from "./sequence.ts";
+import { chooseSlot, createSlots, type Slot } from "./slots.ts";
+
+/** What a host gives the engine. */
+export interface EngineRuntime {
+  /** Resolves in a later macrotask, so that sockets, timers and aborts get their turn. */
+  yieldTask(): Promise<void>;
+  /** Milliseconds; only differences count. May stand still. */
+  now(): number;
+  /** An integer from 0 to 2^53 - 1: the seed of a request that names none. */
+  randomSeed(): number;
+}
+
+export interface SchedulerOptions {
+  /** Requests that wait at most, beside those that run. */
+  readonly maxQueue: number;
+  /** Rows of a prompt's chunk at most. */
+  readonly prefillRows: number;
+}
+
+/**
+ * Parts that a generation may be ahead of its reader. At the bound it gives its slot away and waits;
+ * the cache and the seed make going on later give the same tokens.
+ */
+export const RUN_AHEAD_PARTS = 64;
+
+/** It goes on when this many are left, so that a steady slow reader does not pause it every token. */
+const RESUME_PARTS = RUN_AHEAD_PARTS / 2;
+
+/** A paused generation that nobody reads for so long ends. It holds no slot, only its place. */
+export const PAUSED_LEASE_MS = 60_000;
+
+/**
+ * A generation whose driver missed this many turns ends: a live one misses none. Workers cancels the
+ * driver silently when its client goes away.
+ */
+export const DRIVER_LEASE_TURNS = 64;
+
+export class Scheduler {
+  readonly #runner: Runner;
+  readonly #runtime: EngineRuntime;
+  readonly #maxQueue: number;
+  readonly #eogIds: readonly number[];
+  readonly #context: SequenceContext;
+  readonly #planner: BatchPlanner;
+  readonly #slots: Slot[];
+  /** In order of arrival. */
+  #queue: Sequence[] = [];
+  /** All that have not ended: queued, running, paused. */
+  readonly #live = new Set<Sequence>();
+  #turns = 0;
+  #arrivals = 0;
+  /** A batch of an asynchronous runner; never rejects. */
+  #inFlight: Promise<void> | undefined;
+  /** Why nothing can be run any more. */
+  #closed: PronkError | undefined;
+  #disposed: Promise<void> | undefined;
+  readonly #totals = { requests: 0, prompt_tokens: 0, cached_tokens: 0, generated_tokens: 0 };
+
+  constructor(
+    runner: Runner,
+    tokenizer: Tokenizer,
+    runtime: EngineRuntime,
+    options: SchedulerOptions,
+  ) {
+    this.#runner = runner;
+    this.#runtime = runtime;
+    this.#maxQueue = options.maxQueue;
+    this.#eogIds = tokenizer.eogIds.filter((id) => id < runner.vocab);
+    this.#planner = new BatchPlanner({
+      maxRows: runner.maxRows,
+      maxLogits: runner.maxLogits,
+      prefillRows: options.prefillRows,
+    });
+    this.#slots = createSlots(runner.slots, runner.ctx);
+    let candidates: Candidates | undefined;
+    this.#context = {
+      tokenizer,
+      candidates: () => (candidates ??= createCandidates(runner.vocab)),
+      now: () => runtime.now(),
+    };
+  }
+
+  /** Starts a generation; whatever is wrong with it is thrown where it is read. */
+  submit(request: GenerateRequest, signal: AbortSignal | undefined): Outlet {
+    const outlet = new Outlet();
+    try {
+      throwIfAborted(signal);
+      if (this.#closed !== undefined) throw this.#closed;
+      const { vocab, ctx } = this.#runner;
+      const resolved = resolveRequest(request, {
+        vocab,
+        ctx,
+        eogIds: this.#eogIds,
+        randomSeed: () => this.#runtime.randomSeed(),
+      });
+      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++);
+      if (resolved.maxTokens === 0) {
+        outlet.finish(sequence.result("length"));
+        outlet.deliver();
+      } else {
+        this.#enter(sequence, signal);
+      }
+    } catch (error) {
+      outlet.fail(error);
+      outlet.deliver();
+    }
+    return outlet;
+  }
+
+  stats(): EngineStats {
+    this.#expire();
+    return {
+      slots: this.#slots.length,
+      busy: this.#slots.filter(({ sequence }) => sequence !== undefined).length,
+      queued: this.#queue.length,
+      ...this.#totals,
+    };
+  }
+
+  /** Ends everything and frees the runner, after the batch that is being run. */
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#close(new PronkError("engine_failed", "engine: disposed"));
+    return this.#disposed;
+  }
+
+  #enter(sequence: Sequence, signal: AbortSignal | undefined): void {
+    this.#expire();
+    const most = this.#slots.length + this.#maxQueue;
+    if (this.#live.size >= most) {
+      throw new PronkError("overloaded", `engine: ${this.#live.size} requests run or wait already`);
+    }
+    const abort = (): void => {
+      const error = new PronkError("aborted", "aborted", { cause: signal?.reason });
+      sequence.outlet.clear();
+      this.#end(sequence, error);
+      sequence.outlet.deliver();
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    sequence.release = () => signal?.removeEventListener("abort", abort);
+    sequence.outlet.listener = {
+      read: (buffered) => {
+        sequence.lastReadMs = this.#runtime.now();
+        if (sequence.state === "paused" && buffered <= RESUME_PARTS) this.#wait(sequence);
+      },
+      cancel: () => this.#end(sequence, new PronkError("aborted", "generation: cancelled")),
+    };
+    this.#totals.requests++;
+    this.#live.add(sequence);
+    this.#wait(sequence);
+  }
+
+  /** Puts it into the queue, by its arrival, and drives on its behalf. */
+  #wait(sequence: Sequence): void {
+    sequence.state = "queued";
+    this.#queue.push(sequence);
+    this.#queue.sort((a, b) => a.arrival - b.arrival);
+    void this.#drive(sequence);
+  }
+
+  async #drive(sequence: Sequence): Promise<void> {
+    const driver = ++sequence.driver;
+    const driven = (): boolean =>
+      sequence.driver === driver && (sequence.state === "queued" || sequence.state === "running");
+    try {
+      let seen = this.#turns;
+      sequence.lastDriven = seen;
+      while (driven()) {
+        await this.#runtime.yieldTask();
+        if (this.#inFlight !== undefined) await this.#inFlight;
+        else if (this.#turns === seen && driven()) await this.#takeTurn();
+        seen = this.#turns;
+        sequence.lastDriven = seen;
+        sequence.outlet.deliver();
+      }
+    } catch (cause) {
+      this.#end(sequence, new PronkError("engine_failed", "engine: a turn failed", { cause }));
+      sequence.outlet.deliver();
+    }
+  }
+
+  /** One turn: at most one batch. A promise only where the runner gives one. */
+  #takeTurn(): Promise<void> | undefined {
+    this.#expire();
+    this.#admit();
+    const plan = this.#planner.plan(this.#slots);
+    if (plan === undefined) {
+      this.#turns++;
+      return undefined;
+    }
+    let running: void | Promise<void>;
+    try {
+      running = this.#runner.forward(plan.batch);
+    } catch (error) {
+      this.#fail(plan, error);
+      return undefined;
+    }
+    if (running === undefined) {
+      this.#absorb(plan);
+      return undefined;
+    }
+    this.#inFlight = running
+      .then(
+        () => this.#absorb(plan),
+        (error) => this.#fail(plan, error),
+      )
+      .finally(() => {
+        this.#inFlight = undefined;
+      });
+    return this.#inFlight;
+  }
+
+  /** Gives free slots to the first of the queue. */
+  #admit(): void {
+    while (this.#queue.length > 0) {
+      const sequence = this.#queue[0];
+      const choice = chooseSlot(this.#slots, sequence.ids.subarray(0, sequence.length));
+      if (choice === undefined) return;
+      this.#queue.shift();
+      const { slot, cached } = choice;
+      slot.length = cached;
+      slot.sequence = sequence;
+      sequence.slot = slot;
+      sequence.state = "running";
+      if (sequence.start(cached)) {
+        this.#totals.prompt_tokens += sequence.length;
+        this.#totals.cached_tokens += cached;
+      }
+    }
+  }
+
+  /** Notes what is in the cache now and hands out the tokens that the batch gave. */
+  #absorb({ batch, sequences }: BatchPlan): void {
+    this.#turns++;
+    let row = 0;
+    for (const { slot: index, start, count } of batch.spans) {
+      const slot = this.#slots[index];
+      for (let i = 0; i < count; i++) slot.ids[start + i] = batch.ids[row++];
+      slot.length = start + count;
+      slot.used = this.#turns;
+    }
+    sequences.forEach((sequence, index) => {
+      // It may have been cancelled while the batch ran.
+      if (sequence.state === "running") this.#step(sequence, index);
+    });
+  }
+
+  #step(sequence: Sequence, index: number): void {
+    const { outlet } = sequence;
+    try {
+      const part = sequence.step(this.#runner, index);
+      this.#totals.generated_tokens++;
+      outlet.push(part);
+      if (part.finish_reason !== undefined) {
+        outlet.finish(sequence.result(part.finish_reason));
+        this.#end(sequence, undefined);
+      } else if (outlet.iterated && outlet.buffered >= RUN_AHEAD_PARTS) {
+        sequence.lastReadMs = this.#runtime.now();
+        this.#leaveSlot(sequence);
+        sequence.state = "paused";
+      }
+    } catch (error) {
+      // Logits that are not numbers come from a cache that is not: nothing may be built on it.
+      if (sequence.slot !== undefined) sequence.slot.length = 0;
+      this.#end(sequence, error);
+    }
+  }
+
+  /** A refused batch wrote nothing; after any other error the runner's memory cannot be trusted. */
+  #fail({ batch }: BatchPlan, cause: unknown): void {
+    this.#turns++;
+    if (!(cause instanceof PronkError && cause.code === "bad_request")) {
+      const error = new PronkError("engine_failed", "engine: the backend failed", { cause });
+      this.#disposed = this.#close(error);
+      return;
+    }
+    const error = new PronkError("engine_failed", "engine: the backend refused a batch", { cause });
+    for (const { slot } of batch.spans) {
+      const { sequence } = this.#slots[slot];
+      this.#slots[slot].length = 0;
+      if (sequence !== undefined) this.#end(sequence, error);
+    }
+  }
+
+  /** Ends generations that nobody drives or reads any more. */
+  #expire(): void {
+    for (const sequence of this.#live) {
+      const paused = sequence.state === "paused";
+      const gone = paused
+        ? this.#runtime.now() - sequence.lastReadMs > PAUSED_LEASE_MS
+        : this.#turns - sequence.lastDriven > DRIVER_LEASE_TURNS;
+      if (!gone) continue;
+      this.#end(sequence, new PronkError("aborted", "generation: its reader is gone"));
+      // A driver that does come back delivers by itself.
+      if (paused) sequence.outlet.deliver();
+    }
+  }
+
+  #end(sequence: Sequence, error: unknown): void {
+    if (sequence.state === "ended") return;
+    if (sequence.state === "queued") this.#queue = this.#queue.filter((one) => one !== sequence);
+    this.#leaveSlot(sequence);
+    sequence.state = "ended";
+    sequence.release?.();
+    sequence.outlet.listener = undefined;
+    this.#live.delete(sequence);
+    if (error !== undefined) sequence.outlet.fail(error);
+  }
+
+  #leaveSlot(sequence: Sequence): void {
+    if (sequence.slot !== undefined) sequence.slot.sequence = undefined;
+    sequence.slot = undefined;
+  }
+
+  async #close(error: PronkError): Promise<void> {
+    this.#closed ??= error;
+    for (const sequence of [...this.#live]) {
+      this.#end(sequence, error);
+      sequence.outlet.deliver();
+    }
+    await this.#inFlight;
+    this.#runner.dispose();
+  }
+}

@@ -1,0 +1,54 @@
+/** The runner's slots: which sequence has which, and which tokens their part of the KV cache holds. */
+import type { Sequence } from "./sequence.ts";
+
+export interface Slot {
+  readonly index: number;
+  /** (ctx,); the first `length` are the tokens whose keys and values are in the cache. */
+  readonly ids: Int32Array;
+  length: number;
+  /** undefined: free. What its cache holds may still be the start of another prompt. */
+  sequence: Sequence | undefined;
+  /** Grows with each use; the free slot with the smallest is the least recently used. */
+  used: number;
+}
+
+export function createSlots(count: number, ctx: number): Slot[] {
+  return Array.from({ length: count }, (_, index) => ({
+    index,
+    ids: new Int32Array(ctx),
+    length: 0,
+    sequence: undefined,
+    used: 0,
+  }));
+}
+
+/**
+ * The free slot whose cache begins with most of `ids`, the least recently used of equals, and how
+ * many tokens of it count; undefined when none is free. The last token never counts: running it
+ * again is what gives the logits.
+ */
+export function chooseSlot(
+  slots: readonly Slot[],
+  ids: Int32Array,
+): { slot: Slot; cached: number } | undefined {
+  let best: { slot: Slot; cached: number } | undefined;
+  for (const slot of slots) {
+    if (slot.sequence !== undefined) continue;
+    const cached = commonPrefix(slot, ids);
+    if (
+      best === undefined ||
+      cached > best.cached ||
+      (cached === best.cached && slot.used < best.slot.used)
+    ) {
+      best = { slot, cached };
+    }
+  }
+  return best;
+}
+
+function commonPrefix(slot: Slot, ids: Int32Array): number {
+  const most = Math.min(slot.length, ids.length - 1);
+  let length = 0;
+  while (length < most && slot.ids[length] === ids[length]) length++;
+  return length;
+}

@@ -1,0 +1,55 @@
+/** An engine over the toy model, with a clock that tests move. */
+import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
+import type { Engine, Generation, ModelInfo } from "../../../src/engine/engine.ts";
+import type { EngineRuntime } from "../../../src/engine/scheduler.ts";
+import type { TokenPart } from "../../../src/generate/request.ts";
+import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
+import { type ToyOptions, ToyRunner } from "./toy-runner.ts";
+import { toyTokenizer } from "./toy-tokenizer.ts";
+
+export interface ToyEngine {
+  readonly engine: Engine;
+  readonly runner: ToyRunner;
+  readonly clock: { ms: number; yields: number };
+}
+
+export const nextTask = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export function toyEngine(
+  toy: ToyOptions = {},
+  options: EngineOptions & { tokenizer?: Tokenizer; runtime?: Partial<EngineRuntime> } = {},
+): ToyEngine {
+  const runner = new ToyRunner(toy);
+  const clock = { ms: 0, yields: 0 };
+  const { tokenizer = toyTokenizer(), runtime, ...rest } = options;
+  const engine = createEngine(
+    { runner, tokenizer, info: toyInfo(runner) },
+    {
+      yieldTask: () => {
+        clock.yields++;
+        return nextTask();
+      },
+      now: () => clock.ms,
+      randomSeed: () => 42,
+      ...runtime,
+    },
+    rest,
+  );
+  return { engine, runner, clock };
+}
+
+function toyInfo({ backend, kernel, ctx, slots, vocab, memory }: ToyRunner): ModelInfo {
+  const known = { id: "toy", created: 1_700_000_000, fingerprint: "fp_toy" };
+  return { ...known, backend, kernel, ctx, slots, vocab, memory };
+}
+
+export async function collect(generation: Generation): Promise<TokenPart[]> {
+  const parts: TokenPart[] = [];
+  for await (const part of generation) parts.push(part);
+  return parts;
+}
+
+/** Lets everything that is going on go on for some macrotasks. */
+export async function settle(tasks = 50): Promise<void> {
+  for (let n = 0; n < tasks; n++) await nextTask();
+}

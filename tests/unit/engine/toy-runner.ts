@@ -1,0 +1,151 @@
+/**
+ * A language model small enough to check by hand: logits are a hash of all tokens so far. It holds
+ * what each slot's cache would hold, so a wrong start, a stale prefix or a mixed-up slot changes the
+ * output, and it throws on every batch that a real runner need not accept.
+ */
+import type { Batch, KvType, MemoryUse, Runner } from "../../../src/backends/backend.ts";
+import { PronkError } from "../../../src/errors.ts";
+
+export interface ToyOptions {
+  readonly vocab?: number;
+  readonly ctx?: number;
+  readonly slots?: number;
+  readonly maxRows?: number;
+  readonly maxLogits?: number;
+  /** Runs batches asynchronously, in a later macrotask. */
+  readonly async?: boolean;
+  /** The hash's start: another model. */
+  readonly weights?: number;
+}
+
+export const TOY_EOS = 0;
+
+const NO_MEMORY: MemoryUse = { weights: 0, kv: 0, activations: 0, scratch: 0, total: 0 };
+
+export class ToyRunner implements Runner {
+  readonly backend: string = "toy";
+  readonly kernel: string = "hash";
+  readonly kv: KvType = "f32";
+  readonly memory: MemoryUse = NO_MEMORY;
+  readonly weights: Uint8Array = new Uint8Array(0);
+  readonly vocab: number;
+  readonly ctx: number;
+  readonly slots: number;
+  readonly maxRows: number;
+  readonly maxLogits: number;
+  /** Every batch that was run. */
+  readonly batches: Batch[] = [];
+  /** Called before a batch is run; may throw. */
+  before: ((batch: Batch) => void) | undefined;
+  disposed: number = 0;
+  readonly #async: boolean;
+  readonly #seed: number;
+  /** Tokens in each slot's cache. */
+  readonly #caches: number[][];
+  #logits: Float32Array[] = [];
+  #busy = false;
+
+  constructor(options: ToyOptions = {}) {
+    this.vocab = options.vocab ?? 64;
+    this.ctx = options.ctx ?? 128;
+    this.slots = options.slots ?? 2;
+    this.maxRows = options.maxRows ?? 8;
+    this.maxLogits = options.maxLogits ?? this.slots;
+    this.#async = options.async ?? false;
+    this.#seed = options.weights ?? 0x12345678;
+    this.#caches = Array.from({ length: this.slots }, () => []);
+  }
+
+  forward(batch: Batch): void | Promise<void> {
+    if (this.disposed > 0) throw new Error("toy runner: used after dispose");
+    if (this.#busy) throw new Error("toy runner: two batches at a time");
+    this.#logits = [];
+    this.before?.(batch);
+    this.#check(batch);
+    this.batches.push(batch);
+    if (!this.#async) return this.#run(batch);
+    this.#busy = true;
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#busy = false;
+        this.#run(batch);
+        resolve();
+      });
+    });
+  }
+
+  logits(index: number): Float32Array {
+    const logits = this.#logits[index];
+    if (this.#busy || logits === undefined) throw new Error(`toy runner: no logits ${index}`);
+    return logits;
+  }
+
+  argmax(index: number): number {
+    const logits = this.logits(index);
+    return logits.indexOf(Math.max(...logits));
+  }
+
+  dispose(): void {
+    if (this.#busy) throw new Error("toy runner: disposed in mid-batch");
+    this.disposed++;
+  }
+
+  #check({ ids, spans, logitsRows }: Batch): void {
+    const bad = (what: string): PronkError => new PronkError("bad_request", `toy runner: ${what}`);
+    if (ids.length === 0 || ids.length > this.maxRows) throw bad(`${ids.length} rows`);
+    if (logitsRows.length > this.maxLogits) throw bad(`${logitsRows.length} logits`);
+    const rows = spans.reduce((sum, { count }) => sum + count, 0);
+    if (rows !== ids.length) throw bad(`spans cover ${rows} of ${ids.length} rows`);
+    if (new Set(spans.map(({ slot }) => slot)).size !== spans.length) throw bad("a slot twice");
+    for (const { slot, start, count } of spans) {
+      const cache = this.#caches[slot];
+      if (cache === undefined) throw bad(`slot ${slot}`);
+      if (count < 1 || start + count > this.ctx) throw bad(`positions ${start} + ${count}`);
+      if (start < 0 || start > cache.length) throw bad(`start ${start} of ${cache.length} cached`);
+    }
+    logitsRows.forEach((row, i) => {
+      if (row >= rows || row <= (logitsRows[i - 1] ?? -1)) throw bad(`logits row ${row}`);
+    });
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i];
+      if (!Number.isInteger(id) || id < 0 || id >= this.vocab) throw bad(`id ${id}`);
+    }
+  }
+
+  #run({ ids, spans, logitsRows }: Batch): void {
+    let row = 0;
+    for (const { slot, start, count } of spans) {
+      const cache = this.#caches[slot];
+      cache.length = start;
+      for (let i = 0; i < count; i++, row++) {
+        cache.push(ids[row]);
+        if (logitsRows.includes(row)) this.#logits.push(toyLogits(cache, this.vocab, this.#seed));
+      }
+    }
+  }
+}
+
+/** Logits after these tokens, about from -4 to 4. */
+export function toyLogits(ids: readonly number[], vocab: number, seed = 0x12345678): Float32Array {
+  let hash = seed;
+  for (const id of ids) hash = mix(hash ^ (id + 1));
+  return Float32Array.from({ length: vocab }, (_, id) => mix(hash + id * 0x9e3779b9) / 2 ** 29);
+}
+
+/** The finalizer of MurmurHash3: every bit of the input changes every bit of the output. */
+function mix(value: number): number {
+  let h = value | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** What greedy decoding of this prompt gives, computed without engine, slots or cache. */
+export function toyGreedy(prompt: readonly number[], count: number, vocab = 64): number[] {
+  const ids = [...prompt];
+  for (let n = 0; n < count; n++) {
+    const logits = toyLogits(ids, vocab);
+    ids.push(logits.indexOf(Math.max(...logits)));
+  }
+  return ids.slice(prompt.length);
+}

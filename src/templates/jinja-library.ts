@@ -1,0 +1,36 @@
+/**
+ * What we use of @huggingface/jinja, typed: its own declarations import files without extensions,
+ * so under Node's module resolution they come out as `any`.
+ */
+import * as library from "@huggingface/jinja";
+
+/** A statement or expression of a parsed template. */
+export interface JinjaNode {
+  readonly type: string;
+}
+
+/** A value at run time: `value` is a string, number, boolean, null, array of these or Map. */
+export interface JinjaValue {
+  readonly type: string;
+  readonly value: unknown;
+}
+
+export interface JinjaEnvironment {
+  /** @throws Error when the name is taken. */
+  set(name: string, value: unknown): JinjaValue;
+}
+
+export interface JinjaInterpreter {
+  run(program: JinjaNode): JinjaValue;
+  /** Called for every node, by the interpreter itself too. */
+  evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue;
+}
+
+interface JinjaLibrary {
+  readonly Environment: new () => JinjaEnvironment;
+  readonly Interpreter: new (environment: JinjaEnvironment) => JinjaInterpreter;
+  tokenize(source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }): unknown[];
+  parse(tokens: unknown[]): JinjaNode;
+}
+
+export const jinja: JinjaLibrary = library as unknown as JinjaLibrary;

@@ -1,0 +1,110 @@
+/**
+ * Chat templates in Jinja, as transformers renders them: blocks trimmed, `raise_exception`,
+ * `tojson`, `range`, `namespace`, loop controls and `generation` blocks.
+ *
+ * Source: apply_chat_template() in transformers, utils/chat_template_utils.py.
+ */
+import { PronkError } from "../errors.ts";
+import { BoundedInterpreter, boundedRange, countLoops } from "./bounded-interpreter.ts";
+import type { ChatMessage, ChatTemplate, RenderOptions } from "./chat-template.ts";
+import { type JinjaEnvironment, type JinjaNode, jinja } from "./jinja-library.ts";
+import { strftime } from "./strftime.ts";
+
+/** The longest known have 20,000. The lexer is quadratic in a run of white space: 2 s here. */
+export const MAX_TEMPLATE_CHARS = 65_536;
+
+/** What templates know of the model, and of the world. */
+export interface TemplateContext {
+  /** The text of the tokens; a template without them sees an undefined variable. */
+  readonly bos_token?: string | undefined;
+  readonly eos_token?: string | undefined;
+  readonly unk_token?: string | undefined;
+  readonly pad_token?: string | undefined;
+  /**
+   * The clock behind `strftime_now`. Without it the function is undefined, so that templates fall
+   * back to a fixed date and render the same every day.
+   */
+  readonly now?: () => Date;
+}
+
+/**
+ * Parses a template.
+ *
+ * @throws PronkError "bad_format" when it is not Jinja or too long.
+ */
+export function createChatTemplate(source: string, context: TemplateContext = {}): ChatTemplate {
+  const program = parseTemplate(source);
+  return {
+    source,
+    render: (messages, options = {}) => render(program, context, messages, options),
+  };
+}
+
+function parseTemplate(source: string): JinjaNode {
+  if (source.length > MAX_TEMPLATE_CHARS) {
+    const found = `${source.length} characters, the limit is ${MAX_TEMPLATE_CHARS}`;
+    throw new PronkError("bad_format", `chat template: ${found}`);
+  }
+  try {
+    const program = jinja.parse(jinja.tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+    countLoops(program);
+    return program;
+  } catch (cause) {
+    throw new PronkError("bad_format", `chat template: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function render(
+  program: JinjaNode,
+  { now, ...tokens }: TemplateContext,
+  messages: readonly ChatMessage[],
+  options: RenderOptions,
+): string {
+  const environment = new jinja.Environment();
+  try {
+    setGlobals(environment, now);
+    const variables = {
+      ...tokens,
+      // None where absent, as transformers passes them; tests like `is not none` rely on it.
+      tools: null,
+      documents: null,
+      add_generation_prompt: true,
+      ...options,
+      messages,
+    };
+    for (const [name, value] of Object.entries(variables)) {
+      if (value !== undefined) environment.set(name, value);
+    }
+    return String(new BoundedInterpreter(environment).run(program).value);
+  } catch (cause) {
+    if (cause instanceof PronkError) throw cause;
+    throw new PronkError("bad_request", `chat template: ${reasonOf(cause)}`, {
+      cause,
+      param: "messages",
+    });
+  }
+}
+
+function setGlobals(environment: JinjaEnvironment, now: (() => Date) | undefined): void {
+  for (const [name, value] of [
+    ["true", true],
+    ["false", false],
+    ["none", null],
+  ] as const) {
+    environment.set(name, value);
+    environment.set(name[0]!.toUpperCase() + name.slice(1), value);
+  }
+  environment.set("range", boundedRange);
+  environment.set("raise_exception", (message: unknown) => {
+    throw new PronkError("bad_request", String(message), { param: "messages" });
+  });
+  if (now !== undefined) {
+    environment.set("strftime_now", (format: string) => strftime(now(), String(format)));
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  // The engine's own errors: the stack or a string's length is exhausted.
+  if (cause instanceof RangeError) return "nested too deeply or too long";
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -90,13 +90,15 @@ function openReader(body: ReadableStream<Uint8Array>, scratch: Scratch): BodyRea
 }
 
 function byobReader(reader: ReadableStreamBYOBReader, scratch: Scratch): BodyReader {
-  let buffer = scratch.idle ?? new ArrayBuffer(SCRATCH_BYTES);
+  let buffer = scratch.idle;
   scratch.idle = undefined;
   return {
     async read() {
-      const { done, value } = await reader.read(new Uint8Array(buffer, 0, SCRATCH_BYTES));
-      // A cancelled stream gives no view back, and the scratch is gone with it.
-      buffer = value?.buffer ?? new ArrayBuffer(SCRATCH_BYTES);
+      const view = new Uint8Array(buffer ?? new ArrayBuffer(SCRATCH_BYTES), 0, SCRATCH_BYTES);
+      // The read detaches it; a stream that fails or is cancelled does not give it back.
+      buffer = undefined;
+      const { done, value } = await reader.read(view);
+      buffer = value?.buffer;
       return done ? undefined : value;
     },
     cancel: () => reader.cancel(),

@@ -37,6 +37,8 @@ export interface FaultServer {
     headers: IncomingMessage["headers"];
     /** The client's port: one a connection. */
     port: number | undefined;
+    /** Whether the client took the whole answer, once that is over. */
+    taken: Promise<boolean>;
   }[];
   close(): Promise<void>;
 }
@@ -51,6 +53,9 @@ export async function startFaultServer(): Promise<FaultServer> {
       url: request.url ?? "",
       headers: request.headers,
       port: request.socket.remotePort,
+      taken: new Promise((resolve) => {
+        response.once("close", () => resolve(response.writableFinished));
+      }),
     });
     answer(objects, faults.shift() ?? result.always, request, response);
   });
@@ -124,7 +129,7 @@ function sendBody(fault: Fault, body: Uint8Array, response: ServerResponse): voi
     case "drip": {
       const next = (at: number): void => {
         if (at === body.length) response.end();
-        else response.write(body.subarray(at, at + 1), () => next(at + 1));
+        else response.write(body.subarray(at, at + 1), () => setTimeout(next, 1, at + 1));
       };
       next(0);
       return;

@@ -3,6 +3,7 @@ import type { Runner } from "../backends/backend.ts";
 import type { Candidates } from "../generate/candidates.ts";
 import { tokenLogprobs } from "../generate/logprobs.ts";
 import { createOutputText, type OutputText } from "../generate/output-text.ts";
+import { notNumbers } from "../generate/processors.ts";
 import type {
   FinishReason,
   GenerateResult,
@@ -92,6 +93,8 @@ export class Sequence {
     const token = this.#sampler.greedy
       ? runner.argmax(index)
       : this.#sampler.sample(runner.logits(index), generated);
+    // What an arg max over NaN gives is the backend's affair.
+    if (!(token >= 0 && token < runner.vocab)) throw notNumbers();
     const logprobs =
       topLogprobs === undefined
         ? undefined

@@ -7,7 +7,7 @@ import { readAll, type SourceFolder } from "../sources/source.ts";
 import { type Digest, sha256 } from "./digest.ts";
 import { fetchObject } from "./fetch-object.ts";
 import { MANIFEST_NAME, type Manifest, type PackedObject } from "./manifest.ts";
-import { MAX_MANIFEST_BYTES, parseManifest } from "./manifest-check.ts";
+import { MAX_MANIFEST_BYTES, manifestChecksum, parseManifest } from "./manifest-check.ts";
 
 /** One shard arrives while another is verified; more buy little and cost connections. */
 const CONCURRENCY = 2;
@@ -42,9 +42,14 @@ export interface LoadWeightsOptions {
 /**
  * Reads and checks a pack's manifest.
  *
- * @throws PronkError "not_found"; "source_failed"; "bad_format"; "unsupported"; "aborted".
+ * @throws PronkError "bad_format" naming the field and what was found; "corrupt" when its checksum
+ *   differs; "unsupported" on another version; "not_found"; "source_failed"; "aborted".
  */
-export async function readManifest(folder: SourceFolder, signal?: AbortSignal): Promise<Manifest> {
+export async function readManifest(
+  folder: SourceFolder,
+  signal?: AbortSignal,
+  digest: Digest = sha256,
+): Promise<Manifest> {
   const source = await folder.open(MANIFEST_NAME, signal);
   if (source.size > MAX_MANIFEST_BYTES) {
     throw new PronkError(
@@ -52,7 +57,15 @@ export async function readManifest(folder: SourceFolder, signal?: AbortSignal): 
       `${folder.name}: ${MANIFEST_NAME}: ${source.size} bytes, at most ${MAX_MANIFEST_BYTES}`,
     );
   }
-  return parseManifest(await readAll(source, signal), folder.name);
+  const manifest = parseManifest(await readAll(source, signal), folder.name);
+  const checksum = await manifestChecksum(manifest, digest);
+  if (manifest.checksum !== undefined && manifest.checksum !== checksum) {
+    throw new PronkError(
+      "corrupt",
+      `${folder.name}: ${MANIFEST_NAME}: states the checksum ${manifest.checksum}, its content has ${checksum}`,
+    );
+  }
+  return manifest;
 }
 
 /**

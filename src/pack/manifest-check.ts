@@ -4,6 +4,7 @@
  * docs/pack-manifest.schema.json says the same but for the sums.
  */
 import { PronkError } from "../errors.ts";
+import type { Digest } from "./digest.ts";
 import {
   alignUp,
   BLOCK_COLS,
@@ -83,7 +84,14 @@ export function checkManifest(value: unknown, where: string): Manifest {
   source.at("name").name();
   source.at("bytes").integer(0, Number.MAX_SAFE_INTEGER);
   if (source.at("sha256").value !== null) source.at("sha256").sha256();
+  if (root.at("checksum").value !== undefined) root.at("checksum").sha256();
   return value as Manifest;
+}
+
+/** What the manifest's `checksum` has to be. */
+export function manifestChecksum(manifest: Manifest, digest: Digest): Promise<string> {
+  const { checksum: _, ...content } = manifest;
+  return digest(new TextEncoder().encode(JSON.stringify(content)));
 }
 
 /** Tensors lie one behind the other, each at the next aligned offset, and end with the image. */

@@ -65,4 +65,10 @@ export interface Manifest {
     readonly bytes: number;
     readonly sha256: string | null;
   };
+  /**
+   * SHA-256, in lower-case hex, of this manifest without this field, as JSON.stringify writes it.
+   * Names the pack: it changes with every byte of weights, tokenizer and configuration. Absent in
+   * manifests that were edited by hand.
+   */
+  readonly checksum?: string;
 }

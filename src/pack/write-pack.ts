@@ -12,7 +12,7 @@ import {
   PACK_VERSION,
   type PackedObject,
 } from "./manifest.ts";
-import { checkManifest } from "./manifest-check.ts";
+import { checkManifest, manifestChecksum } from "./manifest-check.ts";
 import { type PackEntry, type PackProgress, packTensors, planImage } from "./packer.ts";
 import { objectName, planShards } from "./shards.ts";
 import type { WritableFolder } from "./writable-folder.ts";
@@ -101,7 +101,8 @@ export async function writePack(options: WritePackOptions): Promise<Manifest> {
     { signal, onProgress },
   );
   const blob = tokenizer && (await store(new Uint8Array(tokenizer)));
-  const manifest = assemble(shards, blob);
+  const content = assemble(shards, blob);
+  const manifest = { ...content, checksum: await manifestChecksum(content, digest) };
   const json = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
   await target.write(MANIFEST_NAME, json, signal);
   return manifest;

@@ -37,6 +37,7 @@ interface Reply {
   readonly code: string;
   /** Sent as x-should-retry. undefined leaves it to the client's rule for the status. */
   readonly retry?: boolean;
+  /** How long to wait at least, where the error does not say. */
   readonly retryAfterMs?: number;
 }
 
@@ -108,11 +109,12 @@ export function toErrorReply(error: unknown): ErrorReply {
   const key = error instanceof RequestError ? error.reply : known ? error.code : "engine_failed";
   const { status, type, code, retry, retryAfterMs } = REPLIES[key];
 
+  const waitMs = retryAfterMs && ((known && error.retryAfterMs) || retryAfterMs);
   const headers: Record<string, string> = {};
   if (retry !== undefined) headers["x-should-retry"] = String(retry);
-  if (retryAfterMs !== undefined) {
-    headers["retry-after"] = String(Math.ceil(retryAfterMs / 1000));
-    headers["retry-after-ms"] = String(retryAfterMs);
+  if (waitMs !== undefined) {
+    headers["retry-after"] = String(Math.ceil(waitMs / 1000));
+    headers["retry-after-ms"] = String(Math.ceil(waitMs));
   }
   if (status === 401) headers["www-authenticate"] = "Bearer";
 

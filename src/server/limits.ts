@@ -15,7 +15,6 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 /**
- * @param tokens of the prompt, or fewer.
  * @throws RequestError "request_too_large" beyond the server's limit; PronkError "context_overflow"
  *   when no room is left in the context for a token of output.
  */
@@ -30,7 +29,7 @@ export function checkPrompt(tokens: number, ctx: number, param: string, limits: 
   if (tokens < ctx) return;
   throw new PronkError(
     "context_overflow",
-    `${param}: ${tokens} tokens or more, the context of ${ctx} must also hold the output`,
+    `${param}: the prompt's ${tokens} tokens leave no room for an answer in the context of ${ctx}`,
     { param },
   );
 }

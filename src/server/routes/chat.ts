@@ -52,7 +52,7 @@ export function chatRoute(server: ServerContext): Route {
           info.vocab,
           server.limits,
         );
-        // Every message takes a token at least: spares rendering what cannot fit.
+        // Every message takes a token at least: spares rendering and encoding what cannot fit.
         checkPrompt(messages.length, info.ctx, "messages", server.limits);
         const prompt = encodeChat(template, tokenizer, messages);
         checkPrompt(prompt.length, info.ctx, "messages", server.limits);

@@ -1,0 +1,136 @@
+/** The real engine and a small real tokenizer over a runner whose next token is known beforehand. */
+import { readFileSync } from "node:fs";
+import { Template } from "@huggingface/jinja";
+import type { Batch, Runner } from "../../../src/backends/backend.ts";
+import { createEngine } from "../../../src/engine/create-engine.ts";
+import type { Engine } from "../../../src/engine/engine.ts";
+import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
+import { memorySource } from "../../../src/sources/memory.ts";
+import type { ChatTemplate } from "../../../src/templates/chat-template.ts";
+import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
+import { loadTokenizer } from "../../../src/tokenizers/load-tokenizer.ts";
+import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
+
+const TOKENIZER = "tests/goldens/tokenizers/tok_bpe.gguf";
+const gguf = await readGguf(memorySource(readFileSync(TOKENIZER), TOKENIZER));
+
+/** 1,256 tokens in the manner of Llama 3. */
+export const tokenizer: Tokenizer = loadTokenizer(compileTokenizer(gguf.metadata));
+
+/** Llama 3's own template, which trims contents, and begins with BOS. */
+export const template: ChatTemplate = jinja(
+  String(gguf.metadata.get("tokenizer.chat_template")),
+  tokenizer.tokenText(tokenizer.bosId ?? 0),
+);
+
+export function jinja(source: string, bos_token = ""): ChatTemplate {
+  const compiled = new Template(source);
+  return {
+    source,
+    render: (messages, options) => compiled.render({ messages, bos_token, ...options }),
+  };
+}
+
+export interface ToyOptions {
+  /** What the model says, then it ends its turn. */
+  readonly reply?: string;
+  /** Every token is about equally likely, so that the seed decides. */
+  readonly random?: boolean;
+  readonly ctx?: number;
+  readonly slots?: number;
+  readonly maxQueue?: number;
+  readonly template?: ChatTemplate | undefined;
+  /** Called before each batch; what it throws or rejects with is the backend's failure. */
+  readonly onForward?: (call: number) => void | Promise<void>;
+}
+
+export interface Toy {
+  readonly engine: Engine;
+  /** Batches that were run so far. */
+  forwards(): number;
+  readonly replyIds: readonly number[];
+}
+
+export function createToy(options: ToyOptions = {}): Toy {
+  const { ctx = 256, slots = 2, maxQueue } = options;
+  const reply = tokenizer.encode(options.reply ?? "There are 7 days in a week.", {
+    addSpecialTokens: false,
+  });
+  const replyIds = [...reply, tokenizer.eosId ?? 0];
+  const vocab = tokenizer.vocabSize;
+  const histories = Array.from({ length: slots }, () => new Int32Array(ctx));
+  let rows: Float32Array[] = [];
+  let calls = 0;
+
+  const logitsAfter = (history: Int32Array): Float32Array => {
+    const logits = new Float32Array(vocab);
+    for (let id = 0; id < vocab; id++) logits[id] = ((id * 7919 + 13) % 1000) / 1000;
+    if (!options.random) logits[nextOf(history, replyIds)] = 20;
+    return logits;
+  };
+  const compute = ({ ids, spans, logitsRows }: Batch): void => {
+    let row = 0;
+    rows = [];
+    for (const { slot, start, count } of spans) {
+      const history = histories[slot]!;
+      for (let i = 0; i < count; i++, row++) {
+        history[start + i] = ids[row]!;
+        if (logitsRows.includes(row)) rows.push(logitsAfter(history.subarray(0, start + i + 1)));
+      }
+    }
+  };
+  const runner: Runner = {
+    backend: "toy",
+    kernel: "script",
+    vocab,
+    ctx,
+    slots,
+    maxRows: 64,
+    maxLogits: slots,
+    kv: "f32",
+    memory: { weights: 0, kv: 0, activations: 0, scratch: 0, total: 0 },
+    weights: new Uint8Array(0),
+    forward(batch) {
+      const waiting = options.onForward?.(calls++);
+      if (waiting === undefined) return compute(batch);
+      return waiting.then(() => compute(batch));
+    },
+    logits: (index) => rows[index]!,
+    argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
+    dispose: () => {},
+  };
+  const engine = createEngine(
+    {
+      runner,
+      tokenizer,
+      template: "template" in options ? options.template : template,
+      info: {
+        id: "toy/llama",
+        created: 1_700_000_000,
+        fingerprint: "fp_toy",
+        backend: runner.backend,
+        kernel: runner.kernel,
+        memory: runner.memory,
+        ctx,
+        slots,
+        vocab,
+      },
+    },
+    {
+      yieldTask: () => new Promise((resolve) => setImmediate(resolve)),
+      now: () => performance.now(),
+      randomSeed: () => Math.floor(Math.random() * 2 ** 32),
+    },
+    maxQueue === undefined ? {} : { maxQueue },
+  );
+  return { engine, forwards: () => calls, replyIds };
+}
+
+/** The token after the longest start of the reply that the history ends with. */
+function nextOf(history: Int32Array, replyIds: readonly number[]): number {
+  for (let said = Math.min(replyIds.length - 1, history.length); said > 0; said--) {
+    const from = history.length - said;
+    if (replyIds.slice(0, said).every((id, i) => history[from + i] === id)) return replyIds[said]!;
+  }
+  return replyIds[0]!;
+}

@@ -51,7 +51,7 @@ export const PAUSED_LEASE_MS = 60_000;
  * A generation whose driver missed this many turns ends: a live one misses none. Workers cancels the
  * driver silently when its client goes away.
  */
-export const DRIVER_LEASE_TURNS = 64;
+export const DRIVER_LEASE_TURNS = 32;
 
 export class Scheduler {
   readonly #runner: Runner;

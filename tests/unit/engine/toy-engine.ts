@@ -1,4 +1,5 @@
 /** An engine over the toy model, with a clock that tests move. */
+import type { Runner } from "../../../src/backends/backend.ts";
 import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
 import type { Engine, Generation, ModelInfo } from "../../../src/engine/engine.ts";
 import type { EngineRuntime } from "../../../src/engine/scheduler.ts";
@@ -7,19 +8,30 @@ import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
 import { type ToyOptions, ToyRunner } from "./toy-runner.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
 
-export interface ToyEngine {
+export interface TestEngine<R extends Runner> {
   readonly engine: Engine;
-  readonly runner: ToyRunner;
+  readonly runner: R;
   readonly clock: { ms: number; yields: number };
 }
 
 export const nextTask = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+export type TestEngineOptions = EngineOptions & {
+  readonly tokenizer?: Tokenizer;
+  readonly runtime?: Partial<EngineRuntime>;
+};
+
 export function toyEngine(
   toy: ToyOptions = {},
-  options: EngineOptions & { tokenizer?: Tokenizer; runtime?: Partial<EngineRuntime> } = {},
-): ToyEngine {
-  const runner = new ToyRunner(toy);
+  options: TestEngineOptions = {},
+): TestEngine<ToyRunner> {
+  return engineOver(new ToyRunner(toy), options);
+}
+
+export function engineOver<R extends Runner>(
+  runner: R,
+  options: TestEngineOptions = {},
+): TestEngine<R> {
   const clock = { ms: 0, yields: 0 };
   const { tokenizer = toyTokenizer(), runtime, ...rest } = options;
   const engine = createEngine(
@@ -38,7 +50,7 @@ export function toyEngine(
   return { engine, runner, clock };
 }
 
-function toyInfo({ backend, kernel, ctx, slots, vocab, memory }: ToyRunner): ModelInfo {
+function toyInfo({ backend, kernel, ctx, slots, vocab, memory }: Runner): ModelInfo {
   const known = { id: "toy", created: 1_700_000_000, fingerprint: "fp_toy" };
   return { ...known, backend, kernel, ctx, slots, vocab, memory };
 }

@@ -1,0 +1,59 @@
+/** The engine over the real backends and a tiny model: what the toy model shows, with real caches. */
+import { describe, expect, test } from "vitest";
+import type { Runner } from "../../../src/backends/backend.ts";
+import type { GenerateRequest } from "../../../src/generate/request.ts";
+import { reference, VARIANTS, wasm } from "../../conformance/backends.ts";
+import { openTiny } from "../../support/tiny-gguf.ts";
+import { engineOver } from "./toy-engine.ts";
+import { toyTokenizer } from "./toy-tokenizer.ts";
+
+const VOCAB = 192;
+const tokenizer = toyTokenizer(
+  Array.from({ length: VOCAB }, (_, id) => `${id},`),
+  [],
+);
+const prompt = (length: number, salt: number): number[] =>
+  Array.from({ length }, (_, i) => (i * 7919 + salt * 101 + 13) % VOCAB);
+
+const requests: GenerateRequest[] = [
+  { prompt_ids: prompt(40, 0), max_tokens: 12, temperature: 0 },
+  { prompt_ids: prompt(3, 1), max_tokens: 20, temperature: 1.5, seed: 1 },
+  { prompt_ids: prompt(70, 2), max_tokens: 5, top_p: 0.9, seed: 2, top_logprobs: 3 },
+  { prompt_ids: prompt(1, 3), max_tokens: 16, temperature: 0, repetition_penalty: 1.3 },
+  { prompt_ids: prompt(25, 4), max_tokens: 9, top_k: 20, min_p: 0.01, seed: 3 },
+];
+
+const open = (create: typeof reference, slots: number, maxRows: number): Promise<Runner> =>
+  openTiny("MIX_Q4_1_Q8_0.gguf", create, { quantization: "auto", kv: "int16", slots, maxRows });
+
+const backends: [string, typeof reference][] = [
+  ["reference", reference],
+  ...VARIANTS.map((variant): [string, typeof reference] => [`wasm ${variant}`, wasm(variant)]),
+];
+
+describe.each(backends)("on %s", (_, create) => {
+  test("a request gives the same tokens and log-probabilities alone and in company", async () => {
+    const { engine: single } = engineOver(await open(create, 1, 64), { tokenizer });
+    const alone = [];
+    for (const request of requests) alone.push(await single.generate(request));
+    const { engine } = engineOver(await open(create, 4, 16), { tokenizer });
+    const together = await Promise.all(requests.map((request) => engine.generate(request)));
+    expect(together.map(({ ids, text, logprobs }) => ({ ids, text, logprobs }))).toEqual(
+      alone.map(({ ids, text, logprobs }) => ({ ids, text, logprobs })),
+    );
+    await engine.dispose();
+  });
+
+  test("a conversation gives the same tokens from the cache as from the start", async () => {
+    const { engine: cached } = engineOver(await open(create, 2, 64), { tokenizer });
+    let ids = prompt(30, 5);
+    for (let turn = 0; turn < 3; turn++) {
+      const request = { prompt_ids: ids, max_tokens: 10, temperature: 0 };
+      const again = await cached.generate(request);
+      const { engine: fresh } = engineOver(await open(create, 1, 64), { tokenizer });
+      expect(again.ids).toEqual((await fresh.generate(request)).ids);
+      expect(again.timings.cached_n).toBe(turn === 0 ? 0 : ids.length - 4);
+      ids = [...ids, ...again.ids, ...prompt(3, turn)];
+    }
+  });
+});

@@ -91,7 +91,8 @@ export function createToy(options: ToyOptions = {}): Toy {
     memory: { weights: 0, kv: 0, activations: 0, scratch: 0, total: 0 },
     weights: new Uint8Array(0),
     forward(batch) {
-      const waiting = options.onForward?.(calls++);
+      const call = calls++;
+      const waiting = options.onForward?.(call);
       if (waiting === undefined) return compute(batch);
       return waiting.then(() => compute(batch));
     },

@@ -1,4 +1,5 @@
 /** The kernel modules that lie beside the package, compiled as far as the engine can. */
+import { compileKernels } from "../../backends/wasm/kernel-variants.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
 import type { Host } from "./host.ts";
@@ -6,13 +7,13 @@ import type { Host } from "./host.ts";
 /** From here in the sources, and from here in dist/src. */
 const FOLDERS = ["../../../wasm/dist/", "../../../../wasm/dist/"];
 
-/** @throws PronkError "not_found" when the package is incomplete. */
+/** @throws PronkError "unsupported"; "not_found" when the package is incomplete. */
 export async function loadKernels(host: Pick<Host, "readFile">): Promise<Runtime["kernels"]> {
-  const plain = new WebAssembly.Module(await readKernel(host, "plain.wasm"));
-  const bytes = await readKernel(host, "relaxed.wasm");
-  // Node 20 has no relaxed SIMD.
-  if (!WebAssembly.validate(bytes)) return { plain };
-  return { plain, relaxed: new WebAssembly.Module(bytes) };
+  const [plain, relaxed] = await Promise.all([
+    readKernel(host, "plain.wasm"),
+    readKernel(host, "relaxed.wasm"),
+  ]);
+  return compileKernels({ plain, relaxed });
 }
 
 async function readKernel(

@@ -4,6 +4,7 @@
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { packModel } from "../../engine/load-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import { KNOWN_MODELS } from "../../hub/known-models.ts";
@@ -14,14 +15,15 @@ import { httpFolder } from "../../sources/http.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
 import { cacheFolder, type Environment } from "./cache-folder.ts";
 import { directoryFolder, directoryTarget, type OpenSource, openSource } from "./directory.ts";
+import { hashFile } from "./file-hash.ts";
 import type { Host } from "./host.ts";
-import { type PulledFile, type PullOptions, pullModel } from "./pull.ts";
+import { type PullOptions, pullModel } from "./pull.ts";
 
 /** A model that can be loaded; its owner closes it after loading. */
-export interface NamedModel {
+export interface NamedModel<Input extends ModelInput = ModelInput> {
   /** What to call it; undefined: as the file itself does. */
   readonly id: string | undefined;
-  readonly input: ModelInput;
+  readonly input: Input;
   /** Makes a damaged pack of the cache anew; undefined for what is not the cache's. */
   readonly repair: (() => Promise<void>) | undefined;
   close(): Promise<void>;
@@ -35,8 +37,49 @@ export interface OpenModelOptions extends Partial<QuantizationOptions> {
   readonly onPack?: (progress: { readonly packed: number; readonly total: number }) => void;
 }
 
+type GgufInput = Extract<ModelInput, { gguf: unknown }>;
+
 /** These keep whole f32 weights: packs too large to keep unasked. */
 const UNCACHED = ["none", "f16", "f32"];
+
+/** A model's own files, with their hash where it is known. */
+export interface SourceModel extends NamedModel<GgufInput> {
+  /** undefined for a split model, whose parts have one each. */
+  readonly sha256: string | undefined;
+  /** SPDX, where we know it. */
+  readonly license: string | undefined;
+}
+
+/**
+ * Opens the GGUF file behind a name, never a pack.
+ *
+ * @throws PronkError as openModel; "unsupported" for a pack.
+ */
+export async function openSourceModel(
+  host: Host,
+  name: string,
+  options: OpenModelOptions,
+): Promise<SourceModel> {
+  const reference = parseModelReference(name);
+  if (reference.kind === "path") {
+    const model = await openPath(host, reference.path);
+    if (!("gguf" in model.input)) {
+      throw new PronkError("unsupported", `${name}: a pack, not a model file`);
+    }
+    const single = model.input.gguf.length === 1;
+    const sha256 = single ? (await hashFile(reference.path)).sha256 : undefined;
+    return { ...model, input: model.input, sha256, license: undefined };
+  }
+  const { env, signal, onPull: onProgress } = options;
+  const files = await pullModel(reference, { env, fetch: options.fetch, signal, onProgress });
+  const known = reference.kind === "known" ? reference.model : undefined;
+  const paths = files.map(({ path }) => path);
+  return {
+    ...(await openGgufFiles(host, paths, known?.name)),
+    sha256: files.length === 1 ? files[0].sha256 : undefined,
+    license: known?.license,
+  };
+}
 
 /** @throws PronkError "not_found", "bad_request", "unsupported", "source_failed", "corrupt". */
 export async function openModel(
@@ -51,7 +94,7 @@ export async function openModel(
     const folder = retryingFolder(httpFolder(url, { fetch: options.fetch }));
     return { id: undefined, input: { pack: folder }, repair: undefined, close: async () => {} };
   }
-  return openPulled(host, reference, options);
+  return openCached(host, name, reference, options);
 }
 
 async function openPath(host: Host, path: string): Promise<NamedModel> {
@@ -76,7 +119,8 @@ async function partsOf(path: string): Promise<string[]> {
   const present = new Set(await readdir(folder));
   return Array.from({ length: Number(count) }, (_, i) => {
     const part = `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
-    if (!present.has(part)) throw new PronkError("not_found", `${join(folder, part)}: no such file`);
+    if (!present.has(part))
+      throw new PronkError("not_found", `${join(folder, part)}: no such file`);
     return join(folder, part);
   });
 }
@@ -85,7 +129,7 @@ async function openGgufFiles(
   host: Host,
   paths: readonly string[],
   id?: string,
-): Promise<NamedModel> {
+): Promise<NamedModel<GgufInput>> {
   const sources: OpenSource[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(sources.splice(0).map((source) => source.close()));
@@ -99,45 +143,31 @@ async function openGgufFiles(
   return { id, input: { gguf: [...sources] }, repair: undefined, close };
 }
 
-async function openPulled(
+/** The pack that was made of a model from elsewhere, made now if need be. */
+async function openCached(
   host: Host,
+  name: string,
   reference: Exclude<ModelReference, { kind: "path" }>,
   options: OpenModelOptions,
 ): Promise<NamedModel> {
-  const { env, signal, onPull: onProgress } = options;
-  const id = reference.kind === "known" ? reference.model.name : undefined;
-  const pull = (): Promise<PulledFile[]> =>
-    pullModel(reference, { env, fetch: options.fetch, signal, onProgress });
-  const { quantization = "auto", profile = "default" } = options;
-  if (UNCACHED.includes(quantization)) {
-    return openGgufFiles(
-      host,
-      (await pull()).map(({ path }) => path),
-      id,
-    );
-  }
+  const { env, signal, quantization = "auto", profile = "default" } = options;
+  if (UNCACHED.includes(quantization)) return openSourceModel(host, name, options);
   // A known model's hash is known without its file: a second start needs only the pack.
-  const sha256 =
-    reference.kind === "known" ? reference.model.sha256 : (await pull())[0].sha256;
-  const name = `${sha256.slice(0, 16)}-${quantization}-${profile}-v${PACK_VERSION}`;
-  const folder = join(cacheFolder(env), "packs", name);
+  const known = reference.kind === "known" ? reference.model : undefined;
+  const sha256 = known?.sha256 ?? (await sourceHash(reference, options));
+  const key = `${sha256.slice(0, 16)}-${quantization}-${profile}-v${PACK_VERSION}`;
+  const folder = join(cacheFolder(env), "packs", key);
   const pack = async (): Promise<void> => {
-    // Loaded only here: a start from the pack needs neither the packer nor the GGUF reader.
-    const { packModel } = await import("../../engine/pack-model.ts");
-    const files = await pull();
-    const source = await openGgufFiles(
-      host,
-      files.map(({ path }) => path),
-    );
+    const source = await openSourceModel(host, name, options);
     try {
-      if (!("gguf" in source.input)) return;
-      await packModel(source.input.gguf, directoryTarget(folder), {
-        id,
+      await packModel(source.input, directoryTarget(folder), {
+        id: source.id,
         quantization,
         profile,
         signal,
+        license: source.license,
+        sourceSha256: source.sha256,
         onProgress: options.onPack,
-        sourceSha256: files.length === 1 ? files[0].sha256 : undefined,
       });
     } finally {
       await source.close();
@@ -145,7 +175,7 @@ async function openPulled(
   };
   if (!(await stat(join(folder, MANIFEST_NAME)).catch(() => undefined))) await pack();
   return {
-    id,
+    id: known?.name,
     input: { pack: directoryFolder(host, folder) },
     async repair(): Promise<void> {
       await rm(join(folder, MANIFEST_NAME), { force: true });
@@ -153,6 +183,15 @@ async function openPulled(
     },
     close: async () => {},
   };
+}
+
+/** Of the first part of a split model: it holds the metadata, and names how many follow. */
+async function sourceHash(
+  reference: Exclude<ModelReference, { kind: "path" }>,
+  { env, fetch, signal, onPull }: OpenModelOptions,
+): Promise<string> {
+  const [{ sha256 }] = await pullModel(reference, { env, fetch, signal, onProgress: onPull });
+  return sha256;
 }
 
 function isGguf(path: string): boolean {

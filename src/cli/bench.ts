@@ -1,0 +1,155 @@
+/** pronk bench: speed and memory of one model on this runtime, medians over repetitions. */
+import { createEngine } from "../engine/create-engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import { PronkError } from "../errors.ts";
+import { peakResidentBytes } from "../platform/host/peak-memory.ts";
+import { flagOption, integerOption } from "./arguments.ts";
+import { ownCommandLine, runChild } from "./child.ts";
+import type { Arguments, CliContext, Command } from "./command.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+
+/** Of the prompt whose reading is timed, and of the one before the timed decoding. */
+const PREFILL_TOKENS = 512;
+const DECODE_PROMPT_TOKENS = 13;
+const DECODE_STEPS = 128;
+const BENCH_CTX = 768;
+
+/** 37 tokens with SmolLM2's template and its system message. */
+const COLD_QUESTION = "How many days are in a week?";
+
+const CHILD_TIMEOUT_MS = 120_000;
+
+interface Measured {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export const bench: Command = {
+  name: "bench",
+  summary: "measure prefill, decode, cold start and memory",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: {
+    reps: { type: "string", value: "N", help: "repetitions, default 5" },
+    ...MODEL_OPTIONS,
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    const reps = integerOption(input, "reps", 1, 1000) ?? 5;
+    const { model, runtime } = await loadForCommand(input, cli, { ctx: BENCH_CTX, slots: 1 });
+    const engine = createEngine(model, runtime);
+    const now = (): number => performance.now();
+    try {
+      // The first round is the engine's compiler's.
+      await prefillMs(engine, 0, now, cli.signal);
+      await decodeMs(engine, now, cli.signal);
+      const prefill: number[] = [];
+      const decode: number[] = [];
+      for (let rep = 1; rep <= reps; rep++) {
+        const read = await prefillMs(engine, rep, now, cli.signal);
+        prefill.push((PREFILL_TOKENS * 1000) / read);
+        decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
+      }
+      const rss = peakResidentBytes() / 1e6;
+      const cold: number[] = [];
+      for (let rep = 0; rep < reps; rep++) cold.push(await coldStartMs(input, cli));
+
+      const figures = {
+        prefill_tps: measured(prefill),
+        decode_tps: measured(decode),
+        cold_ttft_ms: measured(cold),
+        rss_mb: measured([rss]),
+      };
+      if (flagOption(input, "json")) {
+        const head = {
+          peer: "pronk",
+          runtime: `${cli.host.name} ${cli.host.version}`,
+          kernel: engine.info.kernel,
+          threads: 1,
+        };
+        cli.out(`${JSON.stringify({ ...head, ...flattened(figures) })}\n`);
+      } else {
+        cli.out(`${cli.host.name} ${cli.host.version}, ${engine.info.kernel} kernels, 1 thread\n`);
+        for (const [name, { median, min, max }] of Object.entries(figures)) {
+          const spread = `${min.toFixed(1)} to ${max.toFixed(1)}`;
+          cli.out(`${name.padEnd(14)} ${median.toFixed(1).padStart(8)}  (${spread})\n`);
+        }
+      }
+    } finally {
+      await engine.dispose();
+    }
+  },
+};
+
+/** From a prompt that no cache knows to its first token. */
+async function prefillMs(
+  engine: Engine,
+  rep: number,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<number> {
+  // The first id differs from round to round, so that no prefix is reused.
+  const prompt_ids = Array.from(
+    { length: PREFILL_TOKENS },
+    (_, i) => ((i === 0 ? rep : 0) + 7919 * i + 13) % engine.info.vocab,
+  );
+  const started = now();
+  await engine.generate(
+    { prompt_ids, max_tokens: 1, temperature: 0, ignore_eos: true },
+    { signal },
+  );
+  return now() - started;
+}
+
+/** 128 steps after the first token. */
+async function decodeMs(engine: Engine, now: () => number, signal: AbortSignal): Promise<number> {
+  const prompt_ids = Array.from(
+    { length: DECODE_PROMPT_TOKENS },
+    (_, i) => (7919 * i + 13) % engine.info.vocab,
+  );
+  const request = { prompt_ids, max_tokens: DECODE_STEPS + 1, temperature: 0, ignore_eos: true };
+  let first = 0;
+  let last = 0;
+  for await (const _ of engine.stream(request, { signal })) {
+    last = now();
+    first ||= last;
+  }
+  return last - first;
+}
+
+/** A process of its own, up to the first bytes that it prints. */
+async function coldStartMs(input: Arguments, cli: CliContext): Promise<number> {
+  const { reps: _, json: __, ...options } = input.values;
+  const more = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const args = ["run", ...input.positionals, "--chat", COLD_QUESTION, "--max-tokens", "1", ...more];
+  let firstMs: number | undefined;
+  await runChild(ownCommandLine(cli.host), args, {
+    timeoutMs: CHILD_TIMEOUT_MS,
+    signal: cli.signal,
+    onFirstOutput: (ms) => {
+      firstMs = ms;
+    },
+  });
+  if (firstMs === undefined) throw new PronkError("engine_failed", "bench: run printed nothing");
+  return firstMs;
+}
+
+function measured(samples: readonly number[]): Measured {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { median, min: sorted[0], max: sorted[sorted.length - 1] };
+}
+
+/** `prefill_tps`, `prefill_tps_min`, `prefill_tps_max`, to three places. */
+function flattened(figures: Readonly<Record<string, Measured>>): Record<string, number> {
+  const round = (value: number): number => Math.round(value * 1000) / 1000;
+  return Object.fromEntries(
+    Object.entries(figures).flatMap(([name, { median, min, max }]) => [
+      [name, round(median)],
+      [`${name}_min`, round(min)],
+      [`${name}_max`, round(max)],
+    ]),
+  );
+}

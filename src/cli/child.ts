@@ -1,0 +1,98 @@
+/** This command again, as a child process on a chosen runtime. */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { PronkError } from "../errors.ts";
+import type { Host } from "../platform/host/host.ts";
+import { findRuntime, packageRoot, type RuntimeName } from "./runtimes.ts";
+
+/** The program and its arguments before those of `pronk`. */
+export interface CommandLine {
+  readonly program: string;
+  readonly args: readonly string[];
+}
+
+/** How this process was started. */
+export function ownCommandLine(host: Host): CommandLine {
+  const main = process.argv[1];
+  return { program: process.execPath, args: host.name === "deno" ? ["run", "-A", main] : [main] };
+}
+
+/**
+ * The command line on another runtime. Deno and Bun run the sources as they are, where there are
+ * any; a published package has only the build.
+ *
+ * @throws PronkError "not_found" when the runtime is not installed.
+ */
+export function commandLineOn(runtime: RuntimeName): CommandLine {
+  const root = packageRoot();
+  const built = join(root, "dist", "src", "cli", "main.js");
+  const source = join(root, "src", "cli", "main.ts");
+  const program = findRuntime(runtime);
+  if (runtime === "node") return { program, args: [built] };
+  const main = existsSync(source) ? source : built;
+  return { program, args: runtime === "deno" ? ["run", "-A", main] : ["run", main] };
+}
+
+export interface ChildOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Called once, with the time from the start of the process to its first output. */
+  readonly onFirstOutput?: (ms: number) => void;
+}
+
+/**
+ * Runs it to its end.
+ *
+ * @returns what it wrote to stdout.
+ * @throws PronkError "engine_failed" with its last line of stderr; "source_failed" when it takes
+ *   longer than the limit; "aborted".
+ */
+export async function runChild(
+  { program, args }: CommandLine,
+  more: readonly string[],
+  options: ChildOptions,
+): Promise<string> {
+  const { timeoutMs, signal } = options;
+  const env = {
+    ...process.env,
+    DENO_NO_UPDATE_CHECK: "1",
+    DENO_NO_PROMPT: "1",
+    DO_NOT_TRACK: "1", // Bun
+  };
+  const started = performance.now();
+  const child = spawn(program, [...args, ...more], { env, stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let err = "";
+  let late = false;
+  const kill = (): void => void child.kill("SIGKILL");
+  const timer = setTimeout(() => {
+    late = true;
+    kill();
+  }, timeoutMs);
+  signal?.addEventListener("abort", kill, { once: true });
+  child.stdout.once("data", () => options.onFirstOutput?.(performance.now() - started));
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject).once("close", resolve);
+    });
+    if (signal?.aborted) throw new PronkError("aborted", "aborted", { cause: signal.reason });
+    if (late) {
+      throw new PronkError("source_failed", `${program}: not done in ${timeoutMs / 1000} s`);
+    }
+    if (code !== 0) {
+      const why = err.trim().split("\n").at(-1) || `exit code ${code}`;
+      throw new PronkError("engine_failed", `${program}: ${why}`);
+    }
+    return out;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", kill);
+  }
+}

@@ -1,0 +1,132 @@
+/** pronk hash: one hash over a model's logits, here or on other runtimes. */
+import { createHash } from "node:crypto";
+import { PronkError } from "../errors.ts";
+import { choiceOption, flagOption, integerOption, UsageError } from "./arguments.ts";
+import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
+import type { Arguments, CliContext, Command } from "./command.ts";
+import { HASH_CTX, type Hasher, hashLogits, type LogitsHash } from "./logits-hash.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import { hashOnWorkerd } from "./workerd-hash.ts";
+
+const RUNTIMES = ["node", "deno", "bun", "workerd", "all"] as const;
+
+/** 716 positions one by one on the slowest runtime take about ten seconds, a first load more. */
+const CHILD_TIMEOUT_MS = 300_000;
+
+const DEFAULT_CHUNK = 64;
+
+/** What is printed, once a runtime. */
+export interface HashDocument extends LogitsHash {
+  readonly runtime: string;
+  readonly version: string;
+  readonly kernel: string;
+  readonly threads: number;
+  readonly chunk: number;
+  readonly batch: number;
+}
+
+export const hash: Command = {
+  name: "hash",
+  summary: "hash a model's logits: the same on every runtime, kernel, chunk and batch",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: {
+    runtime: { type: "string", value: "R", help: `${RUNTIMES.join("|")}: start that runtime` },
+    chunk: { type: "string", value: "N", help: "positions of the prompt at a time, default 64" },
+    batch: { type: "string", value: "N", help: "the same sequence in N slots, all to be equal" },
+    ...MODEL_OPTIONS,
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    if (input.values.ctx !== undefined) throw new UsageError("--ctx: the hash fixes it");
+    const runtime = choiceOption(input, "runtime", RUNTIMES);
+    const documents =
+      runtime === undefined || (runtime === "node" && cli.host.name === "node")
+        ? [await hashHere(input, cli)]
+        : await hashOn(runtime, input, cli);
+    const single = runtime !== "all";
+    if (flagOption(input, "json")) {
+      cli.out(`${JSON.stringify(single ? documents[0] : documents)}\n`);
+    } else {
+      for (const { logits_sha256, runtime: name, version, kernel } of documents) {
+        cli.out(`${logits_sha256}  ${name} ${version} ${kernel}\n`);
+      }
+    }
+    const hashes = new Set(documents.map(({ logits_sha256 }) => logits_sha256));
+    if (hashes.size > 1) throw new PronkError("engine_failed", `${hashes.size} different hashes`);
+  },
+};
+
+async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument> {
+  const { chunk, batch } = sizes(input);
+  const { model, runtime } = await loadForCommand(input, cli, {
+    ctx: HASH_CTX,
+    slots: batch,
+    chunk: batch * chunk,
+    maxLogits: batch * chunk,
+  });
+  try {
+    const found = await hashLogits(model.runner, createHasher(), {
+      chunk,
+      batch,
+      yieldTask: runtime.yieldTask,
+      signal: cli.signal,
+    });
+    const { name, version } = cli.host;
+    const { kernel } = model.runner;
+    return { ...found, runtime: name, version, kernel, threads: 1, chunk, batch };
+  } finally {
+    model.runner.dispose();
+  }
+}
+
+function sizes(input: Arguments): { chunk: number; batch: number } {
+  return {
+    chunk: integerOption(input, "chunk", 1, 1024) ?? DEFAULT_CHUNK,
+    batch: integerOption(input, "batch", 1, 64) ?? 1,
+  };
+}
+
+function createHasher(): Hasher {
+  const sha256 = createHash("sha256");
+  return {
+    update: (bytes) => void sha256.update(bytes),
+    digest: async () => sha256.digest("hex"),
+  };
+}
+
+/** One after the other: they would only take each other's processor. */
+async function hashOn(
+  runtime: (typeof RUNTIMES)[number],
+  input: Arguments,
+  cli: CliContext,
+): Promise<HashDocument[]> {
+  if (runtime === "workerd") return [await hashOnWorkerd(input, cli, sizes(input))];
+  const lines: CommandLine[] = [];
+  if (runtime === "all") {
+    lines.push(ownCommandLine(cli.host), ...(["node", "deno", "bun"] as const).map(commandLineOn));
+  } else {
+    lines.push(commandLineOn(runtime));
+  }
+  const documents: HashDocument[] = [];
+  for (const line of lines) {
+    cli.err(`hash: ${line.program}\n`);
+    const out = await runChild(line, ["hash", ...passedOn(input), "--json"], {
+      timeoutMs: CHILD_TIMEOUT_MS,
+      signal: cli.signal,
+    });
+    documents.push(JSON.parse(out));
+  }
+  if (runtime === "all") {
+    cli.err("hash: workerd\n");
+    documents.push(await hashOnWorkerd(input, cli, sizes(input)));
+  }
+  return documents;
+}
+
+/** The same arguments, without those that are this process's. */
+function passedOn({ positionals, values }: Arguments): string[] {
+  const own = ["runtime", "json"];
+  const options = Object.entries(values).filter(([name]) => !own.includes(name));
+  return [...positionals, ...options.flatMap(([name, value]) => [`--${name}`, String(value)])];
+}

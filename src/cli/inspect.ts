@@ -1,0 +1,142 @@
+/** pronk inspect: what a model is and what memory it needs, without loading it. */
+import type { MemoryUse } from "../backends/backend.ts";
+import { type ModelPlan, planModel, planOpened } from "../engine/load-model.ts";
+import { openGguf } from "../engine/open-gguf.ts";
+import type { ModelInput } from "../engine/opened-model.ts";
+import { PronkError } from "../errors.ts";
+import { bytesOption, flagOption, integerOption } from "./arguments.ts";
+import { kernelBudget } from "./budget.ts";
+import type { Command } from "./command.ts";
+import { JSON_OPTION, MODEL_OPTIONS, modelOptions, openForCommand } from "./model-options.ts";
+
+/** How many sequences at a time the table of what fits goes through. */
+const FIT_SLOTS = [1, 2, 4, 8];
+
+interface Fit {
+  /** Bytes of the whole isolate or process. */
+  readonly budget: number;
+  readonly ctx: number;
+  readonly slots: number;
+}
+
+interface TensorLine {
+  readonly name: string;
+  readonly type: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+export const inspect: Command = {
+  name: "inspect",
+  summary: "show a model's configuration, tensors and memory plan",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: {
+    plan: { type: "boolean", help: "list the steps that run for a batch" },
+    tensors: { type: "boolean", help: "list the tensors" },
+    budget: { type: "string", value: "SIZE", help: "what fits into it, such as 128MB" },
+    slots: { type: "string", value: "N", help: "sequences at a time" },
+    ...MODEL_OPTIONS,
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    const budget = bytesOption(input, "budget");
+    const slots = integerOption(input, "slots", 1);
+    const { ctx, kv, quantization = "auto", profile = "default" } = modelOptions(input);
+    const named = await openForCommand(input, cli);
+    try {
+      const options = { ctx, kv, slots, quantization, profile, id: named.id, signal: cli.signal };
+      const found = await planModel(named.input, options);
+      const document = {
+        architecture: found.config.model_type,
+        config: found.config,
+        tensors: await listTensors(named.input, found, { quantization, profile }),
+        memory: found.memory,
+        fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx }),
+        ...(flagOption(input, "plan") && {
+          plan: { steps: found.plan.steps, head: found.plan.head },
+        }),
+      };
+      cli.out(
+        flagOption(input, "json")
+          ? `${JSON.stringify(document)}\n`
+          : describe(found, document, flagOption(input, "tensors")),
+      );
+    } finally {
+      await named.close();
+    }
+  },
+};
+
+/** The tensors of a file as they are in it, under Hugging Face's names; of a pack, its forms. */
+async function listTensors(
+  input: ModelInput,
+  { model }: ModelPlan,
+  quantization: Parameters<typeof openGguf>[1],
+): Promise<TensorLine[]> {
+  if ("pack" in input) {
+    return model.tensors.map(({ name, form, shape, bytes }) => ({
+      name,
+      type: form,
+      shape,
+      bytes,
+    }));
+  }
+  const { entries } = await openGguf(input.gguf, quantization);
+  return entries.map(({ name, tensor: { type, shape, bytes } }) => ({ name, type, shape, bytes }));
+}
+
+/** The longest context for each number of slots that leaves one at all. */
+function whatFits(
+  { model }: ModelPlan,
+  budget: number,
+  options: Parameters<typeof planOpened>[1],
+): Fit[] {
+  const budgetBytes = kernelBudget(budget);
+  return FIT_SLOTS.flatMap((slots) => {
+    try {
+      const { runner } = planOpened(model, { ...options, slots, budgetBytes });
+      return [{ budget, ctx: runner.ctx, slots }];
+    } catch (error) {
+      if (error instanceof PronkError && error.code === "out_of_memory") return [];
+      throw error;
+    }
+  });
+}
+
+function describe(
+  { model, config, runner, plan }: ModelPlan,
+  document: {
+    tensors: readonly TensorLine[];
+    memory: MemoryUse;
+    fits: readonly Fit[];
+    plan?: unknown;
+  },
+  withTensors: boolean,
+): string {
+  const { name, license, quantization } = model.facts;
+  const { memory, fits, tensors } = document;
+  const row = (label: string, text: string): string => `${label.padEnd(14)} ${text}`;
+  const heads = `${config.num_attention_heads} heads, ${config.num_key_value_heads} of keys and values`;
+  const lines = [
+    row("model", `${name}, licence ${license ?? "not given"}`),
+    row(
+      "architecture",
+      `${config.model_type}: ${config.num_hidden_layers} layers of ${config.hidden_size}, ${heads}`,
+    ),
+    row("vocabulary", `${config.vocab_size} tokens`),
+    row("weights", `${quantization.requested}, ${quantization.profile} profile`),
+    row("sequences", `${runner.slots} of ${runner.ctx} positions, ${runner.kv} cache`),
+    ...Object.entries(memory).map(([part, bytes]) => row(part, `${(bytes / 1e6).toFixed(1)} MB`)),
+    ...fits.map(({ budget, ctx, slots }) =>
+      row("fits", `${slots} x ${ctx} positions in ${(budget / 1e6).toFixed(0)} MB`),
+    ),
+  ];
+  if (withTensors) {
+    lines.push(...tensors.map((t) => `${t.name} ${t.type} [${t.shape}] ${t.bytes} bytes`));
+  }
+  if (document.plan) {
+    lines.push(...[...plan.steps, ...plan.head].map((step) => JSON.stringify(step)));
+  }
+  return `${lines.join("\n")}\n`;
+}

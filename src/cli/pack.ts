@@ -1,0 +1,102 @@
+/** pronk pack: a model's file as the folder of shards that Workers load. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { packModel, planModel } from "../engine/load-model.ts";
+import { PronkError } from "../errors.ts";
+import { MANIFEST_NAME } from "../pack/manifest.ts";
+import { directoryTarget } from "../platform/host/directory.ts";
+import { openSourceModel, type SourceModel } from "../platform/host/open-model.ts";
+import { bytesOption, flagOption, textOption, UsageError } from "./arguments.ts";
+import { kernelBudget } from "./budget.ts";
+import type { Command } from "./command.ts";
+import {
+  JSON_OPTION,
+  modelName,
+  WEIGHT_OPTIONS,
+  weightOptions,
+  withProgress,
+} from "./model-options.ts";
+
+/** What a model in an isolate must have room for. */
+const ISOLATE_CTX = 1024;
+
+export const pack: Command = {
+  name: "pack",
+  summary: "write a model as a pack: a manifest and content-addressed shards",
+  positionals: "[INPUT] --out DIR",
+  maxPositionals: 1,
+  options: {
+    out: { type: "string", value: "DIR", help: "where the pack is written" },
+    "shard-size": { type: "string", value: "SIZE", help: "at most, default 16MiB" },
+    budget: { type: "string", value: "SIZE", help: "choose the profile that fits, such as 128MB" },
+    ...WEIGHT_OPTIONS,
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    const out = textOption(input, "out");
+    if (!out) throw new UsageError("--out DIR is missing");
+    const shardBytes = bytesOption(input, "shard-size");
+    const budget = bytesOption(input, "budget");
+    const asked = weightOptions(input);
+    if (budget !== undefined && asked.profile !== undefined) {
+      throw new UsageError("--budget chooses the profile: not together with --profile");
+    }
+    const { host, env, fetch, signal } = cli;
+    const started = performance.now();
+    const { manifest, path } = await withProgress(cli, async (onProgress) => {
+      const source = await openSourceModel(host, modelName(input, cli), {
+        env,
+        fetch,
+        signal,
+        onPull: onProgress,
+      });
+      try {
+        const profile = budget === undefined ? asked.profile : await fitting(source, budget, asked);
+        const target = directoryTarget(resolve(out));
+        const manifest = await packModel(source.input, target, {
+          id: source.id,
+          quantization: asked.quantization,
+          profile,
+          shardBytes,
+          license: source.license,
+          sourceSha256: source.sha256,
+          signal,
+          onProgress: ({ packed, total }) => onProgress({ phase: "pack", loaded: packed, total }),
+        });
+        return { manifest, path: target.name };
+      } finally {
+        await source.close();
+      }
+    });
+    const seconds = Math.round(performance.now() - started) / 1000;
+    const { shards, weight_bytes } = manifest;
+    const bytes = weight_bytes + (manifest.tokenizer?.bytes ?? 0);
+    // The manifest names every other object by its hash, so its own stands for the whole pack.
+    const json = await readFile(join(path, MANIFEST_NAME));
+    const sha256 = createHash("sha256").update(json).digest("hex");
+    cli.out(
+      flagOption(input, "json")
+        ? `${JSON.stringify({ path, bytes, shards: shards.length, sha256, seconds })}\n`
+        : `${path}: ${shards.length} shards, ${bytes} bytes, ${manifest.quantization.profile} profile\n`,
+    );
+  },
+};
+
+/** The first profile whose plan fits the isolate. */
+async function fitting(
+  source: SourceModel,
+  isolateBytes: number,
+  options: ReturnType<typeof weightOptions>,
+): Promise<"default" | "small"> {
+  const budgetBytes = kernelBudget(isolateBytes);
+  const fit = { ...options, slots: 1, ctx: ISOLATE_CTX, budgetBytes };
+  try {
+    await planModel(source.input, { ...fit, profile: "default" });
+    return "default";
+  } catch (error) {
+    if (!(error instanceof PronkError) || error.code !== "out_of_memory") throw error;
+    await planModel(source.input, { ...fit, profile: "small" });
+    return "small";
+  }
+}

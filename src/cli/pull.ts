@@ -1,0 +1,32 @@
+/** pronk pull: a model's file into the cache. */
+import { parseModelReference } from "../hub/model-reference.ts";
+import { pullModel } from "../platform/host/pull.ts";
+import { flagOption, UsageError } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { JSON_OPTION, modelName, withProgress } from "./model-options.ts";
+
+export const pull: Command = {
+  name: "pull",
+  summary: "download a model into the cache, verified",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: JSON_OPTION,
+  async run(input, cli): Promise<void> {
+    const name = modelName(input, cli);
+    const reference = parseModelReference(name);
+    if (reference.kind === "path") {
+      throw new UsageError(`${name} is a path, or no known model: there is nothing to download`);
+    }
+    const started = performance.now();
+    const { env, fetch, signal } = cli;
+    const files = await withProgress(cli, (onProgress) =>
+      pullModel(reference, { env, fetch, signal, onProgress, refresh: true }),
+    );
+    const seconds = Math.round(performance.now() - started) / 1000;
+    // Of a split model, the first part stands for all: commands find the others beside it.
+    const [{ path, sha256 }] = files;
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const json = JSON.stringify({ path, bytes, sha256, seconds });
+    cli.out(`${flagOption(input, "json") ? json : path}\n`);
+  },
+};

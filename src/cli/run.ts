@@ -1,0 +1,89 @@
+/** pronk run: one prompt, streamed to stdout. */
+import { createEngine } from "../engine/create-engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import { PronkError } from "../errors.ts";
+import type { GenerateRequest } from "../generate/request.ts";
+import { encodeChat } from "../server/chat-prompt.ts";
+import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
+import type { Arguments, Command } from "./command.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+
+/** For prompts without a template, which seldom end by themselves. */
+const DEFAULT_PROMPT_TOKENS = 128;
+
+export const run: Command = {
+  name: "run",
+  summary: "generate from one prompt, streamed to stdout",
+  positionals: "[MODEL] --prompt TEXT | --chat TEXT",
+  maxPositionals: 1,
+  options: {
+    prompt: { type: "string", value: "TEXT", help: "go on from this text" },
+    chat: { type: "string", value: "TEXT", help: "answer this message, by the chat template" },
+    system: { type: "string", value: "TEXT", help: "system message, with --chat" },
+    "max-tokens": { type: "string", value: "N", help: "at most" },
+    temperature: { type: "string", value: "T", help: "0 is greedy, the default" },
+    seed: { type: "string", value: "S", help: "same seed, same text" },
+    "top-p": { type: "string", value: "P", help: "nucleus sampling" },
+    "top-k": { type: "string", value: "K", help: "among the K most likely" },
+    ...MODEL_OPTIONS,
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    const prompt = textOption(input, "prompt");
+    const chat = textOption(input, "chat");
+    if ((prompt === undefined) === (chat === undefined)) {
+      throw new UsageError("one of --prompt TEXT and --chat TEXT is needed");
+    }
+    const sampling = samplingOf(input);
+    const { model, runtime } = await loadForCommand(input, cli, { slots: 1 });
+    const engine = createEngine(model, runtime);
+    try {
+      const prompt_ids =
+        prompt === undefined
+          ? chatIds(engine, chat ?? "", textOption(input, "system"))
+          : engine.tokenizer.encode(prompt, { parseSpecial: true });
+      const max_tokens =
+        integerOption(input, "max-tokens", 1) ??
+        (prompt === undefined ? undefined : DEFAULT_PROMPT_TOKENS);
+      const request: GenerateRequest = { ...sampling, prompt_ids, max_tokens };
+      const json = flagOption(input, "json");
+      const generation = engine.stream(request, { signal: cli.signal });
+      for await (const { text } of generation) if (!json && text) cli.out(text);
+      const { ids, text, finish_reason, timings } = await generation.result;
+      if (!json) return cli.out("\n");
+      const usage = {
+        prompt_tokens: prompt_ids.length,
+        completion_tokens: ids.length,
+        total_tokens: prompt_ids.length + ids.length,
+      };
+      const { backend, kernel } = engine.info;
+      const document = { text, ids, prompt_ids, finish_reason, usage, timings, backend, kernel };
+      cli.out(`${JSON.stringify(document)}\n`);
+    } finally {
+      await engine.dispose();
+    }
+  },
+};
+
+/** @throws UsageError */
+function samplingOf(input: Arguments): Omit<GenerateRequest, "prompt_ids"> {
+  return {
+    temperature: numberOption(input, "temperature", 0, 2) ?? 0,
+    seed: integerOption(input, "seed", 0),
+    top_p: numberOption(input, "top-p", 0, 1),
+    top_k: integerOption(input, "top-k", 0),
+  };
+}
+
+/** @throws PronkError "unsupported" when the model has no chat template. */
+export function chatIds(engine: Engine, text: string, system?: string): number[] {
+  const { template, tokenizer, info } = engine;
+  if (!template) {
+    throw new PronkError("unsupported", `${info.id}: has no chat template; --prompt works`);
+  }
+  const messages = [
+    ...(system === undefined ? [] : [{ role: "system", content: system }]),
+    { role: "user", content: text },
+  ];
+  return encodeChat(template, tokenizer, messages);
+}

@@ -1,0 +1,109 @@
+/** pronk serve: the HTTP API over one model. */
+import { createEngine } from "../engine/create-engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import { PronkError } from "../errors.ts";
+import type { HttpServer } from "../platform/host/host.ts";
+import { createApp } from "../server/app.ts";
+import type { LogEntry } from "../server/context.ts";
+import type { Readiness } from "../server/routes/health.ts";
+import { integerOption, textOption, UsageError } from "./arguments.ts";
+import type { Arguments, CliContext, Command } from "./command.ts";
+import { loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+
+const DEFAULT_PORT = 8787;
+const DEFAULT_HOST = "127.0.0.1";
+
+export const serve: Command = {
+  name: "serve",
+  summary: "serve the OpenAI-compatible HTTP API",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: {
+    port: { type: "string", value: "N", help: `default: PORT, else ${DEFAULT_PORT}` },
+    host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
+    slots: { type: "string", value: "N", help: "sequences at a time, default 4" },
+    ...MODEL_OPTIONS,
+  },
+  async run(input, cli): Promise<void> {
+    const started = performance.now();
+    const { env, signal } = cli;
+    const slots = integerOption(input, "slots", 1);
+    let engine: Engine | undefined;
+    let readiness: Readiness = { status: "loading" };
+    const keys = apiKeys(env.PRONK_API_KEYS);
+    const app = createApp({
+      engine: () => engine,
+      ready: () => readiness,
+      ...(keys && { auth: { keys } }),
+      log: (entry) => logFailure(entry, cli),
+    });
+    // Before anything is downloaded: a port that is taken shows at once, and /health answers.
+    const server = await listen(input, cli, (request) => app.fetch(request));
+    try {
+      const { model, runtime } = await loadForCommand(input, cli, {
+        slots,
+        onProgress: ({ phase, loaded, total }) => {
+          if (phase === "load" && total) {
+            readiness = { status: "loading", progress: loaded / total };
+          }
+        },
+      });
+      engine = createEngine(model, runtime);
+      readiness = { status: "ready" };
+      const { id, backend, kernel, ctx } = engine.info;
+      const seconds = ((performance.now() - started) / 1000).toFixed(2);
+      cli.out(
+        `${id} at ${server.url}/v1, ready in ${seconds} s ` +
+          `(${backend} ${kernel}, ${engine.info.slots} x ${ctx} positions)\n`,
+      );
+      await new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        if (signal.aborted) resolve();
+      });
+    } finally {
+      await server.close();
+      await engine?.dispose();
+    }
+  },
+};
+
+/** Comma-separated; undefined opens the server to everybody who reaches it. */
+function apiKeys(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined;
+  return text.split(",").map((key) => key.trim());
+}
+
+/** @throws UsageError when the address cannot be listened on. */
+async function listen(
+  input: Arguments,
+  cli: CliContext,
+  handler: (request: Request) => Response | Promise<Response>,
+): Promise<HttpServer> {
+  const hostname = textOption(input, "host") ?? (cli.env.HOST || DEFAULT_HOST);
+  const named = integerOption(input, "port", 0, 65535);
+  const port = named ?? portOf(cli.env.PORT) ?? DEFAULT_PORT;
+  try {
+    return await cli.host.serve(handler, { hostname, port });
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message: string };
+    const taken = code === "EADDRINUSE" || /in ?use/i.test(message);
+    const why = taken ? "the port is taken; --port chooses another" : message;
+    throw new PronkError("source_failed", `${hostname}:${port}: ${why}`, { cause });
+  }
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (!text) return undefined;
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new UsageError(`PORT=${text}: not a port`);
+  }
+  return port;
+}
+
+/** Refusals are the client's business; failures are the operator's. */
+function logFailure({ method, path, status, error, request_id }: LogEntry, cli: CliContext): void {
+  if (status < 500 && error === undefined) return;
+  const why = error instanceof PronkError ? error.message : error instanceof Error && error.stack;
+  cli.err(`${method} ${path} ${status} ${request_id}${why ? `: ${why}` : ""}\n`);
+}

@@ -1,0 +1,118 @@
+/**
+ * A Worker of workers/ on a local workerd: bundled by esbuild, run by Miniflare, with a pack in its
+ * R2. Both are development dependencies of this repository, not of the published package.
+ */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, join, resolve } from "node:path";
+import { PronkError } from "../errors.ts";
+import { readManifest } from "../pack/loader.ts";
+import { MANIFEST_NAME } from "../pack/manifest.ts";
+import { objectName } from "../pack/shards.ts";
+import { directoryFolder } from "../platform/host/directory.ts";
+import { nodeHost } from "../platform/node/host.ts";
+import { packageRoot } from "./runtimes.ts";
+
+/** As in wrangler.toml. */
+const COMPATIBILITY_DATE = "2026-04-01";
+const COMPATIBILITY_FLAGS = ["enable_request_signal"];
+
+/** The pack's prefix in the bucket. */
+const PREFIX = "model";
+
+export interface Workerd {
+  readonly url: string;
+  /** workerd's own version: `1.20260426.1`. */
+  readonly version: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a Worker.
+ *
+ * @param name of the file in workers/: `cloudflare`.
+ * @param pack a directory.
+ * @throws PronkError "not_found" where the repository or its development dependencies are not.
+ */
+export async function startWorkerd(name: string, pack: string): Promise<Workerd> {
+  const entry = join(packageRoot(), "workers", `${name}.ts`);
+  if (!existsSync(entry)) {
+    throw new PronkError("not_found", `workerd: no ${entry}; it runs from the repository`);
+  }
+  const { Miniflare } = await development("miniflare", () => import("miniflare"));
+  const { version } = createRequire(import.meta.url)("workerd/package.json");
+  const miniflare = new Miniflare({
+    modules: await bundle(entry),
+    compatibilityDate: COMPATIBILITY_DATE,
+    compatibilityFlags: COMPATIBILITY_FLAGS,
+    // No look-up of where this machine is.
+    cf: false,
+    bindings: { PACK: PREFIX },
+    r2Buckets: ["MODELS"],
+  });
+  try {
+    const url = await miniflare.ready;
+    const bucket = await miniflare.getR2Bucket("MODELS");
+    for (const object of await packObjects(pack)) {
+      // Miniflare refuses a Node Buffer.
+      const bytes = new Uint8Array(await readFile(join(pack, object)));
+      await bucket.put(`${PREFIX}/${object}`, bytes);
+    }
+    return { url: url.href.replace(/\/$/, ""), version, close: () => miniflare.dispose() };
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+}
+
+/** Every object of the pack in a directory, by name; the manifest last, as it is written. */
+export async function packObjects(pack: string): Promise<string[]> {
+  const { shards, tokenizer } = await readManifest(directoryFolder(nodeHost, pack));
+  return [...(tokenizer ? [...shards, tokenizer] : shards).map(objectName), MANIFEST_NAME];
+}
+
+type Module =
+  | { type: "ESModule"; path: string; contents: string }
+  | { type: "CompiledWasm"; path: string; contents: Uint8Array<ArrayBuffer> };
+
+/** One script, and the .wasm files that it imports as modules beside it. */
+async function bundle(entry: string): Promise<[Module, ...Module[]]> {
+  const { build } = await development("esbuild", () => import("esbuild"));
+  const kernels = new Map<string, string>();
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    conditions: ["workerd", "worker", "browser"],
+    write: false,
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "wasm-modules",
+        setup(setup): void {
+          setup.onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
+            kernels.set(basename(path), resolve(resolveDir, path));
+            return { path: `./${basename(path)}`, external: true };
+          });
+        },
+      },
+    ],
+  });
+  const script: Module = { type: "ESModule", path: "worker.mjs", contents: outputFiles[0].text };
+  const modules: Module[] = [];
+  for (const [path, file] of kernels) {
+    modules.push({ type: "CompiledWasm", path, contents: new Uint8Array(await readFile(file)) });
+  }
+  return [script, ...modules];
+}
+
+async function development<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new PronkError("not_found", `workerd: the package ${name}: ${message}`, { cause });
+  }
+}

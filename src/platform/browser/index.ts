@@ -1,0 +1,51 @@
+/**
+ * pronk in browsers, and wherever there is nothing but web APIs.
+ *
+ * @module
+ */
+import {
+  createEngine as createModelEngine,
+  type EngineOptions,
+} from "../../engine/create-engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
+import type { ModelInput } from "../../engine/opened-model.ts";
+import type { Runtime } from "../../engine/runtime.ts";
+import { now, randomSeed, wallClock } from "../clock.ts";
+import { loadKernels } from "./kernels.ts";
+import { openModel } from "./open-model.ts";
+import { yieldTask } from "./yield.ts";
+
+export interface CreateEngineOptions extends LoadOptions, EngineOptions {
+  /** Compiled modules, where a bundler or a policy keeps the package from fetching its own. */
+  readonly kernels?: Runtime["kernels"];
+  readonly fetch?: typeof fetch;
+  /** Default: https://huggingface.co */
+  readonly hub?: string;
+}
+
+/**
+ * Loads a model and runs it: a known name, `hf:OWNER/REPO[@REVISION][:FILE]`, the URL of a GGUF file
+ * or a pack; or an opened pack or GGUF file.
+ *
+ * @throws PronkError
+ */
+export async function createEngine(
+  model: string | ModelInput,
+  options: CreateEngineOptions = {},
+): Promise<Engine> {
+  const kernels = options.kernels ?? (await loadKernels());
+  const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
+  const { fetch = globalThis.fetch.bind(globalThis), hub, signal } = options;
+  const named =
+    typeof model === "string"
+      ? await openModel(model, { fetch, hub, signal })
+      : { id: undefined, input: model };
+  const loaded = await loadModel(named.input, runtime, { ...options, id: options.id ?? named.id });
+  return createModelEngine(loaded, runtime, options);
+}
+
+export { PronkError } from "../../errors.ts";
+export { httpFolder, httpSource } from "../../sources/http.ts";
+export { retrying, retryingFolder } from "../../sources/retrying.ts";
+export * from "../types.ts";

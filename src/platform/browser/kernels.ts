@@ -1,0 +1,20 @@
+/** The kernel modules, fetched from beside this file, where bundlers and servers keep them. */
+import { compileKernels } from "../../backends/wasm/kernel-variants.ts";
+import type { Runtime } from "../../engine/runtime.ts";
+import { PronkError } from "../../errors.ts";
+
+/** @throws PronkError "source_failed"; "unsupported". */
+export async function loadKernels(): Promise<Runtime["kernels"]> {
+  // Literal URLs, from the build's folder: bundlers look for exactly this form.
+  const [plain, relaxed] = await Promise.all([
+    fetchBytes(new URL("../../../../wasm/dist/plain.wasm", import.meta.url)),
+    fetchBytes(new URL("../../../../wasm/dist/relaxed.wasm", import.meta.url)),
+  ]);
+  return compileKernels({ plain, relaxed });
+}
+
+async function fetchBytes(url: URL): Promise<ArrayBuffer> {
+  const response = await fetch(url);
+  if (!response.ok) throw new PronkError("source_failed", `${url}: HTTP ${response.status}`);
+  return response.arrayBuffer();
+}

@@ -1,0 +1,40 @@
+/**
+ * pronk on Bun.
+ *
+ * @module
+ * @example
+ * import { createEngine } from "pronk";
+ * import { createApp } from "pronk/server";
+ * const engine = await createEngine("smollm2-135m-instruct");
+ * const app = createApp({ engine });
+ */
+import type { Engine } from "../../engine/engine.ts";
+import type { ModelInput } from "../../engine/opened-model.ts";
+import type { SourceFolder } from "../../sources/source.ts";
+import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
+import { directoryFolder } from "../host/directory.ts";
+import { bunHost } from "./host.ts";
+
+/**
+ * Loads a model and runs it: a known name, `hf:OWNER/REPO[@REVISION][:FILE]`, the path of a GGUF file
+ * or a pack, an https:// URL of either; or an opened pack or GGUF file.
+ *
+ * @throws PronkError
+ */
+export function createEngine(
+  model: string | ModelInput,
+  options?: CreateEngineOptions,
+): Promise<Engine> {
+  return createHostEngine(bunHost, model, options);
+}
+
+/** A directory that holds a pack. */
+export function openDirectory(path: string): SourceFolder {
+  return directoryFolder(bunHost, path);
+}
+
+export { PronkError } from "../../errors.ts";
+export { httpFolder } from "../../sources/http.ts";
+export { retryingFolder } from "../../sources/retrying.ts";
+export type { CreateEngineOptions, LoadStage } from "../host/create-engine.ts";
+export * from "../types.ts";

@@ -1,0 +1,98 @@
+/** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
+import { createEngine } from "../../engine/create-engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
+import type { Runtime } from "../../engine/runtime.ts";
+import { type AppOptions, createApp } from "../../server/app.ts";
+import type { Readiness } from "../../server/routes/health.ts";
+import { retryingFolder } from "../../sources/retrying.ts";
+import type { SourceFolder } from "../../sources/source.ts";
+import { now, randomSeed, wallClock } from "../clock.ts";
+import { createSharedLoad } from "./shared-load.ts";
+import { yieldTask } from "./yield.ts";
+
+/**
+ * Of a Worker's 128 MB, in 10^6 bytes: 14 for the JavaScript heap at its peak and 6 in reserve,
+ * since an isolate that passes the limit is ended and has to load again.
+ */
+const BUDGET_BYTES = 108_000_000;
+
+/** A chat of some 700 words; the rest of the budget is the weights'. */
+const MAX_CTX = 1024;
+
+export interface WorkerOptions<Env>
+  extends Pick<LoadOptions, "id" | "ctx" | "slots" | "kv" | "kernel" | "chunk" | "budgetBytes"> {
+  /** The package's two modules, imported by the Worker: they cannot be compiled from bytes. */
+  readonly kernels: Runtime["kernels"];
+  /** Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. */
+  readonly pack: (env: Env) => SourceFolder;
+  /** The app's options. Default: keys from the variable PRONK_API_KEYS, separated by commas. */
+  readonly app?: (env: Env) => Omit<AppOptions, "engine" | "ready">;
+}
+
+/** What a Worker's module exports. */
+export interface Worker<Env> {
+  fetch(request: Request, env: Env, context: WorkerContext): Response | Promise<Response>;
+}
+
+/** What is used of ExecutionContext. */
+export interface WorkerContext {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/**
+ * @example
+ * export default createWorker({
+ *   kernels: { relaxed, plain },
+ *   pack: (env) => r2Source(env.MODELS, "smollm2-135m-instruct"),
+ * });
+ */
+export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
+  const load = createSharedLoad<Engine>();
+  const ready = (): Readiness => {
+    if (load.result) return { status: "ready" };
+    return { status: "loading", progress: load.progress };
+  };
+  let app: ReturnType<typeof createApp> | undefined;
+  return {
+    fetch(request, env, context) {
+      const engine = load.get((onProgress) => startEngine(options, env, onProgress));
+      // The load outlives the request that began it; its failure is that of who waits for it.
+      context.waitUntil(engine.catch(() => undefined));
+      app ??= createApp({
+        ...(options.app?.(env) ?? defaultAppOptions(env)),
+        engine: () => load.get((onProgress) => startEngine(options, env, onProgress)),
+        ready,
+      });
+      return app.fetch(request);
+    },
+  };
+}
+
+async function startEngine<Env>(
+  options: WorkerOptions<Env>,
+  env: Env,
+  onProgress: (fraction: number) => void,
+): Promise<Engine> {
+  const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
+  const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
+  const { id, ctx, kv, chunk } = options;
+  const model = await loadModel({ pack: retryingFolder(pack(env)) }, runtime, {
+    id,
+    ctx,
+    maxCtx: MAX_CTX,
+    slots,
+    kv,
+    kernel,
+    chunk,
+    budgetBytes,
+    onProgress: ({ loaded, total }) => onProgress(loaded / total),
+  });
+  return createEngine(model, runtime);
+}
+
+function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {
+  const text = (env as { PRONK_API_KEYS?: unknown } | undefined)?.PRONK_API_KEYS;
+  if (typeof text !== "string") return {};
+  return { auth: { keys: text.split(",").map((key) => key.trim()) } };
+}

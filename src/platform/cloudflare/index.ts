@@ -1,0 +1,19 @@
+/**
+ * pronk on Cloudflare Workers.
+ *
+ * @module
+ * @example
+ * import { createWorker, r2Source } from "pronk/cloudflare";
+ * import plain from "pronk/kernels/plain.wasm";
+ * import relaxed from "pronk/kernels/relaxed.wasm";
+ * export default createWorker({
+ *   kernels: { relaxed, plain },
+ *   pack: (env) => r2Source(env.MODELS, "smollm2-135m-instruct"),
+ * });
+ */
+export { PronkError } from "../../errors.ts";
+export { createApp } from "../../server/app.ts";
+export { httpFolder } from "../../sources/http.ts";
+export { r2Folder as r2Source } from "../../sources/r2.ts";
+export * from "../types.ts";
+export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";

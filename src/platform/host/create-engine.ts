@@ -1,0 +1,111 @@
+/** From a model's name to an engine, on a host with files. */
+import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
+import type { LoadedModel } from "../../engine/loaded-model.ts";
+import type { ModelInput } from "../../engine/opened-model.ts";
+import type { Runtime } from "../../engine/runtime.ts";
+import { PronkError } from "../../errors.ts";
+import { DEFAULT_MODEL } from "../../hub/known-models.ts";
+import { now, randomSeed, wallClock } from "../clock.ts";
+import type { Environment } from "./cache-folder.ts";
+import type { Host } from "./host.ts";
+import { loadKernels } from "./kernels.ts";
+import { type NamedModel, openModel } from "./open-model.ts";
+
+/** Where loading stands. */
+export interface LoadStage {
+  readonly phase: "download" | "wheel" | "verify" | "pack" | "load";
+  /** The file at hand, while it is being downloaded. */
+  readonly file?: string;
+  /** Bytes. */
+  readonly loaded: number;
+  readonly total: number | undefined;
+}
+
+export interface HostLoadOptions extends Omit<LoadOptions, "onProgress"> {
+  readonly onProgress?: (stage: LoadStage) => void;
+  /** Default: the process's. */
+  readonly env?: Environment;
+  readonly fetch?: typeof fetch;
+}
+
+export type CreateEngineOptions = HostLoadOptions & EngineOptions;
+
+/** What was damaged in the cache can be made again. */
+const REPAIRABLE = ["corrupt", "not_found", "bad_format"];
+
+/** The model that commands and servers use when none is named. */
+export function defaultModel(env: Environment): string {
+  return env.PRONK_MODEL || DEFAULT_MODEL;
+}
+
+/** Kernels, clocks and yields of this host. */
+export async function createRuntime(host: Host): Promise<Runtime> {
+  const kernels = await loadKernels(host);
+  return { kernels, yieldTask: host.yieldTask, now, wallClock, randomSeed };
+}
+
+/** openModel with this module's options. */
+export function openNamedModel(
+  host: Host,
+  name: string,
+  options: HostLoadOptions,
+): Promise<NamedModel> {
+  const { quantization, profile, signal, onProgress } = options;
+  return openModel(host, name, {
+    env: options.env ?? process.env,
+    fetch: options.fetch ?? fetch,
+    quantization,
+    profile,
+    signal,
+    onPull: onProgress,
+    onPack: ({ packed, total }) => onProgress?.({ phase: "pack", loaded: packed, total }),
+  });
+}
+
+/**
+ * Loads a model by name, path or URL; a damaged pack of the cache is made anew, once.
+ *
+ * @throws PronkError
+ */
+export async function loadNamedModel(
+  host: Host,
+  model: string | ModelInput,
+  runtime: Runtime,
+  options: HostLoadOptions = {},
+): Promise<LoadedModel> {
+  const load = (input: ModelInput, id?: string): Promise<LoadedModel> =>
+    loadModel(input, runtime, {
+      ...options,
+      id: options.id ?? id,
+      onProgress: ({ loaded, total }) => options.onProgress?.({ phase: "load", loaded, total }),
+    });
+  if (typeof model !== "string") return load(model);
+  const named = await openNamedModel(host, model, options);
+  try {
+    return await load(named.input, named.id);
+  } catch (error) {
+    if (!named.repair || !(error instanceof PronkError) || !REPAIRABLE.includes(error.code)) {
+      throw error;
+    }
+    await named.repair();
+    return await load(named.input, named.id);
+  } finally {
+    await named.close();
+  }
+}
+
+/**
+ * An engine for a model by name, path or URL, or for an opened pack or GGUF file.
+ *
+ * @throws PronkError
+ */
+export async function createHostEngine(
+  host: Host,
+  model: string | ModelInput,
+  options: CreateEngineOptions = {},
+): Promise<Engine> {
+  const runtime = await createRuntime(host);
+  return createEngine(await loadNamedModel(host, model, runtime, options), runtime, options);
+}

@@ -1,0 +1,17 @@
+/** The types that every public entry shares. */
+export type { KvType, MemoryUse } from "../backends/backend.ts";
+export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
+export type { ModelInput } from "../engine/opened-model.ts";
+export type { ErrorCode } from "../errors.ts";
+export type {
+  FinishReason,
+  GenerateRequest,
+  GenerateResult,
+  SamplingOptions,
+  Timings,
+  TokenLogprob,
+  TokenPart,
+} from "../generate/request.ts";
+export type { ByteSource, SourceFolder } from "../sources/source.ts";
+export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
+export type { Tokenizer } from "../tokenizers/tokenizer.ts";

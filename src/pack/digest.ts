@@ -1,10 +1,15 @@
-/** The checksum of stored objects. */
+/** The checksum of stored objects, as they are written. src/sources/verified.ts checks it. */
 
-/** SHA-256 of these bytes in lower-case hex. The bytes do not change until it settles. */
-export type Digest = (bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
+/** SHA-256 of these bytes, which do not change until it settles. */
+export type Digest = (bytes: Uint8Array) => Promise<ArrayBuffer>;
 
-/** By WebCrypto, which every runtime has; a page needs a secure context for it. */
-export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+/** In lower-case hex; by WebCrypto, which every runtime has, where no digest is given. */
+export async function sha256(bytes: Uint8Array, digest: Digest = subtleDigest): Promise<string> {
+  const hash = new Uint8Array(await digest(bytes));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function subtleDigest(bytes: Uint8Array): Promise<ArrayBuffer> {
+  // What is written is never shared memory, which the type does not say.
+  return crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
 }

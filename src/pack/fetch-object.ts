@@ -1,6 +1,7 @@
 /** Fetches one object of a pack to where it belongs, and verifies it there. */
-import { PronkError, throwIfAborted } from "../errors.ts";
-import type { SourceFolder } from "../sources/source.ts";
+import { PronkError } from "../errors.ts";
+import type { ReadProgress, SourceFolder } from "../sources/source.ts";
+import { readVerified } from "../sources/verified.ts";
 import type { Digest } from "./digest.ts";
 import type { PackedObject } from "./manifest.ts";
 import { objectName } from "./shards.ts";
@@ -9,12 +10,10 @@ import { objectName } from "./shards.ts";
 const ATTEMPTS = 2;
 
 export interface FetchObjectOptions {
-  readonly digest: Digest;
+  readonly digest?: Digest;
   readonly signal?: AbortSignal;
-  /** Bytes in `destination`; starts again when the object is fetched again. */
-  readonly onRead?: (bytes: number) => void;
-  /** All bytes are there and are about to be verified. */
-  readonly onVerify?: () => void;
+  /** Starts again when the object is fetched again; verifying begins at the object's size. */
+  readonly onProgress?: ReadProgress;
 }
 
 /**
@@ -28,36 +27,23 @@ export interface FetchObjectOptions {
 export async function fetchObject(
   folder: SourceFolder,
   object: PackedObject,
-  destination: Uint8Array<ArrayBuffer>,
+  destination: Uint8Array,
   label: string,
   options: FetchObjectOptions,
 ): Promise<void> {
-  const { digest, signal, onRead, onVerify } = options;
   const name = objectName(object);
-  const where = `${folder.name}: ${label} (${name})`;
-  let found = "";
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 1; ; attempt++) {
     try {
-      const source = await folder.open(name, signal, object.bytes);
-      if (source.size !== object.bytes) {
-        found = `${source.size} bytes`;
-        continue;
-      }
-      await source.readInto(destination, 0, signal, onRead);
+      const source = await folder.open(name, options.signal, object.bytes);
+      return await readVerified(source, object.sha256, destination, options);
     } catch (error) {
-      // Sources name the object, but not what it is to the pack.
       if (!(error instanceof PronkError) || error.code === "aborted") throw error;
-      throw new PronkError(error.code, `${where}: ${error.message}`, { cause: error });
+      if (error.code === "corrupt" && attempt < ATTEMPTS) continue;
+      // Sources name the object, but not what it is to the pack.
+      const again = attempt > 1 ? ", also when fetched again" : "";
+      throw new PronkError(error.code, `${folder.name}: ${label}: ${error.message}${again}`, {
+        cause: error,
+      });
     }
-    throwIfAborted(signal);
-    onVerify?.();
-    const hash = await digest(destination);
-    throwIfAborted(signal);
-    if (hash === object.sha256) return;
-    found = `${destination.length} bytes with SHA-256 ${hash}`;
   }
-  throw new PronkError(
-    "corrupt",
-    `${where}: found ${found}, expected ${object.bytes} bytes with SHA-256 ${object.sha256}, fetched ${ATTEMPTS} times`,
-  );
 }

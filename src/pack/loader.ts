@@ -4,7 +4,7 @@
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { readAll, type SourceFolder } from "../sources/source.ts";
-import { type Digest, sha256 } from "./digest.ts";
+import type { Digest } from "./digest.ts";
 import { fetchObject } from "./fetch-object.ts";
 import { MANIFEST_NAME, type Manifest, type PackedObject } from "./manifest.ts";
 import { MAX_MANIFEST_BYTES, manifestChecksum, parseManifest } from "./manifest-check.ts";
@@ -48,7 +48,7 @@ export interface LoadWeightsOptions {
 export async function readManifest(
   folder: SourceFolder,
   signal?: AbortSignal,
-  digest: Digest = sha256,
+  digest?: Digest,
 ): Promise<Manifest> {
   const source = await folder.open(MANIFEST_NAME, signal);
   if (source.size > MAX_MANIFEST_BYTES) {
@@ -85,7 +85,7 @@ export async function loadWeights(
   destination: Uint8Array,
   options: LoadWeightsOptions = {},
 ): Promise<void> {
-  const { signal, onProgress, concurrency = CONCURRENCY, digest = sha256 } = options;
+  const { signal, onProgress, concurrency = CONCURRENCY, digest } = options;
   const range = options.range ?? { start: 0, end: manifest.weight_bytes };
   checkRange(range, manifest, destination, folder.name);
   const shards = shardsIn(manifest, range);
@@ -115,8 +115,7 @@ export async function loadWeights(
     await fetchObject(folder, object, place, `shard ${index + 1} of ${manifest.shards.length}`, {
       digest,
       signal: stop.signal,
-      onRead: (bytes) => report("read", bytes),
-      onVerify: () => report("verify", object.bytes),
+      onProgress: (bytes) => report(bytes < object.bytes ? "read" : "verify", bytes),
     });
     if (!inPlace) {
       const from = Math.max(start, range.start);
@@ -156,7 +155,7 @@ export async function loadBlob(
   object: PackedObject,
   options: Pick<LoadWeightsOptions, "signal" | "digest"> = {},
 ): Promise<Uint8Array> {
-  const { signal, digest = sha256 } = options;
+  const { signal, digest } = options;
   const bytes = new Uint8Array(object.bytes);
   await fetchObject(folder, object, bytes, "object", { digest, signal });
   return bytes;

@@ -4,7 +4,7 @@
  * docs/pack-manifest.schema.json says the same but for the sums.
  */
 import { PronkError } from "../errors.ts";
-import type { Digest } from "./digest.ts";
+import { type Digest, sha256 } from "./digest.ts";
 import {
   alignUp,
   BLOCK_COLS,
@@ -89,9 +89,9 @@ export function checkManifest(value: unknown, where: string): Manifest {
 }
 
 /** What the manifest's `checksum` has to be. */
-export function manifestChecksum(manifest: Manifest, digest: Digest): Promise<string> {
+export function manifestChecksum(manifest: Manifest, digest?: Digest): Promise<string> {
   const { checksum: _, ...content } = manifest;
-  return digest(new TextEncoder().encode(JSON.stringify(content)));
+  return sha256(new TextEncoder().encode(JSON.stringify(content)), digest);
 }
 
 /** Tensors lie one behind the other, each at the next aligned offset, and end with the image. */

@@ -1,6 +1,12 @@
 /** Packed rows back to f32: for the reference backend and for tests, in the kernels' arithmetic. */
 import { bf16ToF32 } from "../formats/half.ts";
-import { BLOCK_COLS, type MatrixForm, PANEL_ROWS, panelBytes } from "./forms.ts";
+import {
+  BLOCK_COLS,
+  type MatrixForm,
+  PANEL_ROWS,
+  panelBytes,
+  type QuantizedForm,
+} from "./forms.ts";
 
 /**
  * Writes row `row` of a packed matrix into `out` (cols): exactly the weights that the kernels mean.
@@ -53,7 +59,7 @@ interface TileLayout {
   code(bytes: Uint8Array, at: number, r: number, k: number): number;
 }
 
-const TILES: Readonly<Record<"q4" | "q4m" | "q6m" | "q8", TileLayout>> = {
+const TILES: Readonly<Record<QuantizedForm, TileLayout>> = {
   q4: { minimum: false, tileBytes: 288, zero: 8, code: code4 },
   q4m: { minimum: true, tileBytes: 288, zero: 0, code: code4 },
   q6m: { minimum: true, tileBytes: 416, zero: 0, code: code6 },

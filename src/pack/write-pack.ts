@@ -46,7 +46,7 @@ export interface WritePackOptions {
  */
 export async function writePack(options: WritePackOptions): Promise<Manifest> {
   const { entries, manifest: fields, tokenizer, target, signal, onProgress } = options;
-  const { shardBytes = MAX_SHARD_BYTES, digest = sha256 } = options;
+  const { shardBytes = MAX_SHARD_BYTES, digest } = options;
   if (tokenizer && tokenizer.length > MAX_SHARD_BYTES) {
     throw new PronkError(
       "bad_request",
@@ -56,8 +56,8 @@ export async function writePack(options: WritePackOptions): Promise<Manifest> {
   const plan = planImage(entries);
   const ends = planShards(plan, shardBytes);
 
-  const store = async (bytes: Uint8Array<ArrayBuffer>): Promise<PackedObject> => {
-    const object: PackedObject = { sha256: await digest(bytes), bytes: bytes.length };
+  const store = async (bytes: Uint8Array): Promise<PackedObject> => {
+    const object: PackedObject = { sha256: await sha256(bytes, digest), bytes: bytes.length };
     const name = objectName(object);
     if (!(await target.exists(name, signal))) await target.write(name, bytes, signal);
     throwIfAborted(signal);
@@ -100,7 +100,7 @@ export async function writePack(options: WritePackOptions): Promise<Manifest> {
     },
     { signal, onProgress },
   );
-  const blob = tokenizer && (await store(new Uint8Array(tokenizer)));
+  const blob = tokenizer && (await store(tokenizer));
   const content = assemble(shards, blob);
   const manifest = { ...content, checksum: await manifestChecksum(content, digest) };
   const json = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { PronkError } from "../../../src/errors.ts";
 import {
@@ -16,6 +17,7 @@ import { randomIntegers } from "./sample-tensors.ts";
 const { folder, manifest } = await samplePack();
 const image = new Uint8Array(manifest.weight_bytes);
 await packTensors(sampleEntries(), (offset, bytes) => image.set(bytes, offset));
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const shardName = (i: number): string => `${manifest.shards[i].sha256}.bin`;
 
 /** A copy of the pack, to break. */
@@ -164,13 +166,10 @@ describe("one flipped bit", () => {
       const loading = loadWeights(broken, manifest, new Uint8Array(manifest.weight_bytes));
       await expect(loading).rejects.toMatchObject({
         code: "corrupt",
-        message: expect.stringMatching(
-          new RegExp(
-            `^bucket/broken: shard ${i + 1} of ${manifest.shards.length} \\(${shardName(i)}\\): ` +
-              `found ${manifest.shards[i].bytes} bytes with SHA-256 [0-9a-f]{64}, ` +
-              `expected ${manifest.shards[i].bytes} bytes with SHA-256 ${manifest.shards[i].sha256}`,
-          ),
-        ),
+        message:
+          `bucket/broken: shard ${i + 1} of ${manifest.shards.length}: ` +
+          `bucket/broken/${shardName(i)}: SHA-256 ${sha256(broken.objects.get(shardName(i))!)}, ` +
+          `expected ${manifest.shards[i].sha256}, also when fetched again`,
       });
     },
   );
@@ -197,14 +196,14 @@ test.each<[string, (shard: Uint8Array) => Uint8Array | undefined, string, RegExp
     "cut off",
     (shard) => shard.subarray(0, -1),
     "corrupt",
-    /shard 2 of .*: found \d+ bytes, expected/,
+    /shard 2 of .*: \d+ bytes, expected \d+/,
   ],
-  ["empty", (shard) => shard.subarray(0, 0), "corrupt", /shard 2 of .*: found 0 bytes, expected/],
+  ["empty", (shard) => shard.subarray(0, 0), "corrupt", /shard 2 of .*: 0 bytes, expected \d+/],
   [
     "too long",
     (shard) => new Uint8Array([...shard, 0]),
     "corrupt",
-    /shard 2 of .*: found \d+ bytes, expected/,
+    /shard 2 of .*: \d+ bytes, expected \d+/,
   ],
   ["another one", () => folder.objects.get(shardName(2)), "corrupt", /shard 2 of /],
   ["missing", () => undefined, "not_found", /shard 2 of .*: no such object/],

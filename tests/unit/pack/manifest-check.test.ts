@@ -139,7 +139,12 @@ const BAD: readonly [path: string, value: unknown, message: RegExp][] = [
   ["checksum", null, /checksum/],
 ];
 
-test.each(BAD)("validator and schema refuse %s = %o", (path, value, message) => {
+const titled = BAD.map(([path, value, message]) => {
+  const title = `${path} = ${JSON.stringify(value)?.slice(0, 40)}`;
+  return [title, path, value, message] as const;
+});
+
+test.each(titled)("validator and schema refuse %s", (_, path, value, message) => {
   const bad = withValue(path, value);
   expect(() => checkManifest(bad, "m")).toThrow(message);
   expect(fitsSchema(bad)).toBe(false);

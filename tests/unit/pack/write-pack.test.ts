@@ -77,8 +77,14 @@ test("progress ends at the bytes of the image", async () => {
 });
 
 test("a digest that is given is used", async () => {
-  const { manifest } = await samplePack({ digest: async (bytes) => sha256(bytes) });
+  let digested = 0;
+  const digest = async (bytes: Uint8Array): Promise<ArrayBuffer> => {
+    digested += bytes.length;
+    return new Uint8Array(createHash("sha256").update(bytes).digest()).buffer;
+  };
+  const { manifest } = await samplePack({ digest });
   expect(manifest).toEqual((await samplePack()).manifest);
+  expect(digested).toBeGreaterThan(manifest.weight_bytes + SAMPLE_TOKENIZER.length);
 });
 
 describe("leaves no manifest behind", () => {

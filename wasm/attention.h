@@ -1,24 +1,21 @@
 // Causal attention with grouped heads, for integer or for float caches (INTEGER, from the including file).
 // Every path (decode, prefill, any tile) gives each output the same bits:
 //
-//   score[t] = q . k[t] * scale * log2(e)     integer caches: exact integer dot, as f32, times (query scale * key
-//   scale);
-//                                             float caches: sum over dimensions ascending of (q * scale * log2(e)) * k
-//   p[t]     = 2^(score[t] - max)             t <= position, exactly zero beyond; two passes, never online
+//   score[t] = q . k[t] * scale * log2(e)
+//              integer caches: exact integer dot, as f32, times (query scale * key scale)
+//              float caches: sum over dimensions ascending of (q * scale * log2(e)) * k
+//   p[t]     = 2^(score[t] - max) for t <= position, exactly zero beyond; two passes, never online
 //   sum      = four lanes (t mod 4), each ascending, then (0 + 1) + (2 + 3)
 //   out      = (sum over t of p[t] * v[t]) * (1 / sum)
-//                                             integer caches: p times V's scale becomes an integer per block of p_block
-//                                             absolute positions; exact integer dots, blocks ascending; float caches: t
-//                                             ascending
+//              integer caches: p times V's scale becomes an integer per block of p_block absolute positions; exact
+//              integer dots, blocks ascending
+//              float caches: positions ascending
 #pragma once
 #include "kv_cache.h"
 
-enum {
-  ROWS_MAX = 48, // rows (a query of one head each) that share a pass over K and V in prefill
-  GROUP_MAX =
-      4, // heads that share one in decoding: 8 sums, 2 vectors of K or V and a head's word fill the registers of x86-64
-  W = INTEGER ? 2 : 1,
-};
+enum { ROWS_MAX = 48 }; // rows (a query of one head each) that share a pass over K and V in prefill
+enum { GROUP_MAX = 4 }; // heads that share one in decoding: 8 sums, 2 vectors of K or V and a word fit 15 registers
+enum { W = INTEGER ? 2 : 1 };
 
 #define NOINLINE __attribute__((noinline)) // called once a row or a pass: one copy
 
@@ -65,22 +62,27 @@ static inline v128_t end_sum(v128_t total, v128_t sum, v128_t p_scale) {
 static inline const float *scales_of(const attention_args *a, const float *scales, int kv_head) {
   return INTEGER ? scales + (size_t)kv_head * a->ctx : 0;
 }
+static inline size_t element_bytes(const attention_args *a) { return (a->narrow ? 2 : 4) / W; }
 static inline int blocks_of(const attention_args *a, int positions) {
   return (positions + a->p_block - 1) / a->p_block;
 }
 
-// One head of a query as words, `stride` words apart. Returns the factor from dots to scores (integer caches).
+// One head of a query as words, `stride` words apart; up to 3 words after them (for a head_dim that is no multiple of
+// 4) are written too. Returns the factor from dots to scores (integer caches).
 static NOINLINE v128_t pack_query(uint8_t *words, int stride, const float *q, const attention_args *a) {
   const float factor = a->scale * 1.44269504f; // log2(e): softmax works with powers of two
-  if (!INTEGER) {
-    ROLLED for (int d = 0; d < a->head_dim; d++) store1(words, (size_t)d * stride, splat(q[d] * factor));
-    return zero();
-  }
-  const float top = largest(q, a->head_dim);
-  const v128_t to_integers = splat(top >= TINY ? a->q_max / top : 0.0f);
-  ROLLED for (int d = 0; d < a->head_dim; d += 2, words += 4 * stride) {
-    const v128_t pair = round_to_i32(wasm_f32x4_mul(wasm_v128_load64_zero(q + d), to_integers));
-    store1(words, 0, wasm_i16x8_narrow_i32x4(pair, pair));
+  const float top = INTEGER ? largest(q, a->head_dim) : 1.0f;
+  const v128_t multiplier = splat(!INTEGER ? factor : top >= TINY ? a->q_max / top : 0.0f);
+  ROLLED for (int d = 0; d < a->head_dim; d += 4) {
+    v128_t x = wasm_f32x4_mul(load_dims(q, d, a->head_dim), multiplier);
+    if (INTEGER)
+      x = wasm_i16x8_narrow_i32x4(round_to_i32(x), zero());
+    wasm_v128_store32_lane(words, x, 0), words += 4 * stride;
+    wasm_v128_store32_lane(words, x, 1), words += 4 * stride;
+    if (INTEGER)
+      continue;
+    wasm_v128_store32_lane(words, x, 2), words += 4 * stride;
+    wasm_v128_store32_lane(words, x, 3), words += 4 * stride;
   }
   return splat(top >= TINY ? top / a->q_max * factor : 0.0f);
 }

@@ -35,7 +35,7 @@ static ALWAYS_INLINE void tile_4x8(v128_t sums[8], const uint8_t *x, const int x
 // `steps` steps of the cache from element `offset` as words: in place, or widened into `panel`.
 static NOINLINE const uint8_t *words_of(const attention_args *a, const uint8_t *cache, size_t offset, uint8_t *panel,
                                         int steps) {
-  const uint8_t *p = cache + offset * ((a->narrow ? 2 : 4) / W);
+  const uint8_t *p = cache + offset * element_bytes(a);
   if (!a->narrow)
     return p;
   ROLLED for (int i = 0; i < 2 * steps; i++) store4(panel, 4 * i, load_words(p + 8 * i, 1));

@@ -31,9 +31,14 @@ static inline size_t v_offset(int kv_head, int dim, int step_position, int head_
   return ((size_t)kv_head * whole_tiles(head_dim) + dim / TILE * TILE) * ctx + (size_t)step_position * TILE;
 }
 
+// x[d, d + 4), with zeros for what lies beyond the head: head_dim is even, so two or none.
+static inline v128_t load_dims(const float *x, int d, int head_dim) {
+  return d + 4 <= head_dim ? wasm_v128_load(x + d) : wasm_v128_load64_zero(x + d);
+}
+
 // The largest magnitude of a head vector.
 static inline float largest(const float *x, int head_dim) {
   v128_t top = wasm_f32x4_const_splat(0);
-  ROLLED for (int d = 0; d < head_dim; d += 2) top = wasm_f32x4_pmax(top, wasm_f32x4_abs(wasm_v128_load64_zero(x + d)));
+  ROLLED for (int d = 0; d < head_dim; d += 4) top = wasm_f32x4_pmax(top, wasm_f32x4_abs(load_dims(x, d, head_dim)));
   return max_lanes(top);
 }

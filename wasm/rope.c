@@ -11,22 +11,22 @@ EXPORT(rope)
 void rope(float *x, int32_t rows, int32_t ldx, int32_t heads, int32_t head_dim, int32_t position, const float *cos,
           const float *sin) {
   const int half = head_dim / 2;
-  cos += (uint32_t)position * (uint32_t)half;
-  sin += (uint32_t)position * (uint32_t)half;
-  for (int r = 0; r < rows; r++, x += ldx, cos += half, sin += half)
+  for (int r = 0; r < rows; r++) {
+    const uint32_t angles = (uint32_t)(position + r) * (uint32_t)half;
     for (int h = 0; h < heads; h++) {
-      float *low = x + h * head_dim, *high = low + half;
-      int i = 0;
-      ROLLED for (; i + 4 <= half; i += 4) {
-        const v128_t a = wasm_v128_load(low + i), b = wasm_v128_load(high + i);
-        const v128_t c = wasm_v128_load(cos + i), s = wasm_v128_load(sin + i);
-        wasm_v128_store(low + i, wasm_f32x4_sub(wasm_f32x4_mul(a, c), wasm_f32x4_mul(b, s)));
-        wasm_v128_store(high + i, wasm_f32x4_add(wasm_f32x4_mul(b, c), wasm_f32x4_mul(a, s)));
+      float *low = x + r * ldx + h * head_dim, *high = low + half;
+      const float *c = cos + angles, *s = sin + angles;
+      int left = half;
+      ROLLED for (; left >= 4; left -= 4, low += 4, high += 4, c += 4, s += 4) {
+        const v128_t a = wasm_v128_load(low), b = wasm_v128_load(high), vc = wasm_v128_load(c), vs = wasm_v128_load(s);
+        wasm_v128_store(low, wasm_f32x4_sub(wasm_f32x4_mul(a, vc), wasm_f32x4_mul(b, vs)));
+        wasm_v128_store(high, wasm_f32x4_add(wasm_f32x4_mul(b, vc), wasm_f32x4_mul(a, vs)));
       }
-      ROLLED for (; i < half; i++) {
-        const float a = low[i], b = high[i];
-        low[i] = a * cos[i] - b * sin[i];
-        high[i] = b * cos[i] + a * sin[i];
+      _Pragma("clang loop vectorize(disable) unroll(disable)") while (left--) {
+        const float a = *low, b = *high;
+        *low++ = a * *c - b * *s;
+        *high++ = b * *c++ + a * *s++;
       }
     }
+  }
 }

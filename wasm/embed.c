@@ -28,15 +28,15 @@ static inline void store_codes(float *x, quad_codes codes, int32_t row, float ze
 static ALWAYS_INLINE void embed_quantized(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols,
                                           int32_t codes_bytes, float zero, int32_t has_minimum,
                                           quad_codes (*unpack)(const uint8_t *codes, int32_t quad)) {
-  const int32_t blocks = cols / BLOCK, minima_bytes = has_minimum ? SCALES_BYTES * blocks : 0;
-  const int32_t block_bytes = SCALES_BYTES + codes_bytes;
+  const int32_t blocks = cols / BLOCK, block_bytes = SCALES_BYTES * (has_minimum ? 2 : 1) + codes_bytes;
   for (int32_t t = 0; t < tokens; t++) {
-    const embedding_row at = find_row(w, ids[t], minima_bytes + blocks * block_bytes);
-    const uint8_t *block = at.panel + minima_bytes;
+    const embedding_row at = find_row(w, ids[t], blocks * block_bytes);
+    const uint8_t *block = at.panel;
     for (int32_t b = 0; b < blocks; b++, block += block_bytes, x += BLOCK) {
-      const float d = bf16_to_f32(((const uint16_t *)block)[at.row]);
-      const float m = has_minimum ? bf16_to_f32(((const uint16_t *)at.panel)[PANEL_ROWS * b + at.row]) : 0.0f;
-      store_codes(x, unpack(block + SCALES_BYTES, at.row / 4), at.row, zero, d, m);
+      const uint16_t *scales = (const uint16_t *)block + (has_minimum ? PANEL_ROWS : 0);
+      const float m = has_minimum ? bf16_to_f32(((const uint16_t *)block)[at.row]) : 0.0f;
+      const float d = bf16_to_f32(scales[at.row]);
+      store_codes(x, unpack((const uint8_t *)(scales + PANEL_ROWS), at.row / 4), at.row, zero, d, m);
     }
   }
 }

@@ -12,6 +12,13 @@
 #define Q4_ZERO 8   // w = d * (q - 8)
 #define Q8_ZERO 128 // w = d * (q - 128)
 
+// One number for each of a panel's 16 rows: lane i of quad[v] is row 4v + i.
+typedef struct {
+  v128_t quad[4];
+} panel_vector;
+
+static inline panel_vector splat_panel(v128_t v) { return (panel_vector){{v, v, v, v}}; }
+
 // The codes of one row quad and one block: byte 4r + j of group[g] is row r, column 4g + j.
 typedef struct {
   v128_t group[8];

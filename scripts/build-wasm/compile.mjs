@@ -7,7 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const COMPILE = [
-  "-O3",
+  "-O2",
+  "-fno-vectorize", // vectors and unrolling are written by hand: the compiler's only add bytes
+  "-fno-slp-vectorize",
+  "-fno-unroll-loops",
   "-ffreestanding",
   "-fno-math-errno", // sqrtf is one instruction
   "-ffp-contract=off", // a fused multiply-add would give other bits than a product and a sum

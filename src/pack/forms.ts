@@ -4,8 +4,8 @@
  *
  * A panel of `blocks = cols / 32` (all numbers little-endian, bf16 unless said otherwise):
  *   q4   blocks x { d[16]; u8 qs[4][4][16] }                    288 B, w = d * (q - 8)
- *   q4m  [blocks][16] m, then blocks x { d[16]; u8 qs[4][4][16] }  320 B, w = d * q + m
- *   q6m  [blocks][16] m, then blocks x { d[16]; u8 q6[4][2][3][16] }  448 B, w = d * q + m
+ *   q4m  blocks x { m[16]; d[16]; u8 qs[4][4][16] }             320 B, w = d * q + m
+ *   q6m  blocks x { m[16]; d[16]; u8 q6[4][2][3][16] }          448 B, w = d * q + m
  *   q8   blocks x { d[16]; u8 q[8][4][16] }                     544 B, w = d * (q - 128)
  *   bf16, f32   [cols][16]                                       32 or 64 B a column
  * with, for row 4v+r of the panel and column k of the block:

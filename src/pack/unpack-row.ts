@@ -37,12 +37,12 @@ export function unpackRow(
 
   const { minimum: hasMinimum, tileBytes, zero, code } = TILES[form];
   const blocks = cols / BLOCK_COLS;
-  const tiles = panel + (hasMinimum ? blocks * PANEL_ROWS * 2 : 0);
   for (let b = 0; b < blocks; b++) {
-    const tile = tiles + b * tileBytes;
-    const scale = bf16(tile + 2 * r);
-    const minimum = hasMinimum ? bf16(panel + (b * PANEL_ROWS + r) * 2) : 0;
-    const codes = tile + PANEL_ROWS * 2;
+    const tile = panel + b * tileBytes;
+    const scales = tile + (hasMinimum ? PANEL_ROWS * 2 : 0);
+    const scale = bf16(scales + 2 * r);
+    const minimum = hasMinimum ? bf16(tile + 2 * r) : 0;
+    const codes = scales + PANEL_ROWS * 2;
     for (let k = 0; k < BLOCK_COLS; k++) {
       const product = Math.fround((code(matrix, codes, r, k) - zero) * scale);
       out[b * BLOCK_COLS + k] = Math.fround(product + minimum);
@@ -61,8 +61,8 @@ interface TileLayout {
 
 const TILES: Readonly<Record<QuantizedForm, TileLayout>> = {
   q4: { minimum: false, tileBytes: 288, zero: 8, code: code4 },
-  q4m: { minimum: true, tileBytes: 288, zero: 0, code: code4 },
-  q6m: { minimum: true, tileBytes: 416, zero: 0, code: code6 },
+  q4m: { minimum: true, tileBytes: 320, zero: 0, code: code4 },
+  q6m: { minimum: true, tileBytes: 448, zero: 0, code: code6 },
   q8: { minimum: false, tileBytes: 544, zero: 128, code: code8 },
 };
 

@@ -2,7 +2,7 @@
  * A small matrix product by one variant's kernels: to see that its values are right on this engine,
  * and how long it takes. One row and a batch, 4 and 8 bits.
  */
-import { isQuantized, matrixBytes, panelBytes, type QuantizedForm } from "../../pack/forms.ts";
+import { BLOCK_COLS, matrixBytes, panelBytes, type QuantizedForm } from "../../pack/forms.ts";
 import {
   activationBytes,
   activationLayout,
@@ -76,13 +76,10 @@ export function createTrial(module: WebAssembly.Module, variant: KernelVariant):
 
 /** Random codes; scales and minima are bf16 of either sign between 0.008 and 0.03. */
 function fillMatrix(view: DataView, form: QuantizedForm, random: () => number): void {
-  const blocks = COLS / 32;
-  const minima = form.endsWith("m") && isQuantized(form) ? blocks * 32 : 0;
-  const panel = panelBytes(form, COLS);
-  const block = (panel - minima) / blocks;
+  const tileBytes = panelBytes(form, BLOCK_COLS);
+  const codes = form.endsWith("m") ? 64 : 32;
   for (let at = 0; at < view.byteLength; at += 2) {
-    const inPanel = at % panel;
-    const isCode = inPanel >= minima && (inPanel - minima) % block >= 32;
+    const isCode = at % tileBytes >= codes;
     view.setUint16(at, isCode ? random() & 0xffff : 0x3c00 | (random() & 0x80ff), true);
   }
 }

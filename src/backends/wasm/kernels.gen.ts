@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "db3d7cdd7ad90c98";
+export const KERNEL_VERSION = "9977bf1be20a69e4";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {
@@ -42,7 +42,8 @@ export interface Kernels {
     n: number, // int32_t n
   ): number;
   /**
-   * Attention of `rows` consecutive queries of one sequence over a bf16 or f32 KV cache. Their keys and values are already stored.
+   * Attention of `rows` consecutive queries of one sequence over a bf16 or f32 KV cache. Their keys and values are
+   * already stored.
    *
    * Source: wasm/attention_float.c
    */
@@ -63,7 +64,8 @@ export interface Kernels {
     scale: number, // float scale
   ): void;
   /**
-   * Attention of `rows` consecutive queries of one sequence over a bf16 or f32 KV cache. Their keys and values are already stored.
+   * Attention of `rows` consecutive queries of one sequence over a bf16 or f32 KV cache. Their keys and values are
+   * already stored.
    *
    * Source: wasm/attention_float.c
    */
@@ -84,7 +86,8 @@ export interface Kernels {
     scale: number, // float scale
   ): void;
   /**
-   * Attention of `rows` consecutive queries of one sequence over an integer KV cache. Their keys and values are already stored.
+   * Attention of `rows` consecutive queries of one sequence over an integer KV cache. Their keys and values are already
+   * stored.
    *
    * Source: wasm/attention_int.c
    */
@@ -107,7 +110,8 @@ export interface Kernels {
     scale: number, // float scale
   ): void;
   /**
-   * Attention of `rows` consecutive queries of one sequence over an integer KV cache. Their keys and values are already stored.
+   * Attention of `rows` consecutive queries of one sequence over an integer KV cache. Their keys and values are already
+   * stored.
    *
    * Source: wasm/attention_int.c
    */
@@ -347,8 +351,8 @@ export interface Kernels {
     layout: number, // int32_t layout
   ): void;
   /**
-   * Rotates query or key heads by their position, in place: (a, b) becomes (a cos - b sin, b cos + a sin) for elements i and
-   * i + head_dim / 2 of each head (the half layout of Hugging Face checkpoints).
+   * Rotates query or key heads by their position, in place: (a, b) becomes (a cos - b sin, b cos + a sin) for elements i
+   * and i + head_dim / 2 of each head (the half layout of Hugging Face checkpoints).
    *
    * Source: wasm/rope.c
    */
@@ -409,9 +413,9 @@ export interface Kernels {
 /** The kernels of relaxed.wasm: variants dot and m. */
 export interface RelaxedKernels extends Kernels {
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights (q4: w = d * (q - 8); q4m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_dot.c
    */
   gemm_q4_dot(
     y: Pointer, // float *y
@@ -425,9 +429,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, by relaxed SIMD's int8 dot products in int16, which every CPU with SIMD has.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_m.c
    */
   gemm_q4_m(
     y: Pointer, // float *y
@@ -441,9 +446,9 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights (q4: w = d * (q - 8); q4m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_dot.c
    */
   gemm_q4m_dot(
     y: Pointer, // float *y
@@ -457,9 +462,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, by relaxed SIMD's int8 dot products in int16, which every CPU with SIMD has.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_m.c
    */
   gemm_q4m_m(
     y: Pointer, // float *y
@@ -473,10 +479,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_dot.c
    */
   gemm_q6m_dot(
     y: Pointer, // float *y
@@ -490,10 +496,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum, by relaxed SIMD's int8 dot products in int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_m.c
    */
   gemm_q6m_m(
     y: Pointer, // float *y
@@ -507,10 +513,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights (q8: w = d * (q - 128)), by relaxed SIMD's int8 dot products in int32.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_dot.c
    */
   gemm_q8_dot(
     y: Pointer, // float *y
@@ -524,10 +530,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights, by relaxed SIMD's int8 dot products in int16; its GEMM is the plain one.
+   * Arguments as in matmul_q4_dot.c; the GEMM's activations are TILE_WORDS.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_m.c
    */
   gemm_q8_m(
     y: Pointer, // float *y
@@ -541,9 +547,9 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights (q4: w = d * (q - 8); q4m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_dot.c
    */
   gemv_q4_dot(
     y: Pointer, // float *y
@@ -554,9 +560,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, by relaxed SIMD's int8 dot products in int16, which every CPU with SIMD has.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_m.c
    */
   gemv_q4_m(
     y: Pointer, // float *y
@@ -567,9 +574,9 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights (q4: w = d * (q - 8); q4m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_dot.c
    */
   gemv_q4m_dot(
     y: Pointer, // float *y
@@ -580,9 +587,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, by relaxed SIMD's int8 dot products in int16, which every CPU with SIMD has.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_m.c
    */
   gemv_q4m_m(
     y: Pointer, // float *y
@@ -593,10 +601,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_dot.c
    */
   gemv_q6m_dot(
     y: Pointer, // float *y
@@ -607,10 +615,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum, by relaxed SIMD's int8 dot products in int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_m.c
    */
   gemv_q6m_m(
     y: Pointer, // float *y
@@ -621,10 +629,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights (q8: w = d * (q - 128)), by relaxed SIMD's int8 dot products in int32.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_dot.c
    */
   gemv_q8_dot(
     y: Pointer, // float *y
@@ -635,10 +643,10 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights, by relaxed SIMD's int8 dot products in int16; its GEMM is the plain one.
+   * Arguments as in matmul_q4_dot.c; the GEMM's activations are TILE_WORDS.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_m.c
    */
   gemv_q8_m(
     y: Pointer, // float *y
@@ -653,9 +661,10 @@ export interface RelaxedKernels extends Kernels {
 /** The kernels of plain.wasm: variant simd. */
 export interface PlainKernels extends Kernels {
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_simd.c
    */
   gemm_q4_simd(
     y: Pointer, // float *y
@@ -669,9 +678,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_simd.c
    */
   gemm_q4m_simd(
     y: Pointer, // float *y
@@ -685,10 +695,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum, in plain SIMD128.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_simd.c
    */
   gemm_q6m_simd(
     y: Pointer, // float *y
@@ -702,10 +712,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_simd.c
    */
   gemm_q8_simd(
     y: Pointer, // float *y
@@ -719,9 +729,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_simd.c
    */
   gemv_q4_simd(
     y: Pointer, // float *y
@@ -732,9 +743,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 4-bit weights: q4 (w = d * (q - 8)) and q4m (w = d * q + m), and int8 activations.
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q4.c
+   * Source: wasm/matmul_q4_simd.c
    */
   gemv_q4m_simd(
     y: Pointer, // float *y
@@ -745,10 +757,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 6-bit weights and a minimum, in plain SIMD128.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q6.c
+   * Source: wasm/matmul_q6_simd.c
    */
   gemv_q6m_simd(
     y: Pointer, // float *y
@@ -759,10 +771,10 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
-   * y = W x with 8-bit weights (q8: w = d * (q - 128)) and int8 activations.
-   * Arguments, variants and order of sums as in matmul_q4.c.
+   * y = W x with 8-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
    *
-   * Source: wasm/matmul_q8.c
+   * Source: wasm/matmul_q8_simd.c
    */
   gemv_q8_simd(
     y: Pointer, // float *y

@@ -27,8 +27,7 @@ function q5Packer(blocks: number, hasMinimum: boolean): RowPacker {
   const header = hasMinimum ? 4 : 2;
   return ({ view }, start, { u16, u32 }, panel, row) => {
     let from = start;
-    let minimumAt = panel / 2 + row;
-    let tile = panel / 4 + blocks * SCALE_WORDS;
+    let tile = panel / 4 + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b++, from += header + 20, tile += TILE_WORDS.q6m) {
       const d = view.getUint16(from, true);
       const scale = toBf16[d];
@@ -37,8 +36,7 @@ function q5Packer(blocks: number, hasMinimum: boolean): RowPacker {
         : f32ToBf16(-16 * f16ToF32(d));
       if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
       u16[2 * tile + row] = scale;
-      u16[minimumAt] = minimum;
-      minimumAt += 2 * SCALE_WORDS;
+      u16[2 * (tile - SCALE_WORDS) + row] = minimum;
       const fifths = view.getUint32(from + header, true);
       for (let g = 0; g < 4; g++) {
         const nibbles = view.getUint32(from + header + 4 + 4 * g, true);
@@ -66,8 +64,7 @@ export function q5OnePacker(blocks: number): RowPacker {
 export function q5KPacker(blocks: number): RowPacker {
   return ({ u8, view }, start, { u16, u32 }, panel, row) => {
     let from = start;
-    let minimumAt = panel / 2 + row;
-    let tile = panel / 4 + blocks * SCALE_WORDS;
+    let tile = panel / 4 + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b += 8, from += 176) {
       const d = f16ToF32(view.getUint16(from, true));
       const dmin = f16ToF32(view.getUint16(from + 2, true));
@@ -76,8 +73,7 @@ export function q5KPacker(blocks: number): RowPacker {
         const minimum = f32ToBf16(-dmin * minimumK(u8, from + 4, j));
         if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
         u16[2 * tile + row] = scale;
-        u16[minimumAt] = minimum;
-        minimumAt += 2 * SCALE_WORDS;
+        u16[2 * (tile - SCALE_WORDS) + row] = minimum;
         const codes = from + 48 + (j >> 1) * 32;
         const shift = 4 * (j & 1);
         for (let i = 0; i < 8; i++) {

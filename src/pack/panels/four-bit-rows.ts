@@ -28,15 +28,13 @@ export function q4OnePacker(blocks: number): RowPacker {
   const toBf16 = f16ToBf16Table();
   return ({ view }, start, { u16, u32 }, panel, row) => {
     let from = start;
-    let minimumAt = panel / 2 + row;
-    let tile = panel / 4 + blocks * SCALE_WORDS;
+    let tile = panel / 4 + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b++, from += 20, tile += TILE_WORDS.q4m) {
       const scale = toBf16[view.getUint16(from, true)];
       const minimum = toBf16[view.getUint16(from + 2, true)];
       if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
       u16[2 * tile + row] = scale;
-      u16[minimumAt] = minimum;
-      minimumAt += 2 * SCALE_WORDS;
+      u16[2 * (tile - SCALE_WORDS) + row] = minimum;
       const to = tile + SCALE_WORDS + row;
       for (let g = 0; g < 4; g++) u32[to + 16 * g] = view.getUint32(from + 4 + 4 * g, true);
     }
@@ -54,8 +52,7 @@ const HIGH_NIBBLES = 0xf0f0f0f0;
 export function q4KPacker(blocks: number): RowPacker {
   return ({ u8, view }, start, { u16, u32 }, panel, row) => {
     let from = start;
-    let minimumAt = panel / 2 + row;
-    let tile = panel / 4 + blocks * SCALE_WORDS;
+    let tile = panel / 4 + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b += 8, from += 144) {
       const d = f16ToF32(view.getUint16(from, true));
       const dmin = f16ToF32(view.getUint16(from + 2, true));
@@ -64,8 +61,7 @@ export function q4KPacker(blocks: number): RowPacker {
         const minimum = f32ToBf16(-dmin * minimumK(u8, from + 4, j));
         if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
         u16[2 * tile + row] = scale;
-        u16[minimumAt] = minimum;
-        minimumAt += 2 * SCALE_WORDS;
+        u16[2 * (tile - SCALE_WORDS) + row] = minimum;
         const codes = from + 16 + (j >> 1) * 32;
         const to = tile + SCALE_WORDS + row;
         for (let g = 0; g < 4; g++) {

@@ -31,11 +31,11 @@ export type RowPacker = (
   row: number,
 ) => boolean;
 
-/** 32-bit words of 16 bf16 scales, and of the 16 minima of a block. */
+/** 32-bit words of a tile's 16 bf16 scales, and of the 16 minima that lie before them. */
 export const SCALE_WORDS = 8;
 
-/** 32-bit words of a tile: 16 rows of a block of 32, scales included, minima not. */
-export const TILE_WORDS = { q4: 72, q4m: 72, q6m: 104, q8: 136 } as const;
+/** 32-bit words from tile to tile: 16 rows of a block of 32, scales and minima included. */
+export const TILE_WORDS = { q4: 72, q4m: 80, q6m: 112, q8: 136 } as const;
 
 export function panelViews(bytes: number): PanelViews {
   const buffer = new ArrayBuffer(bytes);

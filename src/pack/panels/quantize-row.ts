@@ -96,9 +96,7 @@ function quantizeWithMinimum(
   form: "q4m" | "q6m",
 ): boolean {
   const { max, put } = WITH_MINIMUM[form];
-  const blocks = values.length / BLOCK_COLS;
-  let minima = panel / 2 + row;
-  let tile = panel / 4 + blocks * SCALE_WORDS;
+  let tile = panel / 4 + SCALE_WORDS; // past the minima
   for (let from = 0; from < values.length; from += BLOCK_COLS, tile += TILE_WORDS[form]) {
     let low = values[from];
     let high = low;
@@ -121,10 +119,9 @@ function quantizeWithMinimum(
     for (let k = 0; k < BLOCK_COLS; k++) {
       codes[k] = Math.floor((values[from + k] - minimum) * inverse + 0.5);
     }
-    out.u16[minima] = minimumBits;
+    out.u16[2 * (tile - SCALE_WORDS) + row] = minimumBits;
     out.u16[2 * tile + row] = scaleBits;
     put(out.u32, tile, row, words);
-    minima += 2 * SCALE_WORDS;
   }
   return true;
 }

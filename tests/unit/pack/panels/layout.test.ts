@@ -15,12 +15,11 @@ function panelByFormula(form: MatrixForm, q: (row: number, col: number) => numbe
   const view = new DataView(out.buffer);
   const blocks = COLS / 32;
   const hasMinimum = form === "q4m" || form === "q6m";
-  const tiles = hasMinimum ? blocks * 32 : 0;
-  const tileBytes = (out.length - tiles) / blocks;
+  const tileBytes = out.length / blocks;
   for (let b = 0; b < blocks; b++) {
-    const codes = tiles + b * tileBytes + 32;
+    const codes = b * tileBytes + (hasMinimum ? 64 : 32);
     for (let r = 0; r < 16; r++) {
-      if (hasMinimum) view.setUint16((b * 16 + r) * 2, f32ToBf16(MINIMUM), true);
+      if (hasMinimum) view.setUint16(codes - 64 + 2 * r, f32ToBf16(MINIMUM), true);
       view.setUint16(codes - 32 + 2 * r, f32ToBf16(SCALE), true);
     }
     for (let v = 0; v < 4; v++) {

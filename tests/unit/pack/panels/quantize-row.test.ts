@@ -81,8 +81,8 @@ describe.each(QUANTIZED)("%s", (form) => {
 
 const PINNED: Record<(typeof QUANTIZED)[number], string> = {
   q4: "c804faf10b266278df82527f0afd9aaf05485f7b330dbcf9014f0e116334d1d8",
-  q4m: "9a891257b87313109b0c59398612ab06ad05028f3617937e8ce28543e5d95857",
-  q6m: "29f034d440b7e28ca8bd4f88b28041f631db0ccc73ce9fcbd6c8da6cc4b1f91e",
+  q4m: "6d516acaaeffca90f7eaa14f4180644ec322210874103d6f76cb58c9eea34b33",
+  q6m: "37cbfe00b58fc1911c41f36b7b960412c99a7d69dd20f9d54bcaa0a6a88de11d",
   q8: "454c3ef6f0920657829998e1b4edc440269d22adfe71678b9fe3b2b6c539c446",
 };
 

@@ -1,0 +1,79 @@
+// y = W x with 4-bit weights, by relaxed SIMD's int8 dot products in int16, which every CPU with SIMD has.
+// Arguments as in matmul_q4_dot.c.
+
+#if RELAXED
+#include "tile.h"
+
+enum { CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
+#include "gemm.h"
+#include "gemv.h"
+
+// Sums stay in int16 for a whole block: 8 groups * 2 * 15 * 127 = 30480.
+static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
+  panel_vector acc = splat_panel(wasm_i16x8_const_splat(0));
+  ROLLED for (int g = 0; g < 4; g++, codes += 64, values += 4) {
+    const v128_t low = wasm_v128_load32_splat(values), high = wasm_v128_load32_splat(values + 16);
+    UNROLLED for (int v = 0; v < 4; v++) {
+      const v128_t w = wasm_v128_load(codes + 16 * v);
+      acc.quad[v] = wasm_i16x8_add(acc.quad[v], dot_pairs(low, low_nibbles(w)));
+      acc.quad[v] = wasm_i16x8_add(acc.quad[v], dot_pairs(high, high_nibbles(w)));
+    }
+  }
+  const v128_t z = wasm_i32x4_splat(zero);
+  UNROLLED for (int v = 0; v < 4; v++) acc.quad[v] = wasm_i32x4_sub(add_pairs(acc.quad[v]), z);
+  return acc;
+}
+
+static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
+  (void)zero_point; // dot_tile takes it off
+  store_bytes(to, unpack_q4(codes, quad));
+}
+
+static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
+  tile acc = zero_tile();
+  ROLLED for (int g = 0; g < 8; g++, codes += 32, values += 16) {
+    const v128_t w0 = wasm_v128_load(codes), w1 = wasm_v128_load(codes + 16);
+    UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
+      const v128_t x = wasm_v128_load32_splat(values + 4 * m);
+      acc.of[0][m] = wasm_i16x8_add(acc.of[0][m], dot_pairs(x, w0));
+      acc.of[1][m] = wasm_i16x8_add(acc.of[1][m], dot_pairs(x, w1));
+    }
+  }
+  const tile start = start_tile(sums, zero_point);
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
+    acc.of[0][m] = wasm_i32x4_add(add_pairs(acc.of[0][m]), start.of[0][m]);
+    acc.of[1][m] = wasm_i32x4_add(add_pairs(acc.of[1][m]), start.of[1][m]);
+  }
+  return acc;
+}
+
+// One body for both forms.
+static __attribute__((noinline)) void gemm_any(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch,
+                                               int32_t tokens, int32_t rows, int32_t cols, int32_t ldy,
+                                               int32_t accumulate, int32_t has_minimum, int32_t zero_point) {
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, has_minimum, zero_point);
+}
+
+EXPORT(gemv_q4_m)
+void gemv_q4_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
+  gemv(y, w, a, rows, cols, accumulate, 0, Q4_ZERO);
+}
+
+EXPORT(gemm_q4_m)
+void gemm_q4_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
+               int32_t cols, int32_t ldy, int32_t accumulate) {
+  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 0, Q4_ZERO);
+}
+
+EXPORT(gemv_q4m_m)
+void gemv_q4m_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
+  gemv(y, w, a, rows, cols, accumulate, 1, 0);
+}
+
+EXPORT(gemm_q4m_m)
+void gemm_q4m_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
+                int32_t cols, int32_t ldy, int32_t accumulate) {
+  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+}
+
+#endif

@@ -1,0 +1,46 @@
+// y = W x with 6-bit weights and a minimum, in plain SIMD128.
+// Arguments as in matmul_q4_dot.c.
+
+#if !RELAXED
+#include "tile.h"
+
+enum { CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 64, UNPACKED_BYTES = 512, TILE_VALUES_BYTES = 256 };
+#include "gemm.h"
+#include "gemv.h"
+
+static ALWAYS_INLINE v128_t dot_quad(quad_codes w, const uint8_t *values) {
+  v128_t acc = wasm_i32x4_const_splat(0);
+  UNROLLED for (int g = 0; g < 8; g++) {
+    acc = dot_words(even_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g), acc);
+    acc = dot_words(odd_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g + 4), acc);
+  }
+  return acc;
+}
+
+static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
+  panel_vector out = splat_panel(wasm_i32x4_splat(-zero));
+  UNROLLED for (int v = 0; v < 4; v++) out.quad[v] = wasm_i32x4_add(out.quad[v], dot_quad(unpack_q6(codes, v), values));
+  return out;
+}
+
+static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
+  store_words(to, unpack_q6(codes, quad), zero_point);
+}
+
+static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
+  (void)sums, (void)zero_point; // unpack_quad took it off
+  return dot_tile_words(codes, values);
+}
+
+EXPORT(gemv_q6m_simd)
+void gemv_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
+  gemv(y, w, a, rows, cols, accumulate, 1, 0);
+}
+
+EXPORT(gemm_q6m_simd)
+void gemm_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
+                   int32_t cols, int32_t ldy, int32_t accumulate) {
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+}
+
+#endif

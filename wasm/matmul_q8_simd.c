@@ -1,0 +1,44 @@
+// y = W x with 8-bit weights, in plain SIMD128: products of int16.
+// Arguments as in matmul_q4_dot.c.
+
+#if !RELAXED
+#include "tile.h"
+
+enum { CODES_BYTES = Q8_CODES_BYTES, VALUES_BYTES = 64, UNPACKED_BYTES = 512, TILE_VALUES_BYTES = 256 };
+#include "gemm.h"
+#include "gemv.h"
+
+static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
+  panel_vector acc = splat_panel(wasm_i32x4_splat(-zero));
+  ROLLED for (int g = 0; g < 8; g++, codes += 64, values += 8) {
+    const v128_t even = wasm_v128_load32_splat(values), odd = wasm_v128_load32_splat(values + 4);
+    UNROLLED for (int v = 0; v < 4; v++) {
+      const v128_t w = wasm_v128_load(codes + 16 * v);
+      acc.quad[v] = dot_words(even_bytes(w), even, acc.quad[v]);
+      acc.quad[v] = dot_words(odd_bytes(w), odd, acc.quad[v]);
+    }
+  }
+  return acc;
+}
+
+static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
+  store_words(to, unpack_q8(codes, quad), zero_point);
+}
+
+static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
+  (void)sums, (void)zero_point; // unpack_quad took it off
+  return dot_tile_words(codes, values);
+}
+
+EXPORT(gemv_q8_simd)
+void gemv_q8_simd(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
+  gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO);
+}
+
+EXPORT(gemm_q8_simd)
+void gemm_q8_simd(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
+                  int32_t cols, int32_t ldy, int32_t accumulate) {
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 0, Q8_ZERO);
+}
+
+#endif

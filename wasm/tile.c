@@ -1,0 +1,14 @@
+#include "tile.h"
+
+void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, int32_t blocks) {
+  tile acc = zero_tile();
+  ROLLED for (int32_t b = 0; b < blocks; b++, minima += HALF_ROWS, scaled_sums += TILE_ROWS) {
+    const v128_t m0 = wasm_v128_load(minima), m1 = wasm_v128_load(minima + 4);
+    UNROLLED for (int t = 0; t < TILE_ROWS; t++) {
+      const v128_t s = wasm_v128_load32_splat(scaled_sums + t);
+      acc.of[0][t] = wasm_f32x4_add(acc.of[0][t], wasm_f32x4_mul(s, m0));
+      acc.of[1][t] = wasm_f32x4_add(acc.of[1][t], wasm_f32x4_mul(s, m1));
+    }
+  }
+  *m = acc;
+}

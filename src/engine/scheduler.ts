@@ -83,7 +83,7 @@ export class Scheduler {
     this.#runner = runner;
     this.#runtime = runtime;
     this.#maxQueue = options.maxQueue;
-    this.#eogIds = tokenizer.eogIds.filter((id) => id < runner.vocab);
+    this.#eogIds = tokenizer.eogIds;
     this.#planner = new BatchPlanner({
       maxRows: runner.maxRows,
       maxLogits: runner.maxLogits,

@@ -151,6 +151,19 @@ describe.each([
   });
 });
 
+test("a token of a batch that was in flight when its caller left is dropped", async () => {
+  const { engine, runner } = toyEngine({ async: true });
+  const controller = new AbortController();
+  runner.before = () => {
+    if (runner.batches.length === 2) queueMicrotask(() => controller.abort());
+  };
+  const generation = engine.stream({ prompt_ids: [1], ...greedy }, { signal: controller.signal });
+  await expect(generation.result).rejects.toMatchObject({ code: "aborted" });
+  await settle();
+  expect(runner.batches).toHaveLength(3);
+  expect(engine.stats().generated_tokens).toBe(2);
+});
+
 test("logits that are not numbers end that generation only and spoil no cache", async () => {
   const { engine, runner } = toyEngine({ slots: 2 });
   const logits = runner.logits.bind(runner);
@@ -265,6 +278,35 @@ describe("a consumer that does not read", () => {
     expect((await generation.result).ids).toEqual(seen);
     expect((await generation.result).timings).toMatchObject({ prompt_n: 3, predicted_n: 100 });
     expect(engine.stats()).toMatchObject({ requests: 2, prompt_tokens: 5, ...idle });
+  });
+
+  test("is resumed when half of what it has not read is left", async () => {
+    const { engine, runner } = toyEngine({ slots: 1 });
+    const iterator = engine.stream(request)[Symbol.asyncIterator]();
+    await settle(200);
+    for (let n = 0; n < RUN_AHEAD_PARTS / 2 - 1; n++) await iterator.next();
+    await settle(20);
+    expect(runner.batches).toHaveLength(RUN_AHEAD_PARTS);
+    await iterator.next();
+    await settle(200);
+    expect(runner.batches).toHaveLength(RUN_AHEAD_PARTS + RUN_AHEAD_PARTS / 2);
+  });
+
+  test("goes on before requests that came after it", async () => {
+    const { engine } = toyEngine({ slots: 1 });
+    const order: string[] = [];
+    const slow = engine.stream(request);
+    const iterator = slow[Symbol.asyncIterator]();
+    await settle(200);
+    const note = (name: string) => () => order.push(name);
+    const second = engine.generate({ prompt_ids: [5], max_tokens: 30, ...greedy });
+    const third = engine.generate({ prompt_ids: [6], max_tokens: 1, ...greedy });
+    const noted = [second.then(note("second")), third.then(note("third"))];
+    await settle(5);
+    for (let n = 0; n < RUN_AHEAD_PARTS; n++) await iterator.next();
+    noted.push(slow.result.then(note("slow")));
+    await Promise.all(noted);
+    expect(order).toEqual(["second", "slow", "third"]);
   });
 
   test("finds its cache again when nobody else needed the slot", async () => {

@@ -264,3 +264,26 @@ test("waits a macrotask per batch", async () => {
   expect(runner.batches).toHaveLength(3 + 8);
   expect(clock.yields).toBe(3 + 8);
 });
+
+test("runs one batch a round when several callers wait", async () => {
+  const { engine, runner, clock } = toyEngine({ slots: 3, maxRows: 64 });
+  const requests = [1, 2, 3].map((n) => ({ prompt_ids: [n], max_tokens: 20, ...greedy }));
+  await Promise.all(requests.map((request) => engine.generate(request)));
+  expect(runner.batches).toHaveLength(20);
+  expect(clock.yields).toBeGreaterThanOrEqual(3 * 20);
+  expect(clock.yields).toBeLessThanOrEqual(3 * 21);
+});
+
+test("penalties know what was generated", async () => {
+  const { engine } = toyEngine();
+  const { ids } = await engine.generate({
+    prompt_ids: [1],
+    max_tokens: 60,
+    ...greedy,
+    logit_bias: new Map([[5, 100]]),
+    frequency_penalty: 2,
+  });
+  // Token 5 leads by about 100 and loses 2 each time.
+  expect(new Set(ids.slice(0, 40))).toEqual(new Set([5]));
+  expect(ids.slice(40).some((id) => id !== 5)).toBe(true);
+});

@@ -110,6 +110,16 @@ test("more sequences than rows take turns, and prompts still get on", async () =
   await Promise.all(streams);
 });
 
+test("with one row a batch, streams and prompts take turns", async () => {
+  const { engine, runner } = toyEngine({ slots: 2, maxRows: 1, maxLogits: 1 });
+  const stream = engine.generate({ prompt_ids: [1], max_tokens: 60, ...greedy });
+  await settle(4);
+  const before = runner.batches.length;
+  await engine.generate({ prompt_ids: prompt(20, 2), max_tokens: 1, ...greedy });
+  expect(runner.batches.length - before).toBeLessThanOrEqual(2 * 20 + 2);
+  expect((await stream).ids).toEqual(toyGreedy([1], 60));
+});
+
 describe("the queue", () => {
   test("is served in order of arrival", async () => {
     const { engine } = toyEngine({ slots: 1 });

@@ -128,8 +128,8 @@ test.each([
 
 test("-0 and 0 are equal scores", () => {
   const candidates = load([0, -0, -1, 0]);
-  keepTopP(candidates, 0.5);
-  expect(keptIds(candidates)).toEqual([0, 1]);
+  keepTopP(candidates, 0.75);
+  expect(keptIds(candidates)).toEqual([0, 1, 3]);
 });
 
 /** Shapes of logits: ordinary, coarse (many ties), wide, narrow, with bans. */
@@ -180,4 +180,11 @@ describe.each(shapes)("on %s scores", (_, shape) => {
       expect(findCut(load(row), 301, undefined)).toBeUndefined();
     }
   });
+});
+
+test("a bucket whose parts round to less than its whole is kept to its last member", () => {
+  // 0.1 + 0.2 + 0.3 by id, but 0.3 + 0.2 + 0.1 = 0.6 from the best on.
+  const candidates = load([1, 1.001, 1.002, -5]);
+  const weights = Float64Array.of(0.1, 0.2, 0.3, 1);
+  expect(findCut(candidates, 0.1 + 0.2 + 0.3, weights)).toEqual({ score: 1, ties: 1 });
 });

@@ -74,6 +74,19 @@ test("draws tokens as often as their probabilities say", () => {
   });
 });
 
+test.each<[string, object, number[]]>([
+  ["top_k", { top_k: 3 }, [0, 1, 2]],
+  ["top_p", { top_p: 0.6 }, [0, 1]],
+  ["min_p", { min_p: 0.25 }, [0, 1, 2]],
+  ["temperature before top_p", { top_p: 0.6, temperature: 2 }, [0, 1, 2]],
+])("draws nothing that %s removes, and all that it leaves", (_, options, kept) => {
+  const probabilities = [0.5, 0.2, 0.15, 0.1, 0.05];
+  const logits = Float32Array.from(probabilities, (p) => Math.log(p));
+  const { sample } = createSampler({ seed: 5, ...options }, [], () => createCandidates(5));
+  const drawn = new Set(Array.from({ length: 500 }, (__, n) => sample(logits, n)));
+  expect([...drawn].sort()).toEqual(kept);
+});
+
 describe("greedy", () => {
   test.each([0, 1e-6])("takes the first of the largest at temperature %s", (temperature) => {
     const logits = Float32Array.of(1, 7, 7, 3);

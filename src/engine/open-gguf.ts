@@ -109,6 +109,9 @@ function ggufFacts(
 
 /** `SmolLM2 135M Instruct` -> `smollm2-135m-instruct`. */
 function slug(name: string): string {
-  const found = name.toLowerCase().replace(/[^a-z0-9.]+/g, "-").replace(/^-+|-+$/g, "");
+  const found = name
+    .toLowerCase()
+    .replace(/[^a-z0-9.]+/g, "-")
+    .replace(/^-+|-+$/g, "");
   return found || "model";
 }

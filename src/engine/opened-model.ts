@@ -1,13 +1,11 @@
 /** A model whose index was read, not its weights: enough to plan memory, and the way to load it. */
 import type { LlamaConfig } from "../model/config.ts";
 import type { Manifest, PackedTensor } from "../pack/manifest.ts";
-import type { SourceFolder, ByteSource } from "../sources/source.ts";
+import type { ByteSource, SourceFolder } from "../sources/source.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
 /** A pack, or the file (of a split model, the files) of a GGUF model. */
-export type ModelInput =
-  | { readonly pack: SourceFolder }
-  | { readonly gguf: readonly ByteSource[] };
+export type ModelInput = { readonly pack: SourceFolder } | { readonly gguf: readonly ByteSource[] };
 
 export interface LoadProgress {
   /** Bytes of the weights in memory, of all. */

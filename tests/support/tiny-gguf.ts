@@ -1,6 +1,6 @@
 /** The tiny golden GGUF models (one layer, 256 wide, 192 tokens), opened on either backend. */
 import { readFileSync } from "node:fs";
-import type { KvType } from "../../src/backends/backend.ts";
+import type { KvType, Runner } from "../../src/backends/backend.ts";
 import { openGguf } from "../../src/engine/open-gguf.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import type { Quantization } from "../../src/pack/form-choice.ts";
@@ -30,7 +30,11 @@ export interface TinyOptions {
   readonly maxRows?: number;
 }
 
-export async function openTiny(file: string, create: CreateRunner, options: TinyOptions) {
+export async function openTiny(
+  file: string,
+  create: CreateRunner,
+  options: TinyOptions,
+): Promise<Runner> {
   const bytes = new Uint8Array(readFileSync(new URL(file, folder)));
   const { quantization, kv, slots = 1, maxRows = 64 } = options;
   const model = await openGguf([memorySource(bytes, file)], { quantization, profile: "default" });

@@ -207,6 +207,13 @@ describe("bodies", () => {
     expect(pulls).toBeLessThan(20);
   });
 
+  test("that declare too much are not read at all", async () => {
+    let pulls = 0;
+    const body = inPieces("x".repeat(100), () => pulls++);
+    expect((await send(body, { bodyBytes: 99 }, { "content-length": "100" })).status).toBe(413);
+    expect(pulls).toBe(0);
+  });
+
   test("that break off are refused", async () => {
     const broken = new ReadableStream({
       pull: (controller) => controller.error(new Error("connection reset")),

@@ -100,6 +100,18 @@ test("control tokens in a name stay text too", () => {
   expect(llama3Tokenizer.decode(ids)).toBe("<|eot_id|><|eot_id|>Bob: Hi");
 });
 
+test("of control tokens that begin alike the longest is the one that a template writes", () => {
+  const texts = ["<|a", "<|a|>"];
+  const encode = (text: string) => [...text].map((c) => 2 + c.charCodeAt(0));
+  const alike = {
+    ...{ vocabSize: 2, isSpecial: () => true },
+    tokenBytes: (id: number) => new TextEncoder().encode(texts[id]),
+    encode,
+  } as unknown as Tokenizer;
+  const template = jinja("<|a|>{% for m in messages %}{{ m.content }}{% endfor %}");
+  expect(encodeChat(template, alike, [user("x<|a")])).toEqual([1, ...encode("x<|a")]);
+});
+
 test("a long prompt with control tokens needs no deep stack", () => {
   const messages = [user(`<|eot_id|>${"word ".repeat(200_000)}`)];
   const ids = encodeChat(llama3, llama3Tokenizer, messages);

@@ -252,7 +252,8 @@ describe("a stream", () => {
 });
 
 describe("several choices", () => {
-  const random = createApp({ engine: createToy({ random: true, slots: 2 }).engine });
+  const { engine } = createToy({ random: true, slots: 2 });
+  const random = createApp({ engine });
   const sample = (fields: Record<string, unknown>): Record<string, unknown> =>
     chat({ temperature: 1, max_tokens: 8, return_token_ids: true, ...fields });
 
@@ -264,6 +265,8 @@ describe("several choices", () => {
     expect(new Set(five.map(String)).size).toBe(5);
     expect(await ids({ n: 5, seed: 42 })).toEqual(five);
     expect(await ids({ seed: 42 })).toEqual(five.slice(0, 1));
+    const direct = await engine.generate({ prompt_ids: promptIds, seed: 42, max_tokens: 8 });
+    expect(direct.ids).toEqual(five[0]);
     expect(await ids({ seed: 43 })).not.toEqual(five.slice(0, 1));
     expect(await ids({ seed: -(2 ** 63) })).toHaveLength(1);
   });
@@ -273,6 +276,10 @@ describe("several choices", () => {
     expect(json.choices.map((c: Json) => c.index)).toEqual([0, 1, 2]);
     expect(json.usage.prompt_tokens).toBe(promptIds.length);
     expect(json.usage.completion_tokens).toBe(24);
+    const again = (await postJson(random, CHAT, sample({ n: 2 }))).json.usage;
+    const { cached_tokens } = again.prompt_tokens_details;
+    expect(cached_tokens).toBeGreaterThan(0);
+    expect(cached_tokens).toBeLessThan(promptIds.length);
   });
 
   test("take turns in a stream, each with its role, its tokens and its reason", async () => {

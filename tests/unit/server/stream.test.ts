@@ -78,6 +78,23 @@ describe("a client that goes away", () => {
     expect(toy.engine.stats()).toMatchObject(idle);
   });
 
+  test("while its stream waits for a slot leaves the queue at once", async () => {
+    const toy = createToy({ slots: 1 });
+    const after = (_ms: number, run: () => void) => {
+      const soon = setImmediate(run);
+      return () => clearImmediate(soon);
+    };
+    const app = createApp({ engine: toy.engine, ping: { everyMs: 1, after } });
+    const first = (await post(app, CHAT, streamed(endless))).body!.getReader();
+    await take(first, 3);
+    const second = (await post(app, CHAT, streamed())).body!.getReader();
+    expect(await take(second, 1)).toEqual([": ping\n\n"]);
+    expect(toy.engine.stats().queued).toBe(1);
+    await second.cancel();
+    expect(toy.engine.stats().queued).toBe(0);
+    await first.cancel();
+  });
+
   test("before its turn has come leaves the queue", async () => {
     const toy = createToy({ slots: 1 });
     const app = createApp({ engine: toy.engine });
@@ -107,6 +124,19 @@ test("each token is a chunk of its own, sent before the next one is computed", a
   }
   expect(forwards).toEqual(forwards.map((_, i) => forwards[0]! + i));
   await reader.cancel();
+});
+
+test("choices that are all ready take turns", async () => {
+  const toy = createToy({ slots: 2 });
+  const app = createApp({ engine: toy.engine });
+  const response = await post(app, CHAT, streamed({ n: 2, max_tokens: 10 }));
+  await turns(50); // both have run ahead of their reader
+  const order = (await events(response))
+    .slice(0, -1)
+    .map((event) => JSON.parse(event.replace("data: ", "")).choices[0])
+    .filter(({ delta }) => delta.content)
+    .map(({ index }) => index);
+  expect(order.join("")).toBe("01".repeat(10));
 });
 
 test("a client that does not read is not run ahead of without bound", async () => {
@@ -155,12 +185,16 @@ describe("a failure", () => {
   });
 
   test("of one choice ends the others", async () => {
-    const toy = failing(6);
+    const toy = createToy({ slots: 2, maxQueue: 0 });
     const app = createApp({ engine: toy.engine });
-    const all = await events(await post(app, CHAT, streamed({ n: 4, ...endless })));
-    expect(all.at(-1)).toContain('"error"');
-    await turns(10);
-    expect(toy.engine.stats()).toMatchObject(idle);
+    const other = toy.engine.stream({ prompt_ids: [1], ...endless, temperature: 0 });
+    await turns(3);
+    // One slot is left for two choices, and no queue.
+    for (const body of [streamed({ n: 2, ...endless }), chat({ n: 2, ...endless })]) {
+      expect((await postJson(app, CHAT, body)).status).toBe(429);
+      expect(toy.engine.stats()).toMatchObject({ busy: 1, queued: 0 });
+    }
+    await other[Symbol.asyncIterator]().return?.();
   });
 });
 

@@ -146,6 +146,10 @@ test("the source is read in pieces, each byte once where rows keep their order",
   expect(reads.map(([start]) => start).slice(1)).toEqual(reads.map(([, end]) => end).slice(0, -1));
   expect(reads[0][0]).toBe(tensor.start);
   expect(reads[3][1]).toBe(tensor.start + tensor.bytes);
+
+  reads.length = 0;
+  await pack([{ name: "m", tensor: { ...tensor, source }, form: "q8" }], 16 * 64 * 4 + 100);
+  expect(reads.length).toBe(10);
 });
 
 test("an aborted signal stops between pieces", async () => {

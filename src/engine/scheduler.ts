@@ -15,18 +15,12 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { type BatchPlan, BatchPlanner } from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
 import { Outlet } from "./outlet.ts";
+import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { chooseSlot, createSlots, type Slot } from "./slots.ts";
 
-/** What a host gives the engine. */
-export interface EngineRuntime {
-  /** Resolves in a later macrotask, so that sockets, timers and aborts get their turn. */
-  yieldTask(): Promise<void>;
-  /** Milliseconds; only differences count. May stand still. */
-  now(): number;
-  /** An integer from 0 to 2^53 - 1: the seed of a request that names none. */
-  randomSeed(): number;
-}
+/** What of its host the engine needs. */
+export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed">;
 
 export interface SchedulerOptions {
   /** Requests that wait at most, beside those that run. */

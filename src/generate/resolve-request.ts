@@ -16,6 +16,8 @@ export const MAX_STOPS = 16;
  */
 export const REPETITION_PENALTY_RANGE: readonly [number, number] = [0.01, 100];
 
+const TWO_TO_63 = 0x8000000000000000;
+
 export interface RequestLimits {
   readonly vocab: number;
   readonly ctx: number;
@@ -66,7 +68,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
   checkNumber(request.presence_penalty, "presence_penalty", -2, 2);
   checkInteger(request.top_logprobs, "top_logprobs", 0, MAX_TOP_LOGPROBS);
   // An int64; beyond 2^53 a number is a multiple of a power of two, and still that integer.
-  checkInteger(request.seed, "seed", -(2 ** 63), 2 ** 63);
+  checkInteger(request.seed, "seed", -TWO_TO_63, TWO_TO_63);
 
   return {
     promptIds: Int32Array.from(prompt),

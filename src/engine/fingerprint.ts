@@ -1,10 +1,8 @@
 /** What decides every byte of the output, as one short hash. */
 import { KERNEL_VERSION } from "../backends/wasm/kernels.gen.ts";
+import { SAMPLER_VERSION } from "../generate/sampler.ts";
 import { sha256 } from "../pack/digest.ts";
 import type { OpenedModel } from "./opened-model.ts";
-
-/** Raised by hand when the sampler, its random numbers or its order of operations change. */
-const SAMPLER_VERSION = 1;
 
 /** Hex digits of a fingerprint: 64 bits. */
 const FINGERPRINT_LENGTH = 16;

@@ -21,6 +21,11 @@ import { healthRoute, type Readiness } from "./routes/health.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
 
+export type { AuthOptions } from "./auth.ts";
+export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
+export type { CorsOptions } from "./cors.ts";
+export type { Readiness } from "./routes/health.ts";
+
 export interface AppOptions {
   /**
    * The engine, or how to get it: called for every request, so that it should keep what it made.

@@ -1,12 +1,12 @@
 /** The real engine and a small real tokenizer over a runner whose next token is known beforehand. */
 import { readFileSync } from "node:fs";
-import { Template } from "@huggingface/jinja";
 import type { Batch, Runner } from "../../../src/backends/backend.ts";
 import { createEngine } from "../../../src/engine/create-engine.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import type { ChatTemplate } from "../../../src/templates/chat-template.ts";
+import { createChatTemplate } from "../../../src/templates/jinja-template.ts";
 import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
 import { loadTokenizer } from "../../../src/tokenizers/load-tokenizer.ts";
 import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
@@ -24,11 +24,7 @@ export const template: ChatTemplate = jinja(
 );
 
 export function jinja(source: string, bos_token = ""): ChatTemplate {
-  const compiled = new Template(source);
-  return {
-    source,
-    render: (messages, options) => compiled.render({ messages, bos_token, ...options }),
-  };
+  return createChatTemplate(source, { bos_token });
 }
 
 export interface ToyOptions {

@@ -8,71 +8,73 @@
 
 #include "panel.h"
 
-// One row of one panel: byte r of each vector below.
-typedef struct {
-  const uint8_t *panel; // where its panel starts
-  int32_t row;          // in the panel
-} embedding_row;
+typedef enum { FOUR_BITS, SIX_BITS, EIGHT_BITS } code_width;
 
-static inline embedding_row find_row(const uint8_t *w, int32_t id, int32_t panel_bytes) {
-  return (embedding_row){w + (uint32_t)(id / PANEL_ROWS) * (uint32_t)panel_bytes, id % PANEL_ROWS};
+static inline quad_codes unpack_quad(const uint8_t *codes, int32_t quad, code_width width) {
+  if (width == FOUR_BITS) return unpack_q4(codes, quad);
+  return width == SIX_BITS ? unpack_q6(codes, quad) : unpack_q8(codes, quad);
 }
 
-// `codes` holds 4 rows; row r's are its 4 bytes from 4r on.
-static inline void store_codes(float *x, quad_codes codes, int32_t row, float zero, float d, float m) {
-  uint8_t lanes[8][16];
-  UNROLLED for (int g = 0; g < 8; g++) wasm_v128_store(lanes[g], codes.group[g]);
-  for (int32_t k = 0; k < BLOCK; k++) x[k] = ((float)lanes[k / 4][4 * (row % 4) + k % 4] - zero) * d + m;
+// Where the panel of row `id` starts.
+static inline const uint8_t *find_panel(const uint8_t *w, int32_t id, int32_t panel_bytes) {
+  return w + (uint32_t)(id / PANEL_ROWS) * (uint32_t)panel_bytes;
 }
 
-static ALWAYS_INLINE void embed_quantized(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols,
-                                          int32_t codes_bytes, float zero, int32_t has_minimum,
-                                          quad_codes (*unpack)(const uint8_t *codes, int32_t quad)) {
+// One body for the quantized forms: a token reads one row of one panel, so its speed does not matter.
+static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens,
+                                                      int32_t cols, code_width width, int32_t zero_point,
+                                                      int32_t has_minimum) {
+  const int32_t codes_bytes = width == FOUR_BITS ? Q4_CODES_BYTES : width == SIX_BITS ? Q6_CODES_BYTES : Q8_CODES_BYTES;
   const int32_t blocks = cols / BLOCK, block_bytes = SCALES_BYTES * (has_minimum ? 2 : 1) + codes_bytes;
   for (int32_t t = 0; t < tokens; t++) {
-    const embedding_row at = find_row(w, ids[t], blocks * block_bytes);
-    const uint8_t *block = at.panel;
-    for (int32_t b = 0; b < blocks; b++, block += block_bytes, x += BLOCK) {
+    const uint8_t *block = find_panel(w, ids[t], blocks * block_bytes);
+    const int32_t row = ids[t] % PANEL_ROWS;
+    for (int32_t b = 0; b < blocks; b++, block += block_bytes) {
       const uint16_t *scales = (const uint16_t *)block + (has_minimum ? PANEL_ROWS : 0);
-      const float m = has_minimum ? bf16_to_f32(((const uint16_t *)block)[at.row]) : 0.0f;
-      const float d = bf16_to_f32(scales[at.row]);
-      store_codes(x, unpack((const uint8_t *)(scales + PANEL_ROWS), at.row / 4), at.row, zero, d, m);
+      const float d = bf16_to_f32(scales[row]), m = bf16_to_f32(((const uint16_t *)block)[row]);
+      uint8_t lanes[BLOCK / 4][16]; // column 4g + j of the row is lanes[g][4 * (row % 4) + j]
+      const quad_codes codes = unpack_quad((const uint8_t *)(scales + PANEL_ROWS), row / 4, width);
+      UNROLLED for (int g = 0; g < BLOCK / 4; g++) wasm_v128_store(lanes[g], codes.group[g]);
+      for (int32_t k = 0; k < BLOCK; k++) {
+        const float product = (float)(lanes[k / 4][4 * (row % 4) + k % 4] - zero_point) * d;
+        *x++ = has_minimum ? product + m : product;
+      }
     }
   }
 }
 
 EXPORT(embed_q4)
 void embed_q4(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, Q4_CODES_BYTES, Q4_ZERO, 0, unpack_q4);
+  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, Q4_ZERO, 0);
 }
 
 EXPORT(embed_q4m)
 void embed_q4m(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, Q4_CODES_BYTES, 0, 1, unpack_q4);
+  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, 0, 1);
 }
 
 EXPORT(embed_q6m)
 void embed_q6m(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, Q6_CODES_BYTES, 0, 1, unpack_q6);
+  embed_quantized(x, w, ids, tokens, cols, SIX_BITS, 0, 1);
 }
 
 EXPORT(embed_q8)
 void embed_q8(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, Q8_CODES_BYTES, Q8_ZERO, 0, unpack_q8);
+  embed_quantized(x, w, ids, tokens, cols, EIGHT_BITS, Q8_ZERO, 0);
 }
 
 EXPORT(embed_bf16)
 void embed_bf16(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
   for (int32_t t = 0; t < tokens; t++) {
-    const embedding_row at = find_row(w, ids[t], cols * PANEL_ROWS * 2);
-    for (int32_t k = 0; k < cols; k++) *x++ = bf16_to_f32(((const uint16_t *)at.panel)[PANEL_ROWS * k + at.row]);
+    const uint16_t *weight = (const uint16_t *)find_panel(w, ids[t], cols * PANEL_ROWS * 2) + ids[t] % PANEL_ROWS;
+    for (int32_t k = 0; k < cols; k++, weight += PANEL_ROWS) *x++ = bf16_to_f32(*weight);
   }
 }
 
 EXPORT(embed_f32)
 void embed_f32(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
   for (int32_t t = 0; t < tokens; t++) {
-    const embedding_row at = find_row(w, ids[t], cols * PANEL_ROWS * 4);
-    for (int32_t k = 0; k < cols; k++) *x++ = ((const float *)at.panel)[PANEL_ROWS * k + at.row];
+    const float *weight = (const float *)find_panel(w, ids[t], cols * PANEL_ROWS * 4) + ids[t] % PANEL_ROWS;
+    for (int32_t k = 0; k < cols; k++, weight += PANEL_ROWS) *x++ = *weight;
   }
 }

@@ -11,11 +11,11 @@ static inline v128_t gated(v128_t gate, v128_t up) {
   return wasm_f32x4_mul(silu, up);
 }
 
-static void swiglu_row(float *y, const float *gate, const float *up, int32_t ffn) {
+static __attribute__((noinline)) void swiglu_row(float *y, const float *gate, const float *up, int32_t ffn) {
   int32_t k = 0;
   for (; k + 4 <= ffn; k += 4) wasm_v128_store(y + k, gated(wasm_v128_load(gate + k), wasm_v128_load(up + k)));
   for (; k < ffn; k++) {
-    y[k] = wasm_f32x4_extract_lane(gated(wasm_f32x4_splat(gate[k]), wasm_f32x4_splat(up[k])), 0);
+    y[k] = wasm_f32x4_extract_lane(gated(wasm_v128_load32_zero(gate + k), wasm_v128_load32_zero(up + k)), 0);
   }
 }
 

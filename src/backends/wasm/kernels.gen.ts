@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "9977bf1be20a69e4";
+export const KERNEL_VERSION = "12916dbae3a5aaa3";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -116,6 +116,19 @@ describe("a range", () => {
     });
   });
 
+  test("of exactly one shard fetches that one", async () => {
+    const opened: string[] = [];
+    const range = { start: second, end: second + manifest.shards[1].bytes };
+    const destination = new Uint8Array(manifest.shards[1].bytes);
+    await loadWeights(
+      watched((name) => void opened.push(name)),
+      manifest,
+      destination,
+      { range },
+    );
+    expect(opened).toEqual([shardName(1)]);
+  });
+
   test.each([
     ["begins before the image", -1, 10],
     ["ends behind it", 0, manifest.weight_bytes + 1],
@@ -232,6 +245,58 @@ test("a shard that arrives broken once is fetched again, and loading goes on", a
   expect(Buffer.compare(destination, image)).toBe(0);
   const counts = manifest.shards.map((_, i) => opened.get(shardName(i)));
   expect(counts).toEqual(manifest.shards.map((_, i) => (i === 3 ? 2 : 1)));
+});
+
+test("a shard that stays broken is fetched twice, and then nothing more is", async () => {
+  const broken = copy();
+  broken.objects.get(shardName(0))![0] ^= 1;
+  const opened: string[] = [];
+  const counting: SourceFolder = {
+    name: "counting",
+    async open(name) {
+      opened.push(name);
+      return broken.open(name);
+    },
+  };
+  const loading = loadWeights(counting, manifest, new Uint8Array(manifest.weight_bytes), {
+    concurrency: 1,
+  });
+  await expect(loading).rejects.toMatchObject({ code: "corrupt" });
+  expect(opened).toEqual([shardName(0), shardName(0)]);
+});
+
+test("the other lanes take no more shards once one has failed", async () => {
+  const opened: string[] = [];
+  const failing = watched((name) => {
+    opened.push(name);
+    if (name === shardName(0)) throw new PronkError("source_failed", "down");
+  });
+  const loading = loadWeights(failing, manifest, new Uint8Array(manifest.weight_bytes));
+  await expect(loading).rejects.toMatchObject({ message: expect.stringContaining("down") });
+  expect(opened).toEqual([shardName(0), shardName(1)]);
+});
+
+test("shards are read straight into their places", async () => {
+  const destination = new Uint8Array(manifest.weight_bytes);
+  const places: number[] = [];
+  const watching: SourceFolder = {
+    name: "watching",
+    async open(name) {
+      const source = await folder.open(name);
+      return {
+        ...source,
+        readInto(place, start, signal, onProgress) {
+          expect(place.buffer).toBe(destination.buffer);
+          places.push(place.byteOffset);
+          return source.readInto(place, start, signal, onProgress);
+        },
+      };
+    },
+  };
+  await loadWeights(watching, manifest, destination);
+  let start = 0;
+  const starts = manifest.shards.map(({ bytes }) => (start += bytes) - bytes);
+  expect(places.sort((a, b) => a - b)).toEqual(starts);
 });
 
 test("a source that fails is named with the shard, keeps its code and is not asked again", async () => {

@@ -152,6 +152,21 @@ test("the source is read in pieces, each byte once where rows keep their order",
   expect(reads.length).toBe(10);
 });
 
+test("rows that lie far apart are read one by one, not with all between them", async () => {
+  const { tensor } = matrix("q8", 320, 32);
+  let largest = 0;
+  const source = {
+    ...tensor.source,
+    async readInto(destination: Uint8Array, start: number): Promise<void> {
+      largest = Math.max(largest, destination.length);
+      await tensor.source.readInto(destination, start);
+    },
+  };
+  const apart = Int32Array.from({ length: 320 }, (_, i) => (i % 16) * 20 + Math.floor(i / 16));
+  await pack([{ name: "m", tensor: { ...tensor, source }, form: "q8", rowOrder: apart }], 4096);
+  expect(largest).toBe(32 * 4);
+});
+
 test("an aborted signal stops between pieces", async () => {
   const abort = new AbortController();
   const sink = (): void => abort.abort();

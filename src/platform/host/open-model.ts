@@ -7,7 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { packModel } from "../../engine/load-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
-import { KNOWN_MODELS } from "../../hub/known-models.ts";
+import { KNOWN_MODELS, type KnownModel } from "../../hub/known-models.ts";
 import { type ModelReference, parseModelReference } from "../../hub/model-reference.ts";
 import type { QuantizationOptions } from "../../pack/form-choice.ts";
 import { MANIFEST_NAME, PACK_VERSION } from "../../pack/manifest.ts";
@@ -103,7 +103,12 @@ async function openPath(host: Host, path: string): Promise<NamedModel> {
     const names = KNOWN_MODELS.map((model) => model.name).join(", ");
     throw new PronkError("not_found", `${path}: no such file, and no known model (${names})`);
   }
-  if (found.isFile()) return openGgufFiles(host, await partsOf(path));
+  if (found.isFile()) {
+    // A known model's file goes by the known name, wherever it came from.
+    const isKnown = (model: KnownModel): boolean =>
+      model.file === basename(path) && model.bytes === found.size;
+    return openGgufFiles(host, await partsOf(path), KNOWN_MODELS.find(isKnown)?.name);
+  }
   if (await stat(join(path, MANIFEST_NAME)).catch(() => undefined)) {
     const input = { pack: directoryFolder(host, path) };
     return { id: undefined, input, repair: undefined, close: async () => {} };

@@ -1,0 +1,52 @@
+// The end-to-end tests: prepares what they need, then runs them over real runtimes.
+//
+//   npm run test:e2e [-- vitest's arguments]
+//
+// Needs the build (npm ci makes it). Installs runtimes into .cache/runtimes, pulls SmolLM2 by the
+// command under test itself, unless PRONK_TEST_MODEL names its file, and packs it into .cache/e2e.
+import { execFileSync, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const pronk = join(root, "dist", "src", "cli", "main.js");
+
+/** Everything here ends, whatever happens: the longest step is a download. */
+const STEP_TIMEOUT_MS = 15 * 60_000;
+
+const run = (args) =>
+  execFileSync(process.execPath, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: STEP_TIMEOUT_MS,
+  });
+
+process.stderr.write(run([join(root, "scripts", "runtimes.mjs")]));
+const model = process.env.PRONK_TEST_MODEL || run([pronk, "pull", "smollm2-135m-instruct"]).trim();
+
+/** Packs are made anew each time: the packer may have changed. Shards that are there are kept. */
+const pack = (name, ...options) => {
+  const out = join(root, ".cache", "e2e", name);
+  return JSON.parse(run([pronk, "pack", model, "--out", out, ...options, "--json"])).path;
+};
+
+const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+const config = join(root, "tests", "e2e", "vitest.config.ts");
+const { status, signal } = spawnSync(
+  process.execPath,
+  [vitest, "run", "--root", root, "--config", config, ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: "inherit",
+    timeout: STEP_TIMEOUT_MS,
+    env: {
+      ...process.env,
+      PRONK_TEST_MODEL: model,
+      PRONK_TEST_PACK: pack("default"),
+      PRONK_TEST_SMALL_PACK: pack("small", "--budget", "128MB"),
+    },
+  },
+);
+if (signal) console.error(`e2e: vitest ended by ${signal}`);
+process.exitCode = status ?? 1;

@@ -1,0 +1,58 @@
+/** `pronk serve` as a process of its own, on any runtime, found by the line it prints. */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { CommandLine } from "../../src/cli/child.ts";
+
+export interface ChildServer {
+  readonly url: string;
+  /** From the start of the process to the line that says it is ready. */
+  readonly readyMs: number;
+  readonly child: ChildProcess;
+  close(): Promise<void>;
+}
+
+const READY_TIMEOUT_MS = 60_000;
+
+/** Starts the server on a free port and waits until it is ready. */
+export async function startServer(
+  { program, args }: CommandLine,
+  more: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChildServer> {
+  const started = performance.now();
+  const child = spawn(program, [...args, "serve", ...more, "--port", "0"], {
+    env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => fail("not ready in time"), READY_TIMEOUT_MS);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      reject(new Error(`${program}: ${why}: ${output}`));
+    };
+    const read = (chunk: string): void => {
+      output += chunk;
+      const found = / at (http:\/\/\S+)\/v1, ready/.exec(output)?.[1];
+      if (!found) return;
+      clearTimeout(timer);
+      resolve(found);
+    };
+    child.stdout.setEncoding("utf8").on("data", read);
+    child.stderr.setEncoding("utf8").on("data", read);
+    child.once("error", (error) => fail(error.message));
+    child.once("exit", (code) => fail(`ended with ${code}`));
+  });
+  return {
+    url,
+    readyMs: performance.now() - started,
+    child,
+    async close(): Promise<void> {
+      const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      child.kill("SIGTERM");
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}

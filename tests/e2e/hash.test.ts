@@ -1,0 +1,62 @@
+/** The same bits everywhere: one hash over 716 rows of logits. */
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { commandLineOn, runChild } from "../../src/cli/child.ts";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+import { DEFAULT_PACK, MODEL_FILE, SMALL_PACK } from "./environment.ts";
+
+const main = join(packageRoot(), "dist", "src", "cli", "main.js");
+const thisNode = { program: process.execPath, args: [main] };
+const newerNode = commandLineOn("node");
+
+const hash = async (
+  model: string,
+  options: readonly string[] = [],
+  line: { program: string; args: readonly string[] } = thisNode,
+) =>
+  JSON.parse(await runChild(line, ["hash", model, ...options, "--json"], { timeoutMs: 300_000 }));
+
+const known = hash(DEFAULT_PACK);
+
+test("every runtime gives one hash and the same greedy ids", { timeout: 300_000 }, async () => {
+  const runs = await hash(DEFAULT_PACK, ["--runtime", "all"]);
+  const { logits_sha256, ids } = await known;
+  expect(new Set(runs.map((run: { runtime: string }) => run.runtime))).toEqual(
+    new Set(["node", "deno", "bun", "workerd"]),
+  );
+  for (const run of runs) expect(run).toMatchObject({ logits_sha256, ids });
+  // Otherwise one kernel would have been compared with itself.
+  expect(new Set(runs.map((run: { kernel: string }) => run.kernel)).size).toBeGreaterThan(1);
+});
+
+test.each([
+  ["chunks of 1", ["--chunk", "1"]],
+  ["chunks of 7", ["--chunk", "7"]],
+  ["chunks of 512", ["--chunk", "512"]],
+  ["a batch of 3 equal sequences", ["--batch", "3", "--chunk", "5"]],
+])("%s give the same hash, on both modules", { timeout: 300_000 }, async (_, options) => {
+  const { logits_sha256 } = await known;
+  expect(await hash(DEFAULT_PACK, options)).toMatchObject({ logits_sha256 });
+  expect(await hash(DEFAULT_PACK, options, newerNode)).toMatchObject({ logits_sha256 });
+});
+
+test("every kernel variant gives the same hash", { timeout: 300_000 }, async () => {
+  const { logits_sha256 } = await known;
+  for (const kernel of ["dot", "m", "simd"]) {
+    expect(await hash(DEFAULT_PACK, ["--kernel", kernel], newerNode)).toMatchObject({
+      logits_sha256,
+      kernel,
+    });
+  }
+});
+
+test("a GGUF file that is packed in memory gives the pack's hash", async () => {
+  const { logits_sha256 } = await known;
+  expect(await hash(MODEL_FILE)).toMatchObject({ logits_sha256 });
+});
+
+test("the small form is another model, and also the same on Node and workerd", async () => {
+  const { logits_sha256 } = await hash(SMALL_PACK);
+  expect(logits_sha256).not.toBe((await known).logits_sha256);
+  expect(await hash(SMALL_PACK, ["--runtime", "workerd"])).toMatchObject({ logits_sha256 });
+});

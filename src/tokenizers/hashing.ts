@@ -48,8 +48,8 @@ function hashPair(left: number, right: number): number {
 /** Bits of a slot that hold the entry's number plus one: up to 2^21 pieces, 2^22 pairs. */
 const PIECE_BITS = 21;
 const PAIR_BITS = 22;
-const PIECE_MASK = 2 ** PIECE_BITS - 1;
-const PAIR_MASK = 2 ** PAIR_BITS - 1;
+export const PIECE_MASK: number = 2 ** PIECE_BITS - 1;
+export const PAIR_MASK: number = 2 ** PAIR_BITS - 1;
 
 export const MAX_PIECES: number = PIECE_MASK - 1;
 export const MAX_PAIRS: number = PAIR_MASK - 1;
@@ -158,16 +158,4 @@ export class PairTable {
     }
     slots[i] = (hash & ~PAIR_MASK) | (k + 1);
   }
-}
-
-/** Whether every taken slot names one of `entries` entries and a free one ends every search. */
-export function checkSlots(slots: Uint32Array, kind: "piece" | "pair", entries: number): boolean {
-  const mask = kind === "piece" ? PIECE_MASK : PAIR_MASK;
-  let free = 0;
-  for (let i = 0; i < slots.length; i++) {
-    const slot = slots[i]!;
-    if (slot === 0) free++;
-    else if ((slot & mask) === 0 || (slot & mask) > entries) return false;
-  }
-  return free > 0;
 }

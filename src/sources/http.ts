@@ -215,7 +215,6 @@ function readTarget(url: string | URL, { headers = {} }: HttpOptions): Target {
     parsed.username = "";
     parsed.password = "";
   }
-  parsed.hash = "";
   for (const [key, value] of Object.entries(headers)) all[key.toLowerCase()] = value;
   return { url: parsed.href, name, headers: all };
 }

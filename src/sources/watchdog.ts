@@ -58,12 +58,10 @@ export class Watchdog {
   async #run(limitMs: number, what: string, stopped: AbortSignal): Promise<void> {
     for (let seen = -1; seen !== this.#beats; ) {
       seen = this.#beats;
-      try {
-        await this.#sleep(limitMs, stopped);
-      } catch {
-        return;
-      }
+      // A sleep that rejects was stopped; one that does not know how may end late.
+      await this.#sleep(limitMs, stopped).catch(() => undefined);
+      if (stopped.aborted) return;
     }
-    if (!stopped.aborted) this.#controller.abort(new Error(`${what} for ${limitMs / 1000} s`));
+    this.#controller.abort(new Error(`${what} for ${limitMs / 1000} s`));
   }
 }

@@ -9,6 +9,18 @@ import { type Entry, type GgufParts, SMALL, type Tensor, writeGguf } from "./ggu
 const source = (bytes: Uint8Array, name = "m.gguf"): ByteSource => memorySource(bytes, name);
 const read = (parts: GgufParts) => readGguf(source(writeGguf(parts).bytes));
 
+/** Bytes whose reads are written down. */
+function counting(bytes: Uint8Array, ranges: [number, number][]): ByteSource {
+  const whole = source(bytes);
+  return {
+    ...whole,
+    readInto(destination, start, signal) {
+      ranges.push([start, start + destination.length]);
+      return whole.readInto(destination, start, signal);
+    },
+  };
+}
+
 /** What reading came to: undefined, or the error's code and message. */
 async function failure(bytes: Uint8Array): Promise<{ code?: string; message: string } | undefined> {
   return readGguf(source(bytes)).then(
@@ -122,21 +134,33 @@ describe("tensors", () => {
   });
 });
 
+test("reads a large header in growing ranges, each byte once", async () => {
+  const { bytes } = writeGguf({
+    entries: [
+      { key: "numbers", kind: "array", of: "u8", values: Array(100_000).fill(5) },
+      { key: "tokens", kind: "array", of: "string", values: Array(30_000).fill("x".repeat(40)) },
+      { key: "last", kind: "string", value: "end" },
+    ],
+  });
+  const ranges: [number, number][] = [];
+  const { metadata } = await readGguf(counting(bytes, ranges));
+
+  expect(metadata.get("numbers")).toEqual(new Uint8Array(100_000).fill(5));
+  expect(metadata.get("last")).toBe("end");
+  const lengths = ranges.map(([start, end]) => end - start);
+  expect(ranges.map(([start]) => start)).toEqual([0, ...ranges.map(([, end]) => end)].slice(0, -1));
+  // The rest of the array, without a window; then windows, less what was left of the one before.
+  expect(lengths.slice(0, 2)).toEqual([65_536, 100_000 + 55 - 65_536]);
+  expect(lengths.length).toBe(6);
+});
+
 test("reads one small range of a large file", async () => {
   const { bytes } = writeGguf({
     tensors: [{ name: "w", dims: [1_000_000], offset: 0 }],
     dataBytes: 4_000_000,
   });
   const ranges: [number, number][] = [];
-  const counted: ByteSource = {
-    name: "big.gguf",
-    size: bytes.length,
-    async readInto(destination, start) {
-      ranges.push([start, start + destination.length]);
-      destination.set(bytes.subarray(start, start + destination.length));
-    },
-  };
-  await readGguf(counted);
+  await readGguf(counting(bytes, ranges));
   expect(ranges).toEqual([[0, 65_536]]);
 });
 
@@ -424,6 +448,9 @@ describe("a split model", () => {
     return source(bytes, `m-${number + 1}.gguf`);
   };
   const name: Entry = { key: "general.name", kind: "string", value: "whole" };
+  const manyParts = source(
+    writeGguf({ entries: [{ key: "split.count", kind: "u64", value: 2 ** 40 }] }).bytes,
+  );
 
   test("is read from its parts in any order", async () => {
     const parts = [part(2, 3, 3), part(0, 3, 3, [name]), part(1, 3, 3)];
@@ -451,6 +478,7 @@ describe("a split model", () => {
     ["has a part too many", [part(0, 2, 2), part(2, 2, 2)], "bad_format", "split.no: 2 of 2"],
     ["lacks tensors", [part(0, 2, 3), part(1, 2, 3)], "bad_format", "split.tensors.count: 3, the"],
     ["is not split", [source(writeGguf({}).bytes), part(0, 1, 1)], "bad_format", "split.no: undef"],
+    ["has absurdly many parts", [manyParts], "bad_format", "key split.count: 1099511627776"],
     ["has no parts", [], "bad_request", "no file given"],
   ])("that %s is refused", async (_, parts, code, message) => {
     await expect(readGguf(parts)).rejects.toMatchObject({

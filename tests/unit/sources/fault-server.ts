@@ -37,7 +37,7 @@ export interface FaultServer {
     headers: IncomingMessage["headers"];
     /** The client's port: one a connection. */
     port: number | undefined;
-    /** Whether the client took the whole answer, once that is over. */
+    /** Whether the client took the whole answer (but for what buffers hold), once that is over. */
     taken: Promise<boolean>;
   }[];
   close(): Promise<void>;
@@ -54,7 +54,7 @@ export async function startFaultServer(): Promise<FaultServer> {
       headers: request.headers,
       port: request.socket.remotePort,
       taken: new Promise((resolve) => {
-        response.once("close", () => resolve(response.writableFinished));
+        response.once("close", () => resolve(response.writableEnded));
       }),
     });
     answer(objects, faults.shift() ?? result.always, request, response);
@@ -113,6 +113,9 @@ function answer(
   sendBody(fault, body, response);
 }
 
+/** Bodies go out in pieces, each when the one before has left, so that taking them can stop. */
+const PIECE_BYTES = 256 * 1024;
+
 function sendBody(fault: Fault, body: Uint8Array, response: ServerResponse): void {
   switch (fault.kind) {
     case "reset":
@@ -134,7 +137,13 @@ function sendBody(fault: Fault, body: Uint8Array, response: ServerResponse): voi
       next(0);
       return;
     }
-    default:
-      response.end(body);
+    default: {
+      const next = (at: number): void => {
+        const end = at + PIECE_BYTES;
+        if (end >= body.length) response.end(body.subarray(at));
+        else response.write(body.subarray(at, end), () => next(end));
+      };
+      next(0);
+    }
   }
 }

@@ -401,6 +401,32 @@ describe("reading", () => {
     });
   });
 
+  test("takes no more of a body than it wants", async () => {
+    const name = put(new Uint8Array(17 * 1024 * 1024));
+    server.always = { kind: "ignore-range" };
+    const source = await open(name);
+    await source.readInto(new Uint8Array(10), 0);
+    server.always = { kind: "headers", headers: { etag: '"other"' } };
+    await source.readInto(new Uint8Array(17 * 1024 * 1024), 0).catch(() => undefined);
+    const taken = await Promise.all(server.requests.map((request) => request.taken));
+    expect(taken).toEqual([false, false, false]);
+  });
+
+  test("leaves no timeout behind", async () => {
+    let running = 0;
+    const sleep: Sleep = async (ms, signal) => {
+      running++;
+      await never(ms, signal).catch(() => undefined);
+      running--;
+    };
+    const source = await open(put(bytes), { sleep });
+    await source.readInto(new Uint8Array(1000), 0);
+    server.faults.push({ kind: "status", status: 403 });
+    await source.readInto(new Uint8Array(1000), 0).catch(() => undefined);
+    await new Promise(setImmediate);
+    expect(running).toBe(0);
+  });
+
   test("far into an object of a server without ranges is refused", async () => {
     server.always = { kind: "ignore-range" };
     const large = new Uint8Array(17 * 1024 * 1024);

@@ -81,22 +81,27 @@ describe("an R2 object", () => {
     });
   });
 
-  test("is asked for once when its size is known", async () => {
+  test("is asked for by its version, and not at all for its size when that is known", async () => {
     const key = await put(sampleBytes(1000));
-    const calls: string[] = [];
+    const { etag } = (await bucket.head(key))!;
+    const calls: unknown[] = [];
     const counted: R2BucketLike = {
       head(name) {
         calls.push("head");
         return bucket.head(name);
       },
       get(name, options) {
-        calls.push("get");
+        calls.push(options);
         return bucket.get(name, options);
       },
     };
     const source = await r2Source(counted, key, { size: 1000 });
-    await source.readInto(new Uint8Array(1000), 0);
-    expect(calls).toEqual(["get"]);
+    await source.readInto(new Uint8Array(600), 0);
+    await source.readInto(new Uint8Array(400), 600);
+    expect(calls).toEqual([
+      { range: { offset: 0, length: 600 } },
+      { range: { offset: 600, length: 400 }, onlyIf: { etagMatches: etag } },
+    ]);
   });
 
   test("whose bucket fails is a failure that may pass", async () => {
@@ -145,6 +150,32 @@ describe("an R2 object", () => {
       ["source_failed", "r2:a: the body ended after 400 of 1000 bytes", 0, false],
       ["source_failed", "r2:a: no data for 30 s", 0, true],
     ]);
+  });
+
+  test("that is aborted in mid-body, or whose reader throws, lets go of it", async () => {
+    let cancelled = 0;
+    const object = () => ({
+      size: 1000,
+      etag: "e",
+      body: new ReadableStream({
+        start: (controller) => controller.enqueue(sampleBytes(400)),
+        cancel: () => void cancelled++,
+      }),
+    });
+    const slow: R2BucketLike = { head: async () => object(), get: async () => object() };
+    const source = await r2Source(slow, "a");
+    const controller = new AbortController();
+    const read = source.readInto(new Uint8Array(1000), 0, controller.signal, () =>
+      setImmediate(() => controller.abort()),
+    );
+    await expect(read).rejects.toMatchObject({ code: "aborted" });
+    expect(cancelled).toBe(1);
+
+    const thrown = source.readInto(new Uint8Array(1000), 0, undefined, () => {
+      throw new Error("a bar that broke");
+    });
+    await expect(thrown).rejects.toThrow("a bar that broke");
+    expect(cancelled).toBe(2);
   });
 
   test("that never answers can be aborted", async () => {

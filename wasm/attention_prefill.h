@@ -87,15 +87,15 @@ static NOINLINE void prefill_values(const attention_args *a, prefill_pass *r) {
 }
 
 static NOINLINE void prefill_rows(const attention_args *a, int kv_head, int first, int count) {
-  const int group = a->heads / a->kv_heads, padded = whole_tiles(count);
+  const int group = a->heads / a->kv_heads, padded = whole_tiles(count), quads = (count + 3) / 4;
   prefill_pass r = {.kv_head = kv_head, .count = count, .steps = a->head_dim / W, .strips = tiles_of(a->head_dim)};
   r.keys = whole_tiles(a->position + (first + count - 1) / group + 1);
   r.blocks = blocks_of(a, r.keys);
   r.q = a->scratch;
   r.s = r.q + 4 * (size_t)padded * r.steps;
   r.p_scales = r.s + 4 * (size_t)padded * r.keys;
-  r.total = r.p_scales + (INTEGER ? 4 * (size_t)padded * r.blocks : 0);
-  r.panel = r.total + 4 * (size_t)padded * r.strips * TILE;
+  r.total = r.p_scales + (INTEGER ? 16 * (size_t)quads * r.blocks : 0);
+  r.panel = r.total + 16 * (size_t)quads * r.strips * TILE;
 
   for (int i = 0; i < padded; i++) {
     const int row = first + (i < count ? i : count - 1), token = row / group, head = kv_head * group + row % group;

@@ -56,8 +56,8 @@ export function kvLayout(kv: KvType, kvHeads: number, headDim: number, ctx: numb
 /**
  * Bytes of `scratch` for attention_* with up to `rows` queries at positions below `ctx`.
  *
- * One query needs its scores for one group of heads; several need those of a pass of up to 48 rows
- * (a row is one query of one head), 4 bytes a row and position, plus small change.
+ * Most of it are scores, 4 bytes a position: of a pass of up to 48 rows (a row is one query of one
+ * head), or, for a single query, of up to 4 heads.
  *
  * @throws PronkError "unsupported" as `kvLayout` does.
  */
@@ -71,18 +71,22 @@ export function attentionScratchBytes(
 ): number {
   check(headDim, ctx);
   const { integer, narrow, block } = CACHE_TYPES[kv];
+  const wordElements = integer ? 2 : 1;
+  const headWords = headDim / wordElements;
+  const scaleWords = integer ? Math.ceil(ctx / block) : 0;
   const group = heads / kvHeads;
-  const headWords = integer ? headDim / 2 : headDim;
-  const scoresAndScales = ctx + (integer ? Math.ceil(ctx / block) : 0);
 
   const decodeRows = Math.ceil(group / Math.ceil(group / MAX_DECODE_GROUP));
-  const decodeWords = decodeRows * (headWords + scoresAndScales + KV_TILE);
-  if (rows === 1) return decodeWords * 4;
+  const decode = decodeRows * (headWords + ctx + ctx / wordElements + scaleWords + KV_TILE);
+  if (rows === 1) return decode * 4;
 
-  const passRows = wholeTiles(Math.min(rows * group, MAX_PASS_ROWS));
-  const blockWords = Math.min(block, ctx) / (integer ? 2 : 1);
-  const panelWords = narrow ? KV_TILE * Math.max(headWords, blockWords) : 0;
-  return (passRows * (headWords + scoresAndScales + wholeTiles(headDim)) + panelWords) * 4;
+  const passRows = Math.min(rows * group, MAX_PASS_ROWS);
+  const panelSteps = narrow ? Math.max(headWords, Math.min(block, ctx) / wordElements) : 0;
+  const prefill =
+    wholeTiles(passRows) * (headWords + ctx) +
+    Math.ceil(passRows / 4) * 4 * (scaleWords + wholeTiles(headDim)) +
+    panelSteps * KV_TILE;
+  return Math.max(decode, prefill) * 4;
 }
 
 function check(headDim: number, ctx: number): void {

@@ -1,4 +1,5 @@
 /** Runs a job and answers, whole or as a stream. */
+import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
 import { runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
@@ -32,7 +33,8 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
   return eventStream(c, streamedAnswer(job, head, events), {
     abort,
     ping: server.ping,
-    onError: (error) =>
+    onError: (error) => {
+      if (error instanceof PronkError && error.code === "aborted") return; // the client left
       server.log({
         request_id: c.get("requestId"),
         method: c.req.method,
@@ -40,7 +42,8 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
         status: 200,
         ms: server.clock.now() - c.get("startedMs"),
         error,
-      }),
+      });
+    },
   });
 }
 

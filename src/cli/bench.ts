@@ -15,7 +15,7 @@ const DECODE_STEPS = 128;
 const BENCH_CTX = 768;
 
 /** 37 tokens with SmolLM2's template and its system message. */
-const COLD_QUESTION = "How many days are in a week?";
+const COLD_QUESTION = "What is the capital of France?";
 
 const CHILD_TIMEOUT_MS = 120_000;
 

@@ -51,7 +51,9 @@ export async function openPartFile(path: string, tag: string): Promise<PartFile>
       await syncFolder(dirname(path));
     },
     async release(): Promise<void> {
+      const { size: kept } = await file.stat();
       await file.close();
+      if (kept === 0) return unlink(own);
       // Process 0 never lives: the next attempt takes it over at once.
       await rename(own, `${path}.${tag}.0-${process.pid}.part`);
     },

@@ -31,6 +31,12 @@ test("a released file is continued by the next attempt", async () => {
   expect(await readFile(path, "utf8")).toBe("hello");
 });
 
+test("releasing an empty one leaves nothing", async () => {
+  const folder = await temporaryFolder();
+  await (await openPartFile(join(folder, "model"), "tag")).release();
+  expect(await readdir(folder)).toEqual([]);
+});
+
 test("two downloads at once write two files", async () => {
   const path = join(await temporaryFolder(), "model");
   const a = await openPartFile(path, "tag");

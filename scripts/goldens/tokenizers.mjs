@@ -10,7 +10,8 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [from] = process.argv.slice(2);
-if (from === undefined) throw new Error("usage: node scripts/goldens/tokenizers.mjs GOLDENS_FOLDER");
+if (from === undefined)
+  throw new Error("usage: node scripts/goldens/tokenizers.mjs GOLDENS_FOLDER");
 const to = "tests/goldens/tokenizers";
 mkdirSync(to, { recursive: true });
 

@@ -1,0 +1,162 @@
+/**
+ * The matrix kernels in plain loops: panels decoded by the formulas of src/pack/forms.ts, activations
+ * quantized block by block, sums in the order of wasm/gemv.h, each step rounded to f32.
+ */
+import { matrixBytes, type QuantizedForm } from "../../../src/pack/forms.ts";
+
+const BLOCK = 32;
+
+/** Bytes of a block of 16 rows before its scales (minima), and what a code is too large by. */
+const FORMS = {
+  q4: { minima: 0, zero: 8 },
+  q4m: { minima: 32, zero: 0 },
+  q6m: { minima: 32, zero: 0 },
+  q8: { minima: 0, zero: 128 },
+} as const;
+
+export const QUANTIZED_FORMS = Object.keys(FORMS) as QuantizedForm[];
+
+/** The same integers in [0, 2^32) on every engine. */
+export function randomIntegers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  };
+}
+
+/** Uniform in [-size, size), in steps that f32 holds. */
+export function randomFloats(seed: number, count: number, size = 2): Float32Array {
+  const next = randomIntegers(seed);
+  return Float32Array.from({ length: count }, () => ((next() >>> 8) / 2 ** 23 - 1) * size);
+}
+
+/** A matrix of random codes; scales and minima are bf16 of either sign. `code` fixes every byte of codes. */
+export function randomMatrix(
+  form: QuantizedForm,
+  rows: number,
+  cols: number,
+  seed: number,
+  code?: number,
+): Uint8Array {
+  const bytes = new Uint8Array(matrixBytes(form, rows, cols));
+  const view = new DataView(bytes.buffer);
+  const next = randomIntegers(seed);
+  const blockBytes = matrixBytes(form, 16, BLOCK);
+  const header = FORMS[form].minima + 32;
+  for (let at = 0; at < bytes.length; at += 2) {
+    const random = next();
+    if (at % blockBytes < header) view.setUint16(at, 0x3c00 | (random & 0x81ff), true);
+    else view.setUint16(at, code === undefined ? random & 0xffff : code * 257, true);
+  }
+  return bytes;
+}
+
+export interface WeightBlock {
+  readonly scale: number;
+  readonly minimum: number;
+  /** 32 codes less the zero point. */
+  readonly q: Int32Array;
+}
+
+/** One row of a matrix, block by block. */
+export function decodeRow(
+  form: QuantizedForm,
+  matrix: Uint8Array,
+  cols: number,
+  row: number,
+): WeightBlock[] {
+  const view = new DataView(matrix.buffer, matrix.byteOffset, matrix.byteLength);
+  const { minima, zero } = FORMS[form];
+  const blockBytes = matrixBytes(form, 16, BLOCK);
+  const r = row % 16;
+  const [quad, lane] = [r >> 2, 4 * (r & 3)];
+  return Array.from({ length: cols / BLOCK }, (_, b) => {
+    const block = (row >> 4) * matrixBytes(form, 16, cols) + b * blockBytes;
+    const codes = block + minima + 32;
+    const at = (i: number): number => matrix[codes + i];
+    const code = (k: number): number => {
+      const [group, j] = [k >> 2, k & 3];
+      if (form === "q8") return at(64 * group + 16 * quad + lane + j);
+      if (form === "q6m") {
+        const byte = (i: number): number => at(96 * quad + 48 * (k >> 4) + 16 * i + lane + j);
+        if ((group & 3) < 3) return byte(group & 3) & 63;
+        return (byte(0) >> 6) | ((byte(1) >> 6) << 2) | ((byte(2) >> 6) << 4);
+      }
+      const pair = at(64 * (group & 3) + 16 * quad + lane + j);
+      return k < 16 ? pair & 15 : pair >> 4;
+    };
+    return {
+      scale: bf16(view.getUint16(block + minima + 2 * r, true)),
+      minimum: minima ? bf16(view.getUint16(block + 2 * r, true)) : 0,
+      q: Int32Array.from({ length: BLOCK }, (_, k) => code(k) - zero),
+    };
+  });
+}
+
+export interface ActivationBlock {
+  readonly scale: number;
+  readonly sum: number;
+  readonly scaledSum: number;
+  readonly q: Int32Array;
+}
+
+/** Below 2^-100, 127 / absmax could overflow: such a block counts as zeros. */
+const SMALLEST_ABSMAX = 2 ** -100;
+
+export function quantizeRow(x: Float32Array): ActivationBlock[] {
+  return Array.from({ length: x.length / BLOCK }, (_, b) => {
+    const block = x.subarray(b * BLOCK, (b + 1) * BLOCK);
+    const absMax = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const inverse = absMax >= SMALLEST_ABSMAX ? Math.fround(127 / absMax) : 0;
+    const q = Int32Array.from(block, (value) => roundHalfToEven(Math.fround(value * inverse)));
+    const scale = Math.fround(absMax / 127);
+    const sum = q.reduce((a, c) => a + c, 0);
+    return { scale, sum, scaledSum: Math.fround(scale * sum), q };
+  });
+}
+
+/** y = D + M of one output: two chains over ascending blocks, one sum at the end. */
+export function product(
+  weights: readonly WeightBlock[],
+  x: readonly ActivationBlock[],
+  hasMinimum: boolean,
+): number {
+  let d = 0;
+  let m = 0;
+  weights.forEach(({ scale, minimum, q }, b) => {
+    let dot = 0;
+    for (let k = 0; k < BLOCK; k++) dot += q[k] * x[b].q[k];
+    d = Math.fround(d + Math.fround(Math.fround(dot) * Math.fround(x[b].scale * scale)));
+    m = Math.fround(m + Math.fround(x[b].scaledSum * minimum));
+  });
+  return hasMinimum ? Math.fround(d + m) : d;
+}
+
+/** (tokens, rows) results of a matrix with rows of x. */
+export function multiply(
+  form: QuantizedForm,
+  matrix: Uint8Array,
+  x: readonly Float32Array[],
+  rows: number,
+): Float32Array[] {
+  const cols = x[0].length;
+  const weights = Array.from({ length: rows }, (_, row) => decodeRow(form, matrix, cols, row));
+  return x.map((row) => {
+    const activations = quantizeRow(row);
+    const hasMinimum = FORMS[form].minima > 0;
+    return Float32Array.from(weights, (blocks) => product(blocks, activations, hasMinimum));
+  });
+}
+
+function bf16(bits: number): number {
+  return new Float32Array(new Uint32Array([bits << 16]).buffer)[0];
+}
+
+function roundHalfToEven(x: number): number {
+  const low = Math.floor(x);
+  if (x - low !== 0.5) return Math.round(x);
+  return low % 2 === 0 ? low : low + 1;
+}

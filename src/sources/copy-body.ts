@@ -121,9 +121,6 @@ function defaultReader(reader: ReadableStreamDefaultReader<Uint8Array>): BodyRea
   };
 }
 
-function settle(
-  reader: { cancel(): Promise<void> },
-  last: Promise<{ readonly done: boolean }>,
-): void {
-  last.then(({ done }) => (done ? undefined : reader.cancel())).catch(() => undefined);
+function settle(reader: { cancel(): Promise<void> }, last: Promise<unknown>): void {
+  last.then(() => reader.cancel()).catch(() => undefined);
 }

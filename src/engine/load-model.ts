@@ -132,7 +132,7 @@ export async function loadModel(
   if (!tokenizer) {
     throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
   }
-  await model.loadWeights(runner.weights, { signal, onProgress });
+  await model.loadWeights(runner.weights, { signal, onProgress, digest: runtime.digest });
   const { backend, kernel, ctx, slots, vocab, memory } = runner;
   return {
     runner,

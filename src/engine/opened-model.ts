@@ -1,5 +1,6 @@
 /** A model whose index was read, not its weights: enough to plan memory, and the way to load it. */
 import type { LlamaConfig } from "../model/config.ts";
+import type { Digest } from "../pack/digest.ts";
 import type { Manifest, PackedTensor } from "../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../sources/source.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
@@ -15,6 +16,7 @@ export interface LoadProgress {
 
 export interface LoadStepOptions {
   readonly signal?: AbortSignal;
+  readonly digest?: Digest;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
 

@@ -1,4 +1,6 @@
 /** What an entry injects: the core never asks which runtime it is in. */
+import type { Digest } from "../pack/digest.ts";
+
 export interface Runtime {
   /** Compiled by the entry; `relaxed` where the engine has relaxed SIMD. */
   readonly kernels: {
@@ -7,6 +9,8 @@ export interface Runtime {
   };
   /** A macrotask: lets timers, sockets and other requests run. */
   yieldTask(): Promise<void>;
+  /** SHA-256 of weights as they arrive. Default: WebCrypto, which copies what it hashes. */
+  readonly digest?: Digest;
   /** Monotonic milliseconds; may stand still during CPU work (Workers). */
   now(): number;
   /** Milliseconds since 1970. */

@@ -1,10 +1,11 @@
 /** HTTP on Node, through Hono's adapter. */
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
 import type { FetchHandler, HttpServer, ListenOptions } from "../host/host.ts";
 import { listenUrl } from "../host/listen-url.ts";
 
 export async function serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer> {
+  // Loaded only here: it takes as long as half of a model's weights.
+  const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({ fetch });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import type { ChatMessage } from "../../../src/templates/chat-template.ts";
+import { createChatTemplate, MAX_TEMPLATE_CHARS } from "../../../src/templates/jinja-template.ts";
+
+const user = (content: string): ChatMessage => ({ role: "user", content });
+
+function render(source: string, options: Record<string, unknown> = {}): string {
+  return createChatTemplate(source, { bos_token: "<s>" }).render([user("Hi")], options);
+}
+
+test("blocks take the line break behind them and the spaces before them", () => {
+  expect(render("{% if true %}\n  a\n  {% endif %}\nb")).toBe("  a\nb");
+});
+
+describe("templates see", () => {
+  test.each<[string, string, Record<string, unknown>, string]>([
+    ["the messages", "{{ messages[0].role }}: {{ messages[0]['content'] }}", {}, "user: Hi"],
+    ["that an answer is wanted", "{{ add_generation_prompt }}", {}, "true"],
+    [
+      "that none is wanted",
+      "{{ add_generation_prompt }}",
+      { add_generation_prompt: false },
+      "false",
+    ],
+    ["the special tokens", "{{ bos_token }}", {}, "<s>"],
+    ["no token that the model lacks", "{{ eos_token is defined }}", {}, "false"],
+    ["None for absent tools", "{{ tools is none }} {{ documents is none }}", {}, "true true"],
+    [
+      "tools, as Python writes JSON",
+      "{{ tools | tojson }}",
+      { tools: [{ a: "é", b: [1, null] }] },
+      '[{"a": "é", "b": [1, null]}]',
+    ],
+    ["further variables", "{{ enable_thinking }}", { enable_thinking: true }, "true"],
+    [
+      "ranges and namespaces",
+      "{% set n = namespace(s=0) %}{% for i in range(1, 8, 2) %}{% set n.s = n.s + i %}{% endfor %}{{ n.s }}",
+      {},
+      "16",
+    ],
+    [
+      "ranges downwards",
+      "{% for i in range(3, 0, -1) %}{{ i }}{% endfor %}{% for i in range(2) %}{{ i }}{% endfor %}",
+      {},
+      "32101",
+    ],
+    [
+      "break and continue",
+      "{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+      {},
+      "02",
+    ],
+    ["macros", "{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}", {}, "<a>"],
+    ["generation blocks", "{% generation %}a{% endgeneration %}", {}, "a"],
+    ["no clock, unless one is given", "{{ strftime_now is defined }}", {}, "false"],
+  ])("%s", (_, source, options, expected) => {
+    expect(render(source, options)).toBe(expected);
+  });
+});
+
+test("the date comes from the given clock", () => {
+  const now = (): Date => new Date(Date.UTC(2024, 6, 4, 13, 5, 9));
+  const template = createChatTemplate("{{ strftime_now('%d %b %Y, %H:%M') }}", { now });
+  expect(template.render([])).toBe("04 Jul 2024, 13:05");
+});
+
+test("a template may be rendered again and again", () => {
+  const template = createChatTemplate("{% set x = messages[0].content %}{{ x }}");
+  expect(template.render([user("a")])).toBe("a");
+  expect(template.render([user("b")])).toBe("b");
+});
+
+test("what a template raises is the caller's error, in the template's own words", () => {
+  expect(() => render("{{ raise_exception('roles must alternate') }}")).toThrow(
+    expect.objectContaining({
+      code: "bad_request",
+      message: "roles must alternate",
+      param: "messages",
+    }),
+  );
+});
+
+describe("a rendering is refused", () => {
+  const forever =
+    "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}";
+  const doubling =
+    "{% set n = namespace(x='ab') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}";
+  const growing =
+    "{% set n = namespace(x=[1]) %}{% for i in range(64) %}{% set n.x = n.x + n.x %}{% endfor %}";
+  test.each<[string, string, Record<string, unknown>, string]>([
+    ["for an operation on None", "{{ messages[0].name + none }}", {}, "chat template: Cannot"],
+    ["for a name that is a function of Jinja", "a", { range: 1 }, "already declared: range"],
+    ["that does not end", forever, {}, "more than 500000 steps"],
+    ["whose text doubles", doubling, {}, "characters"],
+    ["whose list doubles", growing, {}, "a list of"],
+    ["with a range too long", "{{ range(1000000000) }}", {}, "a range of 1000000000"],
+    ["with a range that stands still", "{{ range(0, 1, 0) }}", {}, "a range of"],
+    [
+      "that writes too much",
+      "{% for i in range(100000) %}{{ x }}{% endfor %}",
+      { x: "a".repeat(4000) },
+      "chat template: ",
+    ],
+    [
+      "that calls itself for ever",
+      "{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}",
+      {},
+      "chat template: ",
+    ],
+  ])("%s", (_, source, options, message) => {
+    expect(() => render(source, options)).toThrow(
+      expect.objectContaining({
+        code: "bad_request",
+        message: expect.stringContaining(message),
+        param: "messages",
+      }),
+    );
+  });
+
+  test("for values that are nested without end", () => {
+    let tools: unknown[] = [];
+    for (let depth = 0; depth < 100_000; depth++) tools = [tools];
+    expect(() => render("{{ tools | tojson }}", { tools })).toThrow(
+      expect.objectContaining({ code: "bad_request" }),
+    );
+  });
+});
+
+test("a thousand messages fit well into the limits", () => {
+  const source =
+    "{% for m in messages %}{% if m.role == 'user' and loop.index0 < messages | length %}" +
+    "{{ '<|im_start|>' + m.role + '\\n' + m.content | trim + '<|im_end|>' }}{% endif %}{% endfor %}";
+  const messages = Array.from({ length: 1000 }, () => user("word ".repeat(200)));
+  expect(createChatTemplate(source).render(messages).length).toBeGreaterThan(1_000_000);
+});
+
+describe("a template is refused", () => {
+  test.each([
+    ["that is not Jinja", "{% for %}"],
+    ["that does not end", "{% if true %}a"],
+    ["that is too long", "a".repeat(MAX_TEMPLATE_CHARS + 1)],
+    ["that is nested without end", `{{ ${"(".repeat(30_000)}1${")".repeat(30_000)} }}`],
+  ])("%s", (_, source) => {
+    expect(() => createChatTemplate(source)).toThrow(
+      expect.objectContaining({
+        code: "bad_format",
+        message: expect.stringContaining("chat template: "),
+      }),
+    );
+  });
+});

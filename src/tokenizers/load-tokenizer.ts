@@ -1,6 +1,6 @@
 /**
  * The tokenizer over a compiled vocabulary. Its memory is the compiled bytes, which it views, and
- * about 0.7 MB of caches; encoding makes no garbage but its result.
+ * about 0.6 MB of caches; encoding makes no garbage but its result.
  */
 import { PronkError } from "../errors.ts";
 import { spell, unspell } from "./byte-level.ts";

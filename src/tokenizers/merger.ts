@@ -5,8 +5,8 @@
  */
 import type { Vocabulary } from "./vocabulary.ts";
 
-/** Up to so many symbols a scan of all pairs is faster than a heap (measured on English). */
-const SCAN_SYMBOLS = 48;
+/** Up to so many symbols scanning all pairs is faster than a heap (measured on English letters). */
+const SCAN_SYMBOLS = 128;
 
 /** No merge. Higher than any rank. */
 const NONE = 0xffffffff;

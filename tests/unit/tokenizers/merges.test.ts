@@ -44,7 +44,7 @@ function tokens(tokenizer: Tokenizer, text: string): string[] {
 }
 
 /** Short words are merged by scanning, long ones by a heap. */
-const LENGTHS = [1, 2, 5, 20, 47, 48, 49, 50, 200, 1000];
+const LENGTHS = [1, 2, 5, 20, 127, 128, 129, 130, 300, 1000];
 
 describe.each([1, 2, 3, 4, 5])("vocabulary %d", (seed) => {
   test("byte-level BPE merges by rank, then from the left", () => {
@@ -53,7 +53,7 @@ describe.each([1, 2, 3, 4, 5])("vocabulary %d", (seed) => {
     const ranks = new Map(merges.map(([a, b], rank) => [`${a} ${b}`, rank]));
     const tokenizer = loadTokenizer(compileTokenizer(byteLevelMetadata({ merges })));
     for (const length of LENGTHS) {
-      for (let n = 0; n < 20; n++) {
+      for (let n = 0; n < 10; n++) {
         const text = randomText(random, length);
         const expected = mergeNaively(text, (a, b) => ranks.get(`${a} ${b}`) ?? Infinity);
         expect(tokens(tokenizer, text)).toEqual(expected);
@@ -70,7 +70,7 @@ describe.each([1, 2, 3, 4, 5])("vocabulary %d", (seed) => {
     const metadata = sentencePieceMetadata({ pieces, more: { add_space_prefix: false } });
     const tokenizer = loadTokenizer(compileTokenizer(metadata));
     for (const length of LENGTHS) {
-      for (let n = 0; n < 20; n++) {
+      for (let n = 0; n < 10; n++) {
         const text = randomText(random, length);
         const expected = mergeNaively(text, (a, b) => -(scores.get(a + b) ?? -Infinity));
         expect(tokens(tokenizer, text)).toEqual(expected);

@@ -1,0 +1,92 @@
+/** What users get: the package's files, their size, and that what it exports can be imported. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { commandLineOn } from "../../src/cli/child.ts";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+
+const root = packageRoot();
+
+/** Both modules together; a browser or Worker loads them before anything else. */
+const MAX_KERNEL_BYTES = 100_000;
+
+/** Of the Worker's script, gzipped, without the kernels. */
+const MAX_WORKER_BYTES = 300_000;
+
+const run = (program: string, args: readonly string[], cwd: string = root): string =>
+  execFileSync(program, args, {
+    cwd,
+    encoding: "utf8",
+    timeout: 110_000,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" },
+  });
+
+let packed: string;
+beforeAll(async () => {
+  packed = await mkdtemp(join(tmpdir(), "pronk-package-"));
+  run("npm", ["pack", "--ignore-scripts", "--pack-destination", packed]);
+  const [tarball] = readdirSync(packed);
+  run("tar", ["-xzf", tarball], packed);
+  return () => rm(packed, { recursive: true, force: true });
+});
+
+test("the package holds the build, the kernels, and what says what it is", () => {
+  const files = readdirSync(join(packed, "package"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(join(packed, "package").length + 1));
+  const known =
+    /^(?:dist\/src\/[\w./-]+\.(?:js|d\.ts)|wasm\/dist\/(?:plain|relaxed)\.wasm|wasm\/kernel-module\.d\.ts|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
+  expect(files.filter((file) => !known.test(file))).toEqual([]);
+  expect(files).toContain("wasm/dist/relaxed.wasm");
+  expect(files).toContain("dist/src/cli/main.js");
+});
+
+test("the kernels stay small", () => {
+  const bytes = ["plain", "relaxed"].map(
+    (name) => statSync(join(root, `wasm/dist/${name}.wasm`)).size,
+  );
+  expect(bytes[0] + bytes[1]).toBeLessThan(MAX_KERNEL_BYTES);
+});
+
+test("the Worker's script stays small", async () => {
+  const out = await mkdtemp(join(tmpdir(), "pronk-worker-"));
+  onTestFinished(() => rm(out, { recursive: true, force: true }));
+  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+  run(process.execPath, [wrangler, "deploy", "--dry-run", "--outdir", out]);
+  const script = gzipSync(readFileSync(join(out, "cloudflare.js")));
+  expect(script.length).toBeLessThan(MAX_WORKER_BYTES);
+});
+
+test("Node, Deno and Bun each find their own entry, and the kernels are files", () => {
+  const project = join(packed, "project");
+  rmSync(project, { recursive: true, force: true });
+  mkdirSync(join(project, "node_modules"), { recursive: true });
+  symlinkSync(join(packed, "package"), join(project, "node_modules", "pronk"));
+  // What the package depends on, as npm would have put it beside it.
+  symlinkSync(join(root, "node_modules"), join(packed, "node_modules"));
+  const script = `
+    const entry = await import("pronk");
+    const { createApp } = await import("pronk/server");
+    const worker = await import("pronk/cloudflare");
+    const browser = await import("pronk/browser");
+    const relaxed = import.meta.resolve("pronk/kernels/relaxed.wasm");
+    console.log(JSON.stringify([
+      typeof entry.createEngine, typeof entry.openDirectory, typeof createApp,
+      typeof worker.createWorker, typeof browser.createEngine, relaxed.endsWith("wasm/dist/relaxed.wasm"),
+    ]));`;
+  const expected = ["function", "function", "function", "function", "function", true];
+  const { program: deno } = commandLineOn("deno");
+  const { program: bun } = commandLineOn("bun");
+  for (const [program, args] of [
+    [process.execPath, ["--input-type=module", "-e", script]],
+    [deno, ["eval", "--node-modules-dir=manual", script]],
+    [bun, ["-e", script]],
+  ] as const) {
+    expect(JSON.parse(run(program, args, project)), program).toEqual(expected);
+  }
+});

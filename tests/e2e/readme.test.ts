@@ -1,0 +1,65 @@
+/** What the README tells users to type exists, and its examples compile against the build. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+
+const root = packageRoot();
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+/** The README is one page. */
+const MAX_LINES = 120;
+
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)]
+    .filter(([, found]) => found === language)
+    .map(([, , text]) => text);
+
+test("the README stays short", () => {
+  expect(readme.split("\n").length).toBeLessThanOrEqual(MAX_LINES + 1);
+});
+
+test("every npm script that it names exists", () => {
+  const named = [...readme.matchAll(/npm (?:run ([\w:]+)|(start|test))/g)].map(
+    ([, a, b]) => a ?? b,
+  );
+  expect(named.length).toBeGreaterThan(4);
+  expect(named.filter((name) => !(name in scripts))).toEqual([]);
+});
+
+test("every command and option that it names exists", () => {
+  const main = join(root, "dist", "src", "cli", "main.js");
+  const lines = blocks("sh").flatMap((block) => block.match(/^npx pronk .*$/gm) ?? []);
+  expect(lines.length).toBeGreaterThan(8);
+  for (const line of lines) {
+    const [, command, rest] = /^npx pronk (\w+)([^#]*)/.exec(line) ?? [];
+    const help = execFileSync(process.execPath, [main, command, "--help"], { encoding: "utf8" });
+    for (const [option] of rest.matchAll(/--[\w-]+/g)) expect(help, line).toContain(option);
+  }
+});
+
+test("its examples compile against the built package", () => {
+  const folder = join(root, ".cache", "readme");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const examples = blocks("ts");
+  expect(examples.length).toBe(3);
+  examples.forEach((text, i) => {
+    writeFileSync(join(folder, `example-${i}.ts`), text);
+  });
+  const compilerOptions = {
+    target: "ES2023",
+    module: "NodeNext",
+    lib: ["ES2023", "ESNext.Disposable", "WebWorker"],
+    types: ["node"],
+    typeRoots: [join(root, "node_modules", "@types")],
+    strict: true,
+    noEmit: true,
+  };
+  const config = { compilerOptions, include: ["*.ts"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  execFileSync(process.execPath, [tsc, "-p", folder], { cwd: folder, encoding: "utf8" });
+});

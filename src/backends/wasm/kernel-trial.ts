@@ -1,6 +1,6 @@
 /**
- * A small matrix product by one variant's kernels: to see that its values are right on this engine,
- * and how long it takes. One row and a batch, 4 and 8 bits.
+ * Small matrix products by one variant's kernels: to see that their values are right on this engine,
+ * and how long one takes.
  */
 import { BLOCK_COLS, matrixBytes, panelBytes, type QuantizedForm } from "../../pack/forms.ts";
 import {
@@ -8,26 +8,33 @@ import {
   activationLayout,
   gemmScratchBytes,
   type KernelVariant,
+  tiledRows,
 } from "./activation-layout.ts";
 import { instantiateKernels, quantizedMatmul } from "./kernel-loader.ts";
 
+/** For values: 4 and 8 bits, one row and a cut tile. */
 const FORMS: readonly QuantizedForm[] = ["q4m", "q8"];
-const ROWS = 64;
+const TOKENS = 5;
+const VALUE_ROWS = 16;
+
+/** For time: a GEMV of 74,000 operations, 2 us or so. */
+const TIMED_FORM: QuantizedForm = "q4m";
+const TIMED_ROWS = 64;
 const COLS = 576;
-const TOKENS = 8;
+export const TRIAL_OPERATIONS: number = 2 * TIMED_ROWS * COLS;
+
 const PAGE_BYTES = 65_536;
 
 /** The modules' stack and constants. */
 const RESERVED_BYTES = 2 * PAGE_BYTES;
 
-/** Integer operations of one `run`. */
-export const TRIAL_OPERATIONS: number = FORMS.length * 2 * ROWS * COLS * (1 + TOKENS);
+const X_BYTES = TOKENS * COLS * 4;
 
 export interface KernelTrial {
   readonly variant: KernelVariant;
-  /** Multiplies everything once. */
+  /** The timed product, once. */
   run(): void;
-  /** The results of a fresh `run`, as bits: equal for every variant. */
+  /** What the kernels give, as bits: equal for every variant. */
   bits(): Uint32Array;
 }
 
@@ -35,60 +42,62 @@ export interface KernelTrial {
 export function createTrial(module: WebAssembly.Module, variant: KernelVariant): KernelTrial {
   let top = RESERVED_BYTES;
   const allocate = (bytes: number): number => (top += bytes) - bytes;
-  const x = allocate(TOKENS * COLS * 4);
-  const w = FORMS.map((form) => allocate(matrixBytes(form, ROWS, COLS)));
-  const a = allocate(activationBytes(4, TOKENS, COLS));
+  const x = allocate(X_BYTES);
+  const w = FORMS.map((form) => allocate(matrixBytes(form, TIMED_ROWS, COLS)));
+  const one = allocate(activationBytes(activationLayout(variant, TIMED_FORM, 1), 1, COLS));
+  const a = allocate(activationBytes(activationLayout("simd", "q8", TOKENS), TOKENS, COLS));
   const scratch = allocate(gemmScratchBytes(COLS));
-  const y = allocate(FORMS.length * (1 + TOKENS) * ROWS * 4);
+  const yBytes = (1 + tiledRows(TOKENS)) * VALUE_ROWS * 4;
+  const y = FORMS.map(() => allocate(yBytes));
+  const timedY = allocate(TIMED_ROWS * 4);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / PAGE_BYTES) });
   const kernels = instantiateKernels(module, memory, RESERVED_BYTES);
 
-  const random = createRandom();
-  const activations = new Float32Array(memory.buffer, x, TOKENS * COLS);
+  const random = randomWords();
+  const activations = new Float32Array(memory.buffer, x, X_BYTES / 4);
   for (let i = 0; i < activations.length; i++) activations[i] = random() / 2 ** 31 - 1;
   FORMS.forEach((form, i) => {
-    fillMatrix(new DataView(memory.buffer, w[i], matrixBytes(form, ROWS, COLS)), form, random);
+    const bytes = matrixBytes(form, form === TIMED_FORM ? TIMED_ROWS : VALUE_ROWS, COLS);
+    fillMatrix(new Uint32Array(memory.buffer, w[i], bytes / 4), form, random);
   });
 
-  const run = (): void => {
-    let out = y;
-    FORMS.forEach((form, i) => {
-      const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
-      kernels.quantize(a, x, 1, COLS, COLS, activationLayout(variant, form, 1));
-      gemv(out, w[i], a, ROWS, COLS, 0);
-      out += ROWS * 4;
-      kernels.quantize(a, x, TOKENS, COLS, COLS, activationLayout(variant, form, TOKENS));
-      gemm(out, w[i], a, scratch, TOKENS, ROWS, COLS, ROWS, 0);
-      out += TOKENS * ROWS * 4;
-    });
-  };
-  const results = new Uint32Array(memory.buffer, y, FORMS.length * (1 + TOKENS) * ROWS);
+  const timed = quantizedMatmul(kernels, variant, TIMED_FORM).gemv;
+  const timedW = w[FORMS.indexOf(TIMED_FORM)];
+  kernels.quantize(one, x, 1, COLS, COLS, activationLayout(variant, TIMED_FORM, 1));
   return {
     variant,
-    run,
+    run: () => timed(timedY, timedW, one, TIMED_ROWS, COLS, 0),
     bits() {
-      results.fill(0);
-      run();
-      return results.slice();
+      const results = FORMS.flatMap((form, i) => {
+        const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
+        const first = y[i] + VALUE_ROWS * 4;
+        kernels.quantize(a, x, 1, COLS, COLS, activationLayout(variant, form, 1));
+        gemv(y[i], w[i], a, VALUE_ROWS, COLS, 0);
+        kernels.quantize(a, x, TOKENS, COLS, COLS, activationLayout(variant, form, TOKENS));
+        gemm(first, w[i], a, scratch, tiledRows(TOKENS), VALUE_ROWS, COLS, VALUE_ROWS, 0);
+        return [...new Uint32Array(memory.buffer, y[i], (1 + TOKENS) * VALUE_ROWS)];
+      });
+      this.run();
+      return Uint32Array.from([...results, ...new Uint32Array(memory.buffer, timedY, TIMED_ROWS)]);
     },
   };
 }
 
 /** Random codes; scales and minima are bf16 of either sign between 0.008 and 0.03. */
-function fillMatrix(view: DataView, form: QuantizedForm, random: () => number): void {
-  const tileBytes = panelBytes(form, BLOCK_COLS);
-  const codes = form.endsWith("m") ? 64 : 32;
-  for (let at = 0; at < view.byteLength; at += 2) {
-    const isCode = at % tileBytes >= codes;
-    view.setUint16(at, isCode ? random() & 0xffff : 0x3c00 | (random() & 0x80ff), true);
+function fillMatrix(words: Uint32Array, form: QuantizedForm, random: () => number): void {
+  const blockWords = panelBytes(form, BLOCK_COLS) / 4;
+  const headerWords = form.endsWith("m") ? 16 : 8;
+  for (let at = 0; at < words.length; at++) {
+    const isCode = at % blockWords >= headerWords;
+    words[at] = isCode ? random() : (random() & 0x80ff80ff) | 0x3c003c00;
   }
 }
 
-/** A linear congruential generator of 32 bits; its high bits first. */
-function createRandom(): () => number {
+/** Words of 32 random bits, always the same: a linear congruential generator, its halves swapped. */
+function randomWords(): () => number {
   let state = 1;
   return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    state = Math.imul(state, 1_664_525) + 1_013_904_223;
     return ((state >>> 16) | (state << 16)) >>> 0;
   };
 }

@@ -31,14 +31,29 @@ export interface SelectedKernel {
 /** The choice without a clock: where the CPU has no int8 dot product, m is twice as fast as dot; else 20 % slower. */
 const UNTIMED_CHOICE: KernelVariant = "m";
 
-/** Runs before the second look at the values: engines optimize after 5 to 40 calls. */
-const WARM_RUNS = 60;
+/** Runs before the second look at the values, where none are timed: engines optimize within 100. */
+const WARM_RUNS = 300;
 
-/** What timing may take. The first half is the optimizer's. */
-const TIMING_MS = 4;
+/** Runs in which any useful clock advances: 1 ms, the coarsest that browsers have, are some 500. */
+const CLOCK_RUNS = 1500;
 
-/** Of a clock that advances at all; the coarsest that browsers have is 1 ms. */
-const CLOCK_PATIENCE_RUNS = 200;
+/** A timed batch is at least this many ticks of the clock long: m and dot differ by 20 % or more. */
+const BATCH_TICKS = 5;
+
+/** Against a clock that stops: neither is reached by one that goes on. */
+const MAX_BATCH = 65_536;
+const MAX_ROUNDS = 10_000;
+
+/**
+ * Engines run unoptimized code first, which says little about the variants; optimized code is at
+ * least this much faster, and comes after 2 to 15 ms, in some engines in two steps. Timing ends when
+ * each variant has it and none has gained for a while. At the first limit all may have been
+ * optimized before; where some have gained and others not, it would be unfair, so it goes on.
+ */
+const OPTIMIZED_GAIN = 1.3;
+const SETTLED_MS = 3;
+const TIMING_LIMIT_MS = 15;
+const UNFAIR_LIMIT_MS = 60;
 
 /**
  * (module (func (param v128 v128) (result v128) local.get 0 local.get 1 i16x8.relaxed_dot_i8x16_i7x16_s))
@@ -73,7 +88,7 @@ export async function compileKernels(bytes: {
 }
 
 /**
- * Chooses a variant, in a few milliseconds.
+ * Chooses a variant, in about 10 ms where it is timed, else in 2.
  *
  * @throws PronkError "unsupported" when the variant asked for does not run here, or no module does.
  */
@@ -83,72 +98,105 @@ export function selectKernel(modules: KernelModules, options: KernelOptions = {}
   if (variant === "simd") return { module: modules.plain, variant, reason: "simd: as asked for" };
 
   const expected = simd.bits();
-  const candidates: KernelTrial[] = [];
   const refusals: string[] = [];
-  for (const name of variant === "auto" ? (["dot", "m"] as const) : [variant]) {
-    const found = tryVariant(modules, name, expected);
-    if (typeof found === "string") refusals.push(`${name} ${found}`);
-    else candidates.push(found);
-  }
+  const isRight = (trial: KernelTrial, when: string): boolean => {
+    const right = equal(trial.bits(), expected);
+    if (!right) refusals.push(`${trial.variant} refused: wrong values ${when}`);
+    return right;
+  };
+
+  const cold = (variant === "auto" ? (["dot", "m"] as const) : [variant])
+    .map((name) => createRelaxedTrial(modules, name, refusals))
+    .filter((trial) => trial !== undefined)
+    .filter((trial) => isRight(trial, "in its first calls"));
+  const times =
+    variant === "auto" && now && cold.length > 0 ? timeTrials([...cold, simd], now) : undefined;
+  if (!times) for (const trial of cold) for (let i = 0; i < WARM_RUNS; i++) trial.run();
+  const right = cold.filter((trial) => isRight(trial, "once optimized"));
+
   const chosen = (name: KernelVariant, why: string): SelectedKernel => ({
     module: name === "simd" ? modules.plain : (modules.relaxed ?? modules.plain),
     variant: name,
     reason: [`${name}: ${why}`, ...refusals].join("; "),
   });
-
   if (variant !== "auto") {
-    if (candidates.length === 0) throw new PronkError("unsupported", `kernels: ${refusals[0]}`);
+    if (right.length === 0) throw new PronkError("unsupported", `kernels: ${refusals[0]}`);
     return chosen(variant, "as asked for");
   }
-  if (candidates.length === 0) return chosen("simd", "runs everywhere");
-
-  const trials = [...candidates, simd];
-  const times = now ? timeTrials(trials, now) : undefined;
+  if (right.length === 0) return chosen("simd", "runs everywhere");
   if (!times) {
-    const untimed = candidates.find((trial) => trial.variant === UNTIMED_CHOICE) ?? candidates[0];
-    return chosen(
-      untimed.variant,
-      now ? "the clock stands still or is too coarse" : "no clock to time with",
-    );
+    const untimed = right.find((trial) => trial.variant === UNTIMED_CHOICE) ?? right[0];
+    return chosen(untimed.variant, now ? "the clock stands still" : "no clock to time with");
   }
-  const fastest = times.indexOf(Math.min(...times));
-  const speeds = trials.map(
-    (trial, i) => `${trial.variant} ${Math.round(TRIAL_OPERATIONS / times[i] / 1e6)}`,
-  );
-  return chosen(trials[fastest].variant, `fastest here (GOP/s: ${speeds.join(", ")})`);
+  const names = [...right, simd].map((trial) => trial.variant);
+  const speed = (name: KernelVariant): number => TRIAL_OPERATIONS / (times.get(name) ?? 0) / 1e6;
+  const fastest = names.reduce((a, b) => (speed(b) > speed(a) ? b : a));
+  const speeds = names.map((name) => `${name} ${Math.round(speed(name))}`).join(", ");
+  return chosen(fastest, `fastest here (GOP/s: ${speeds})`);
 }
 
-/** A trial whose values are right, cold and warm; or what is wrong. */
-function tryVariant(
+function createRelaxedTrial(
   modules: KernelModules,
   variant: "dot" | "m",
-  expected: Uint32Array,
-): KernelTrial | string {
-  if (!modules.relaxed) return "not possible: no relaxed SIMD in this engine";
+  refusals: string[],
+): KernelTrial | undefined {
+  if (!modules.relaxed) {
+    refusals.push(`${variant} not possible: no relaxed SIMD in this engine`);
+    return undefined;
+  }
   try {
-    const trial = createTrial(modules.relaxed, variant);
-    if (!equal(trial.bits(), expected)) return "refused: wrong values in its first calls";
-    for (let i = 0; i < WARM_RUNS; i++) trial.run();
-    if (!equal(trial.bits(), expected)) return "refused: wrong values once optimized";
-    return trial;
+    return createTrial(modules.relaxed, variant);
   } catch (cause) {
-    return `not possible: ${reasonOf(cause)}`;
+    refusals.push(`${variant} not possible: ${reasonOf(cause)}`);
+    return undefined;
   }
 }
 
-/** The shortest run of each, in milliseconds, taking turns; undefined when the clock does not tell. */
-function timeTrials(trials: readonly KernelTrial[], now: () => number): number[] | undefined {
-  const best = trials.map(() => Number.POSITIVE_INFINITY);
+/** The shortest time of a run of each, in milliseconds; undefined when the clock stands still. */
+function timeTrials(
+  trials: readonly KernelTrial[],
+  now: () => number,
+): Map<KernelVariant, number> | undefined {
+  const tick = clockTick(trials[0], now);
+  if (tick === undefined) return undefined;
   const start = now();
-  for (let round = 0; now() - start < TIMING_MS; round++) {
-    if (round === CLOCK_PATIENCE_RUNS && now() === start) return undefined;
-    trials.forEach((trial, i) => {
-      const before = now();
-      trial.run();
-      best[i] = Math.min(best[i], now() - before);
-    });
+  let calls = 1;
+  const batch = (trial: KernelTrial): number => {
+    const before = now();
+    for (let i = 0; i < calls; i++) trial.run();
+    return now() - before;
+  };
+  while (batch(trials[0]) < BATCH_TICKS * tick && calls < MAX_BATCH) calls *= 2;
+
+  const first = trials.map((trial) => Math.max(batch(trial), tick) / calls);
+  let best = first;
+  let gained = now();
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const batches = trials.map(batch);
+    // once optimized, a batch may be too short for a coarse clock
+    const times = batches.map((ms, i) => (ms > tick ? Math.min(best[i], ms / calls) : best[i]));
+    if (Math.min(...batches) < BATCH_TICKS * tick && calls < MAX_BATCH) calls *= 2;
+    if (times.some((ms, i) => ms < 0.95 * best[i])) gained = now();
+    best = times;
+    const optimized = best.filter((ms, i) => ms * OPTIMIZED_GAIN < first[i]).length;
+    if (optimized === best.length && now() - gained > SETTLED_MS) break;
+    const unfair = optimized > 0 && optimized < best.length;
+    if (now() - start > (unfair ? UNFAIR_LIMIT_MS : TIMING_LIMIT_MS)) break;
   }
-  return best.every((ms) => ms > 0) ? best : undefined;
+  return new Map(trials.map(({ variant }, i) => [variant, best[i]]));
+}
+
+/** The smallest step of the clock that was seen; undefined when it does not move while work is done. */
+function clockTick(trial: KernelTrial, now: () => number): number | undefined {
+  const steps: number[] = [];
+  let last = now();
+  for (let i = 0; i < CLOCK_RUNS && steps.length < 3; i++) {
+    trial.run();
+    const time = now();
+    if (time > last) steps.push(time - last);
+    last = time;
+  }
+  return steps.length > 0 ? Math.min(...steps) : undefined;
 }
 
 function equal(a: Uint32Array, b: Uint32Array): boolean {

@@ -207,6 +207,12 @@ test("without byte tokens, neighbouring unknown characters are one unknown token
   });
 });
 
+test("a space that is no piece is the bytes of U+2581, also the one before a text", () => {
+  const tokenizer = load(sentencePieceMetadata({ pieces: [["a", 0]] }));
+  const space = [0xe2, 0x96, 0x81].map((byte) => 3 + byte);
+  expect(tokenizer.encode("a a")).toEqual([1, ...space, 259, ...space, 259]);
+});
+
 test("a compiled tokenizer may lie anywhere in memory", () => {
   const compiled = compileTokenizer(byteLevelMetadata({ merges: [["a", "b"]] }));
   const shifted = new Uint8Array(compiled.length + 3).subarray(3);

@@ -67,16 +67,15 @@ test("a lone surrogate is punctuation, and does not swallow its neighbour", () =
   expect(words("gpt-2", "a\udc00\ud800 b")).toEqual(["a", "\udc00\ud800", " b"]);
 });
 
-test("a word never goes beyond the given end", () => {
-  for (const pattern of PATTERNS) {
-    const scan = wordScanner(pattern);
-    for (const text of ["ab", "12", "'ll", "'s", "  ", " a", " !", "!\n", "\u{1f600}\u{1f600}"]) {
-      for (let end = 1; end <= text.length; end++) {
-        expect(scan(text, 0, end), `${pattern} ${text}`).toBeLessThanOrEqual(end + 1);
-      }
-    }
-    expect(scan("'ll", 0, 2)).toBeLessThanOrEqual(2);
-    expect(scan(" a", 0, 1)).toBe(1);
-    expect(scan("!\n", 0, 1)).toBe(1);
+test.each(PATTERNS)("%s looks at nothing behind the given end", (pattern) => {
+  const scan = wordScanner(pattern);
+  const random = randomSource(9);
+  for (let n = 0; n < 5000; n++) {
+    const part = (): string =>
+      Array.from({ length: 1 + random(4) }, () => ALPHABET[random(ALPHABET.length)]).join("");
+    const text = part();
+    expect(scan(text + part(), 0, text.length)).toBe(scan(text, 0, text.length));
   }
+  expect(scan("'ll", 0, 2)).toBe(scan("'l", 0, 2));
+  expect(scan("'s", 0, 1)).toBe(1);
 });

@@ -4,26 +4,22 @@ import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import { peakResidentBytes } from "../platform/host/peak-memory.ts";
 import { flagOption, integerOption } from "./arguments.ts";
+import {
+  BENCH_CTX,
+  type BenchSamples,
+  benchDocument,
+  benchPrompt,
+  COLD_QUESTION,
+  DECODE_PROMPT_TOKENS,
+  DECODE_STEPS,
+  PREFILL_TOKENS,
+  spreadOf,
+} from "./bench-workload.ts";
 import { ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
 
-/** Of the prompt whose reading is timed, and of the one before the timed decoding. */
-const PREFILL_TOKENS = 512;
-const DECODE_PROMPT_TOKENS = 13;
-const DECODE_STEPS = 128;
-const BENCH_CTX = 768;
-
-/** 37 tokens with SmolLM2's template and its system message. */
-const COLD_QUESTION = "What is the capital of France?";
-
 const CHILD_TIMEOUT_MS = 120_000;
-
-interface Measured {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-}
 
 export const bench: Command = {
   name: "bench",
@@ -55,11 +51,11 @@ export const bench: Command = {
       const cold: number[] = [];
       for (let rep = 0; rep < reps; rep++) cold.push(await coldStartMs(input, cli));
 
-      const figures = {
-        prefill_tps: measured(prefill),
-        decode_tps: measured(decode),
-        cold_ttft_ms: measured(cold),
-        rss_mb: measured([rss]),
+      const figures: BenchSamples = {
+        prefill_tps: prefill,
+        decode_tps: decode,
+        cold_ttft_ms: cold,
+        rss_mb: [rss],
       };
       if (flagOption(input, "json")) {
         const head = {
@@ -68,10 +64,11 @@ export const bench: Command = {
           kernel: engine.info.kernel,
           threads: 1,
         };
-        cli.out(`${JSON.stringify({ ...head, ...flattened(figures) })}\n`);
+        cli.out(`${JSON.stringify(benchDocument(head, figures))}\n`);
       } else {
         cli.out(`${cli.host.name} ${cli.host.version}, ${engine.info.kernel} kernels, 1 thread\n`);
-        for (const [name, { median, min, max }] of Object.entries(figures)) {
+        for (const [name, samples] of Object.entries(figures)) {
+          const { median, min, max } = spreadOf(samples);
           const spread = `${min.toFixed(1)} to ${max.toFixed(1)}`;
           cli.out(`${name.padEnd(14)} ${median.toFixed(1).padStart(8)}  (${spread})\n`);
         }
@@ -89,11 +86,8 @@ async function prefillMs(
   now: () => number,
   signal: AbortSignal,
 ): Promise<number> {
-  // The first id differs from round to round, so that no prefix is reused.
-  const prompt_ids = Array.from(
-    { length: PREFILL_TOKENS },
-    (_, i) => ((i === 0 ? rep : 0) + 7919 * i + 13) % engine.info.vocab,
-  );
+  // Another prompt in every round, so that no prefix is reused.
+  const prompt_ids = benchPrompt(PREFILL_TOKENS, engine.info.vocab, rep);
   const started = now();
   await engine.generate(
     { prompt_ids, max_tokens: 1, temperature: 0, ignore_eos: true },
@@ -104,10 +98,7 @@ async function prefillMs(
 
 /** 128 steps after the first token. */
 async function decodeMs(engine: Engine, now: () => number, signal: AbortSignal): Promise<number> {
-  const prompt_ids = Array.from(
-    { length: DECODE_PROMPT_TOKENS },
-    (_, i) => (7919 * i + 13) % engine.info.vocab,
-  );
+  const prompt_ids = benchPrompt(DECODE_PROMPT_TOKENS, engine.info.vocab);
   const request = { prompt_ids, max_tokens: DECODE_STEPS + 1, temperature: 0, ignore_eos: true };
   let first = 0;
   let last = 0;
@@ -133,23 +124,4 @@ async function coldStartMs(input: Arguments, cli: CliContext): Promise<number> {
   });
   if (firstMs === undefined) throw new PronkError("engine_failed", "bench: run printed nothing");
   return firstMs;
-}
-
-function measured(samples: readonly number[]): Measured {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  return { median, min: sorted[0], max: sorted[sorted.length - 1] };
-}
-
-/** `prefill_tps`, `prefill_tps_min`, `prefill_tps_max`, to three places. */
-function flattened(figures: Readonly<Record<string, Measured>>): Record<string, number> {
-  const round = (value: number): number => Math.round(value * 1000) / 1000;
-  return Object.fromEntries(
-    Object.entries(figures).flatMap(([name, { median, min, max }]) => [
-      [name, round(median)],
-      [`${name}_min`, round(min)],
-      [`${name}_max`, round(max)],
-    ]),
-  );
 }

@@ -18,7 +18,7 @@ import {
   withProgress,
 } from "./model-options.ts";
 
-/** What a model in an isolate must have room for. */
+/** What a model in an isolate must have room for, unless its own limit is lower. */
 const ISOLATE_CTX = 1024;
 
 export const pack: Command = {
@@ -90,7 +90,9 @@ async function fitting(
   options: ReturnType<typeof weightOptions>,
 ): Promise<"default" | "small"> {
   const budgetBytes = kernelBudget(isolateBytes);
-  const fit = { ...options, slots: 1, ctx: ISOLATE_CTX, budgetBytes };
+  const { config } = await planModel(source.input, options);
+  const ctx = Math.min(ISOLATE_CTX, config.max_position_embeddings);
+  const fit = { ...options, slots: 1, ctx, budgetBytes };
   try {
     await planModel(source.input, { ...fit, profile: "default" });
     return "default";

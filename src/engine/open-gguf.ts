@@ -40,7 +40,7 @@ export async function openGguf(
   const entries = ggufEntries(file, config, options);
   const image = planImage(entries);
   const compile = (): Uint8Array | null =>
-    file.metadata.has("tokenizer.ggml.model") ? compileTokenizer(file.metadata) : null;
+    hasTokenizer(file) ? compileTokenizer(file.metadata) : null;
   return {
     file,
     entries,
@@ -69,6 +69,12 @@ export async function openGguf(
       return hashes;
     },
   };
+}
+
+/** llama.cpp writes `no_vocab` into models that come without one; older files said `none`. */
+function hasTokenizer({ metadata }: ModelFile): boolean {
+  const kind = metadata.get("tokenizer.ggml.model");
+  return kind !== undefined && kind !== "no_vocab" && kind !== "none";
 }
 
 function ggufFacts(

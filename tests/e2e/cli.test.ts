@@ -65,8 +65,15 @@ test("run answers, and --json says everything about it", async () => {
 
 test("run on the reference backend gives the same answer", { timeout: 240_000 }, async () => {
   const { ids, backend } = await json([
-    "run", DEFAULT_PACK, "--chat", QUESTION, "--backend", "reference", "--max-tokens", "3",
-  ]); // biome-ignore format: one command line
+    "run",
+    DEFAULT_PACK,
+    "--chat",
+    QUESTION,
+    "--backend",
+    "reference",
+    "--max-tokens",
+    "3",
+  ]);
   expect(ids).toEqual(ANSWER_IDS.slice(0, 3));
   expect(backend).toBe("reference");
 });

@@ -1,0 +1,170 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { serveBytes, startFileServer } from "../hub/file-server.ts";
+import { temporaryFolder } from "../platform/temporary-folder.ts";
+import { pronk } from "./fake-cli.ts";
+
+const tiny = fileURLToPath(new URL("../../goldens/gguf/Q4_1.gguf", import.meta.url));
+
+describe("exit codes", () => {
+  test("0 and the list of commands without arguments", async () => {
+    const { code, out } = await pronk([]);
+    expect(code).toBe(0);
+    for (const name of ["serve", "run", "pull", "pack", "inspect", "tokenize", "hash", "bench"]) {
+      expect(out).toMatch(new RegExp(`^ {2}${name} `, "m"));
+    }
+  });
+
+  test.each([
+    ["an unknown command", ["fly"]],
+    ["a name of Object's", ["constructor"]],
+    ["a wrong option", ["inspect", "--wings"]],
+    ["a value that is no choice", ["inspect", tiny, "--quant", "q1"]],
+    ["two threads", ["inspect", tiny, "--threads", "2"]],
+    ["packing to nowhere", ["pack", tiny]],
+    ["pulling a path", ["pull", tiny]],
+    [
+      "a budget beside a profile",
+      ["pack", tiny, "--out", "x", "--budget", "1GB", "--profile", "small"],
+    ],
+  ])("2 for %s", async (_, args) => {
+    const { code, out, err } = await pronk(args);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err.split("\n").length).toBe(3);
+    expect(err).toContain("--help");
+  });
+
+  test.each([
+    ["a missing file", ["inspect", "./missing.gguf"], "missing.gguf"],
+    ["a directory that is no pack", ["inspect", "."], "manifest.json"],
+    [
+      "a model that does not fit its context",
+      ["inspect", tiny, "--ctx", "100000"],
+      "128 positions",
+    ],
+    ["a model without a tokenizer", ["run", tiny, "--prompt", "x"], "no tokenizer"],
+    ["s3", ["inspect", "s3://bucket/model"], "s3://"],
+  ])("1 and one line for %s", async (_, args, named) => {
+    const { code, out, err } = await pronk(args);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain(named);
+    expect(err.split("\n").length).toBe(2);
+  });
+});
+
+test("inspect lists configuration, tensors, memory, what fits, and the plan", async () => {
+  const { code, out } = await pronk([
+    "inspect",
+    tiny,
+    "--json",
+    "--plan",
+    "--budget",
+    "24MB",
+    "--ctx",
+    "64",
+  ]);
+  expect(code).toBe(0);
+  const document = JSON.parse(out);
+  expect(document).toMatchObject({
+    architecture: "llama",
+    config: { num_hidden_layers: 1, hidden_size: 256, vocab_size: 192 },
+  });
+  expect(document.tensors).toContainEqual({
+    name: "model.layers.0.mlp.up_proj.weight",
+    type: "Q4_1",
+    shape: [512, 256],
+    bytes: 81920,
+  });
+  const { weights, kv, activations, scratch, total } = document.memory;
+  expect(weights + kv + activations + scratch).toBeLessThanOrEqual(total);
+  expect(document.fits[0]).toEqual({ budget: 24_000_000, ctx: 64, slots: 1 });
+  expect(document.plan.steps[0]).toMatchObject({ op: "embed" });
+});
+
+test("inspect says that nothing fits too small a budget", async () => {
+  const { out } = await pronk(["inspect", tiny, "--json", "--budget", "20MB"]);
+  expect(JSON.parse(out).fits).toEqual([]);
+});
+
+test("pack writes shards named by their hashes, and inspect reads them", async () => {
+  const folder = join(await temporaryFolder(), "pack");
+  const packed = await pronk(["pack", tiny, "--out", folder, "--shard-size", "100001", "--json"]);
+  expect(packed.code, packed.err).toBe(1);
+  expect(packed.err).toContain("shards of 100001 bytes");
+
+  const { code, out, err } = await pronk([
+    "pack",
+    tiny,
+    "--out",
+    folder,
+    "--shard-size",
+    "96KiB",
+    "--json",
+  ]);
+  expect(code, err).toBe(0);
+  const document = JSON.parse(out);
+  const manifest = await readFile(join(folder, "manifest.json"));
+  expect(document).toMatchObject({
+    path: folder,
+    sha256: createHash("sha256").update(manifest).digest("hex"),
+  });
+  const shards = (await readdir(folder)).filter((name) => name.endsWith(".bin"));
+  expect(shards.length).toBe(document.shards);
+  for (const shard of shards) {
+    const hash = createHash("sha256").update(await readFile(join(folder, shard)));
+    expect(shard).toBe(`${hash.digest("hex")}.bin`);
+  }
+  const { source } = JSON.parse(manifest.toString());
+  const hash = createHash("sha256")
+    .update(await readFile(tiny))
+    .digest("hex");
+  expect(source).toMatchObject({ name: "Q4_1.gguf", sha256: hash });
+
+  const inspected = JSON.parse((await pronk(["inspect", folder, "--json"])).out);
+  expect(inspected.tensors[0]).toMatchObject({ name: "model.embed_tokens.weight" });
+});
+
+test("pack chooses the small profile only where the default does not fit", async () => {
+  const total = async (profile: string): Promise<number> => {
+    const args = ["inspect", tiny, "--json", "--slots", "1", "--profile", profile];
+    return JSON.parse((await pronk(args)).out).memory.total;
+  };
+  const profile = async (budget: number): Promise<string> => {
+    const folder = join(await temporaryFolder(), "pack");
+    const args = ["pack", tiny, "--out", folder, "--budget", String(budget)];
+    const { code, err } = await pronk(args);
+    if (code !== 0) return err;
+    return JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")).quantization.profile;
+  };
+  // Of an isolate's budget, so much is for its heap.
+  const heap = 20_000_000;
+  const [normal, small] = [await total("default"), await total("small")];
+  expect(small).toBeLessThan(normal);
+  expect(await profile(heap + normal)).toBe("default");
+  expect(await profile(heap + normal - 1)).toBe("small");
+  expect(await profile(heap + small - 1)).toContain(`the budget is ${small - 1}`);
+});
+
+test("pull by reference downloads into the cache and prints where", async () => {
+  const hub = await startFileServer();
+  try {
+    const bytes = new Uint8Array(await readFile(tiny));
+    hub.routes.set("/files/tiny.gguf", serveBytes(bytes));
+    const env = { PRONK_CACHE: await temporaryFolder() };
+    const { code, out, err } = await pronk(["pull", `${hub.url}/files/tiny.gguf`, "--json"], {
+      env,
+    });
+    expect(code, err).toBe(0);
+    const { path, sha256, bytes: length } = JSON.parse(out);
+    expect(length).toBe(bytes.length);
+    expect(sha256).toBe(createHash("sha256").update(bytes).digest("hex"));
+    expect(Buffer.compare(await readFile(path), bytes)).toBe(0);
+    expect(err).toContain("downloading tiny.gguf");
+  } finally {
+    await hub.close();
+  }
+});

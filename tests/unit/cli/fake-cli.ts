@@ -1,0 +1,34 @@
+/** The commands in this process, with what they print kept. */
+import type { CliContext } from "../../../src/cli/command.ts";
+import { runCommand } from "../../../src/cli/commands.ts";
+import { nodeHost } from "../../../src/platform/node/host.ts";
+
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export async function pronk(
+  args: readonly string[],
+  more: Partial<Pick<CliContext, "env" | "isTerminal" | "signal">> & { stdin?: string } = {},
+): Promise<Outcome> {
+  let out = "";
+  let err = "";
+  const code = await runCommand(args, {
+    host: nodeHost,
+    env: {},
+    fetch,
+    signal: new AbortController().signal,
+    isTerminal: false,
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    readStdin: async () => more.stdin ?? "",
+    ...more,
+  });
+  return { code, out, err };
+}

@@ -1,0 +1,22 @@
+// Measures.
+//
+//   npm run bench [-- pronk bench's arguments]      this model, on this Node
+//   npm run bench -- kernels [arguments]            every kernel by itself
+//   npm run bench -- peers [arguments]              beside what one would use instead, in one run
+//
+// Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const file = (path) => fileURLToPath(new URL(path, import.meta.url));
+const [kind, ...rest] = process.argv.slice(2);
+const ours = {
+  kernels: file("./bench/kernels.mjs"),
+  peers: file("./bench/peers.mjs"),
+};
+const args = Object.hasOwn(ours, kind)
+  ? [ours[kind], ...rest]
+  : [file("../dist/src/cli/main.js"), "bench", ...process.argv.slice(2)];
+const { status, signal } = spawnSync(process.execPath, args, { stdio: "inherit" });
+if (signal) console.error(`bench: ended by ${signal}`);
+process.exitCode = status ?? 1;

@@ -1,0 +1,36 @@
+// The machine, and one core of it.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus, release, totalmem, type } from "node:os";
+
+/** What figures depend on: `{ cpu, cores, memory_gb, system }`. */
+export function describeMachine() {
+  const all = cpus();
+  return {
+    cpu: all[0]?.model.trim() || process.arch,
+    cores: all.length,
+    memory_gb: Math.round(totalmem() / 1e9),
+    system: `${type()} ${release()}`,
+  };
+}
+
+/**
+ * The core to pin to: the one asked for, else the last that this process may use, since the first
+ * has the interrupts. undefined where taskset is not available.
+ */
+export function pinnedCore(asked) {
+  const core = asked ?? lastAllowedCore();
+  const { status } = spawnSync("taskset", ["-c", core, "true"], { stdio: "ignore" });
+  if (status === 0) return Number(core);
+  if (asked !== undefined) throw new Error(`--core ${asked}: taskset does not give it`);
+  return undefined;
+}
+
+function lastAllowedCore() {
+  try {
+    const status = readFileSync("/proc/self/status", "latin1");
+    return /^Cpus_allowed_list:.*?(\d+)$/m.exec(status)?.[1] ?? "0";
+  } catch {
+    return "0";
+  }
+}

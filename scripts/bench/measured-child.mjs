@@ -1,0 +1,59 @@
+// A contender's process: pinned, ended when it takes too long, watched for what it had to wait.
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Threads come and go; their counters are read this often. */
+const SAMPLE_MS = 250;
+
+/**
+ * Runs it to its end.
+ *
+ * @returns `out`, what it printed, and `waited`: the share of the time in which its busiest thread
+ *   could have run and had no core (0 to 1; undefined where the system does not say). A gauge of
+ *   how much else the machine did.
+ */
+export async function runMeasured({ name, program, args }, { core, limitMs }) {
+  const pin = core === undefined ? [] : ["taskset", "-c", `${core}`];
+  const [file, ...rest] = [...pin, program, ...args];
+  const child = spawn(file, rest, { stdio: ["ignore", "pipe", "inherit"] });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, limitMs);
+  const threads = new Map();
+  const sampler = setInterval(() => sampleThreads(child.pid, threads), SAMPLE_MS);
+  let out = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    out += text;
+  });
+  try {
+    const code = await new Promise((resolve, reject) => {
+      child.once("error", reject).once("close", resolve);
+    });
+    if (late) throw new Error(`${name}: not done in ${limitMs / 1000} s`);
+    if (code !== 0) throw new Error(`${name}: exit code ${code}`);
+    return { out, waited: waitShare(threads) };
+  } finally {
+    clearTimeout(timer);
+    clearInterval(sampler);
+  }
+}
+
+/** Keeps the last counters of each thread: nanoseconds on a core, and waiting for one. */
+function sampleThreads(pid, threads) {
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1");
+      const [ran, waited] = stat.split(" ").map(Number);
+      threads.set(thread, { ran, waited });
+    }
+  } catch {
+    // A thread that has just ended, or not Linux.
+  }
+}
+
+function waitShare(threads) {
+  const [busiest] = [...threads.values()].sort((a, b) => b.ran - a.ran);
+  return busiest && busiest.waited / (busiest.ran + busiest.waited);
+}

@@ -133,6 +133,11 @@ function isWordwise(bytes: Uint8Array, offsets: Uint32Array, types: Uint8Array):
   return true;
 }
 
+type Merges = Pick<
+  VocabularyParts,
+  "extraSymbols" | "left" | "right" | "merged" | "ranks" | "pairSlots"
+>;
+
 /** Every (left, right) of symbols that joins to a piece, with the rank of that piece's score. */
 function listPairs(
   pieces: PieceTable,
@@ -140,69 +145,104 @@ function listPairs(
   offsets: Uint32Array,
   types: Uint8Array,
   scores: Float32Array,
-): Pick<VocabularyParts, "extraSymbols" | "left" | "right" | "merged" | "ranks" | "pairSlots"> {
-  const vocab = types.length;
-  const extraSymbols: number[] = [];
-  const extraIds = new Map<number, number>();
-  /** A symbol is a piece or a single character, in the vocabulary or not. */
-  const symbolOf = (start: number, end: number, hash: number): number => {
-    const id = pieces.find(bytes, start, end, hash);
-    if (id >= 0 || characterBytes(bytes[start]!) < end - start) return id;
-    const code = codePointAt(bytes, start, end);
-    let extra = extraIds.get(code);
-    if (extra === undefined) {
-      extra = vocab + extraSymbols.push(code) - 1;
-      extraIds.set(code, extra);
-    }
-    return extra;
-  };
-
+): Merges {
+  const lister = new PairLister(pieces, bytes, offsets);
   const rankOf = scoreRanks(scores, types);
-  // At most one split before each byte.
-  const left = new Uint32Array(bytes.length);
-  const right = new Uint32Array(bytes.length);
-  const merged = new Uint32Array(bytes.length);
-  const ranks = new Uint32Array(bytes.length);
-  const prefixHashes = new Int32Array(maxLength(offsets) + 1);
-  let count = 0;
-  for (let id = 0; id < vocab; id++) {
+  for (let id = 0; id < types.length; id++) {
     if (!isMergeable(types[id]!)) continue;
+    // Single characters are the only symbols that no merge makes.
     const start = offsets[id]!;
-    const end = offsets[id + 1]!;
-    // Skips single characters, the only symbols that no merge makes.
-    if (end - start <= characterBytes(bytes[start] ?? 0)) continue;
+    if (offsets[id + 1]! - start <= characterBytes(bytes[start] ?? 0)) continue;
+    lister.addSplits(id, rankOf(scores[id]!));
+  }
+  return lister.build();
+}
+
+class PairLister {
+  readonly #pieces: PieceTable;
+  readonly #bytes: Uint8Array;
+  readonly #offsets: Uint32Array;
+  /** At most one split before each byte. */
+  readonly #left: Uint32Array;
+  readonly #right: Uint32Array;
+  readonly #merged: Uint32Array;
+  readonly #ranks: Uint32Array;
+  readonly #prefixHashes: Int32Array;
+  readonly #extraSymbols: number[] = [];
+  readonly #extraIds = new Map<number, number>();
+  #count = 0;
+
+  constructor(pieces: PieceTable, bytes: Uint8Array, offsets: Uint32Array) {
+    this.#pieces = pieces;
+    this.#bytes = bytes;
+    this.#offsets = offsets;
+    this.#left = new Uint32Array(bytes.length);
+    this.#right = new Uint32Array(bytes.length);
+    this.#merged = new Uint32Array(bytes.length);
+    this.#ranks = new Uint32Array(bytes.length);
+    this.#prefixHashes = new Int32Array(maxLength(offsets) + 1);
+  }
+
+  /** Every way to make this piece of two symbols. */
+  addSplits(id: number, rank: number): void {
+    const bytes = this.#bytes;
+    const hashes = this.#prefixHashes;
+    const start = this.#offsets[id]!;
+    const end = this.#offsets[id + 1]!;
+    let whole = 0;
     for (let i = start; i < end; i++) {
-      prefixHashes[i - start + 1] = hashBytes(bytes, i, i + 1, prefixHashes[i - start]!);
+      whole = hashBytes(bytes, i, i + 1, whole);
+      hashes[i - start + 1] = whole;
     }
-    const whole = prefixHashes[end - start]!;
     // From the last split back, so that the power of the base grows by one factor a byte. The
     // hash of a suffix is the whole's, less the prefix's moved up by the suffix's length.
     let power = 1;
     for (let split = end - 1; split > start; split--) {
       power = Math.imul(power, HASH_BASE);
       if ((bytes[split]! & 0xc0) === 0x80) continue;
-      const prefix = prefixHashes[split - start]!;
-      const a = symbolOf(start, split, mixHash(prefix));
-      if (a < 0) continue;
-      const b = symbolOf(split, end, mixHash((whole - Math.imul(prefix, power)) | 0));
-      if (b < 0) continue;
-      left[count] = a;
-      right[count] = b;
-      merged[count] = id;
-      ranks[count++] = rankOf(scores[id]!);
+      const prefix = hashes[split - start]!;
+      const left = this.#symbol(start, split, mixHash(prefix));
+      if (left < 0) continue;
+      const right = this.#symbol(split, end, mixHash((whole - Math.imul(prefix, power)) | 0));
+      if (right < 0) continue;
+      const k = this.#count++;
+      this.#left[k] = left;
+      this.#right[k] = right;
+      this.#merged[k] = id;
+      this.#ranks[k] = rank;
     }
   }
-  if (count > MAX_PAIRS) throw badMetadata("tokens", `${count} merges`);
-  const result = {
-    extraSymbols: Uint32Array.from(extraSymbols),
-    left: left.slice(0, count),
-    right: right.slice(0, count),
-    merged: merged.slice(0, count),
-    ranks: ranks.slice(0, count),
-  };
-  const pairs = new PairTable(result.left, result.right, new Uint32Array(slotCount(count)));
-  for (let k = 0; k < count; k++) pairs.add(k);
-  return { ...result, pairSlots: pairs.slots };
+
+  /** A piece, or a single character that is none; -1 for other parts. */
+  #symbol(start: number, end: number, hash: number): number {
+    const bytes = this.#bytes;
+    const id = this.#pieces.find(bytes, start, end, hash);
+    if (id >= 0 || characterBytes(bytes[start]!) < end - start) return id;
+    const code = codePointAt(bytes, start, end);
+    let extra = this.#extraIds.get(code);
+    if (extra === undefined) {
+      extra = this.#offsets.length - 1 + this.#extraSymbols.push(code) - 1;
+      this.#extraIds.set(code, extra);
+    }
+    return extra;
+  }
+
+  build(): Merges {
+    const count = this.#count;
+    if (count > MAX_PAIRS) throw badMetadata("tokens", `${count} merges`);
+    const left = this.#left.slice(0, count);
+    const right = this.#right.slice(0, count);
+    const pairs = new PairTable(left, right, new Uint32Array(slotCount(count)));
+    for (let k = 0; k < count; k++) pairs.add(k);
+    return {
+      extraSymbols: Uint32Array.from(this.#extraSymbols),
+      left,
+      right,
+      merged: this.#merged.slice(0, count),
+      ranks: this.#ranks.slice(0, count),
+      pairSlots: pairs.slots,
+    };
+  }
 }
 
 /** Equal scores have equal ranks: then the leftmost pair merges first. */

@@ -84,7 +84,7 @@ static NOINLINE v128_t pack_query(uint8_t *words, int stride, const float *q, co
     wasm_v128_store32_lane(words, x, 2), words += 4 * stride;
     wasm_v128_store32_lane(words, x, 3), words += 4 * stride;
   }
-  return splat(top >= TINY ? top / a->q_max * factor : 0.0f);
+  return INTEGER ? splat(top / a->q_max * factor) : zero();
 }
 
 // Writes 8 outputs, or the `dims` that the head has left.

@@ -42,14 +42,14 @@ static inline v128_t to_score(v128_t sum, v128_t query_scale, v128_t key_scale) 
   return INTEGER ? wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum), wasm_f32x4_mul(query_scale, key_scale)) : sum;
 }
 
-// From a block's largest p: the factor that makes integers, and its inverse, their scale. Zeros for a block of (nearly)
-// nothing.
+// From a block's largest p: the factor that makes integers, zero for a block of (nearly) nothing, and their scale.
 static inline v128_t p_factor(v128_t top, float p_max) {
   return wasm_v128_and(wasm_f32x4_div(splat(p_max), top), wasm_f32x4_ge(top, splat(TINY)));
 }
-static inline v128_t p_scale(v128_t top, float p_max) {
-  return wasm_v128_and(wasm_f32x4_div(top, splat(p_max)), wasm_f32x4_ge(top, splat(TINY)));
-}
+static inline v128_t p_scale(v128_t top, float p_max) { return wasm_f32x4_div(top, splat(p_max)); }
+
+// The larger of non-negative numbers, or NaN.
+static inline v128_t larger(v128_t a, v128_t b) { return wasm_i32x4_max(a, b); }
 
 // One row of `group`: s (end,) sums, of which n are visible; end is n rounded up to whole tiles. Writes words of p
 // (end / W, group) and p_scales (blocks, group). Returns 1 / sum.
@@ -80,11 +80,12 @@ static NOINLINE v128_t softmax_row(const attention_args *a, int kv_head, uint8_t
       sum = wasm_f32x4_add(sum, p);
       if (INTEGER) {
         p = wasm_v128_and(wasm_f32x4_mul(p, wasm_v128_load(v_scales + t)), visible);
-        top = wasm_f32x4_pmax(top, p);
+        top = larger(top, p);
       }
       store4(s, t, p);
     }
-    top = splat(max_lanes(top));
+    top = larger(top, wasm_i32x4_shuffle(top, top, 2, 3, 0, 1));
+    top = larger(top, wasm_i32x4_shuffle(top, top, 1, 0, 3, 2));
     const v128_t factor = p_factor(top, a->p_max);
     if (INTEGER)
       store1(p_scales, (size_t)(block / a->p_block) * group, p_scale(top, a->p_max));
@@ -110,7 +111,7 @@ static ALWAYS_INLINE v128_t numerators(uint8_t *s, int t, v128_t max, const floa
   v128_t q = p;
   if (INTEGER) {
     q = wasm_v128_and(wasm_f32x4_mul(p, splat(v_scales[t])), mask);
-    *top = wasm_f32x4_pmax(*top, q);
+    *top = larger(*top, q);
   }
   store4(s, 4 * t, q);
   return p;

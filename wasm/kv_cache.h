@@ -15,8 +15,7 @@ enum { TILE = 8 };
 #define I8_MAX 127.0f
 #define I16_MAX 1023.0f // 11 bits with sign: what bf16 keeps of a vector's largest element, and room for exact sums
 
-// A vector whose largest magnitude is below this counts as zero: the reciprocal of its scale would overflow, and 0 *
-// infinity is NaN.
+// A vector whose largest magnitude is below this becomes integers of zero: the reciprocal would overflow.
 #define TINY 0x1p-100f
 
 static inline int tiles_of(int n) { return (n + TILE - 1) / TILE; }
@@ -36,9 +35,12 @@ static inline v128_t load_dims(const float *x, int d, int head_dim) {
   return d + 4 <= head_dim ? wasm_v128_load(x + d) : wasm_v128_load64_zero(x + d);
 }
 
-// The largest magnitude of a head vector.
+// The largest magnitude of a head vector; NaN when it holds one: as integers, non-negative floats are ordered alike,
+// and NaN is above all. A scale made of it is NaN too, so that results show it.
 static inline float largest(const float *x, int head_dim) {
-  v128_t top = wasm_f32x4_const_splat(0);
-  ROLLED for (int d = 0; d < head_dim; d += 4) top = wasm_f32x4_pmax(top, wasm_f32x4_abs(load_dims(x, d, head_dim)));
-  return max_lanes(top);
+  v128_t top = wasm_i32x4_const_splat(0);
+  ROLLED for (int d = 0; d < head_dim; d += 4) top = wasm_i32x4_max(top, wasm_f32x4_abs(load_dims(x, d, head_dim)));
+  top = wasm_i32x4_max(top, wasm_i32x4_shuffle(top, top, 2, 3, 0, 1));
+  top = wasm_i32x4_max(top, wasm_i32x4_shuffle(top, top, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(top, 0);
 }

@@ -33,7 +33,7 @@ static inline void put(uint8_t *to, v128_t pair, int stride, const int narrow) {
 // What takes a head vector to integers of at most `limit`; its scale goes to *scale.
 static __attribute__((noinline)) float to_integers(float *scale, const float *x, int head_dim, float limit) {
   const float top = largest(x, head_dim);
-  *scale = top >= TINY ? top / limit : 0.0f;
+  *scale = top / limit;
   return top >= TINY ? limit / top : 0.0f;
 }
 

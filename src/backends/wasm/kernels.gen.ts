@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "5405f2deae341399";
+export const KERNEL_VERSION = "50b95851fe62ed04";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

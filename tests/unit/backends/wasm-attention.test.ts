@@ -173,6 +173,26 @@ describe.each(KV_TYPES)("attention over %s", (kv) => {
     }
   });
 
+  test.each(["q", "k", "v"])("shows a NaN in %s wherever it is seen, and nowhere else", (where) => {
+    const { k, v, ld } = AttentionCase.columns(shape);
+    const qkv = randomNumbers(9, shape.ctx * ld);
+    qkv[20 * ld + { q: 0, k: k, v: v }[where]!] = Number.NaN;
+    const subject = new AttentionCase("plain", shape, qkv, ld);
+    subject.run(0, 20);
+    for (let position = 20; position < 24; position++) subject.run(position, 1);
+    subject.run(24, 8);
+    for (let position = 0; position < 32; position++) {
+      const seen = where === "q" ? position === 20 : position >= 20;
+      const poisoned = subject
+        .output(position)
+        .subarray(0, 3 * 64)
+        .some(Number.isNaN);
+      expect(poisoned, `position ${position}`).toBe(seen);
+      const otherHeads = subject.output(position).subarray(3 * 64);
+      expect(otherHeads.some(Number.isNaN), `position ${position}`).toBe(false);
+    }
+  });
+
   test("does not look beyond a query's own position", () => {
     const subject = randomCase("plain", shape, 6);
     subject.run(0, 32);
@@ -184,18 +204,28 @@ describe.each(KV_TYPES)("attention over %s", (kv) => {
 });
 
 describe("integer sums do not overflow", () => {
-  test.each(["int8", "int16"] as const)("with the largest q, K, p and V everywhere: %s", (kv) => {
+  test.each(["int8", "int16"] as const)("with the largest q, K, p and V: %s", (kv) => {
     for (const headDim of [64, 128, 130, 256]) {
       const shape: Shape = { kv, heads: 2, kvHeads: 1, headDim, ctx: 320, rows: 8 };
-      const { v, ld } = AttentionCase.columns(shape);
-      const qkv = new Float32Array(shape.ctx * ld).map((_, i) => (i % ld < v ? 0.5 : 3));
+      const { k, v, ld } = AttentionCase.columns(shape);
+      // every third key points away from the queries; the others' p are all 1
+      const away = (i: number): boolean => Math.floor(i / ld) % 3 === 2;
+      const qkv = new Float32Array(shape.ctx * ld).map((_, i) => {
+        if (i % ld < k) return 0.5;
+        if (i % ld < v) return away(i) ? -0.5 : 0.5;
+        return away(i) ? -3 : 3;
+      });
       const subject = new AttentionCase("plain", shape, qkv, ld);
       subject.store(0, 320);
       subject.attend(312, 8);
       subject.attend(311, 1);
-      expect(subject.stored("k", 5, 0, headDim - 1)[0]).toBe(KV[kv].kvMax);
-      for (const position of [311, 312, 319])
-        for (const x of subject.output(position)) expect(Math.abs(x - 3)).toBeLessThan(1e-5);
+      expect(subject.stored("k", 5, 0, headDim - 1)[0]).toBe(-KV[kv].kvMax);
+      for (const position of [311, 312, 319]) {
+        const { out, tolerance } = referenceAttention(subject, position, 1);
+        const actual = subject.output(position).subarray(headDim);
+        for (let d = 0; d < headDim; d++)
+          expect(Math.abs(actual[d] - out[d])).toBeLessThanOrEqual(tolerance[d]);
+      }
     }
   });
 });

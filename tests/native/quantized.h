@@ -1,0 +1,39 @@
+// Quantized activations and weight panels by their definitions (wasm/activation.h, src/pack/forms.ts), element by
+// element.
+#pragma once
+#include "check.h"
+
+enum { BLOCK = 32 };
+enum { BYTES, NIBBLES, WORDS, TILE_BYTES, TILE_WORDS, LAYOUTS }; // in the order of wasm/activation.h
+
+// One row of activations.
+typedef struct {
+  int cols;
+  int8_t *q;     // (cols,)
+  float *scales; // (cols / 32,)
+  int32_t *sums; // (cols / 32,)
+} activation_row;
+
+activation_row quantize_naively(const float *x, int cols);
+
+size_t activation_bytes(int layout, int rows, int cols);
+
+// Puts a row where a kernel reads it.
+void place_row(uint8_t *a, const activation_row *from, int row, int layout);
+
+typedef struct {
+  const char *name;
+  int codes_bytes, zero_point, has_minimum;
+} quantized_form;
+
+extern const quantized_form FORMS[4]; // q4, q4m, q6m, q8
+
+size_t panel_bytes(const quantized_form *form, int cols);
+uint8_t *random_panels(const quantized_form *form, int rows, int cols);
+
+// The integer, scale and minimum of one weight.
+typedef struct {
+  int q;
+  float d, m;
+} weight;
+weight weight_at(const quantized_form *form, const uint8_t *w, int cols, int row, int col);

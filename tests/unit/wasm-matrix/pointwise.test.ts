@@ -114,6 +114,15 @@ describe.each(MODULES)("argmax in %s.wasm", (module) => {
     }
   });
 
+  test("passes over NaN wherever it is", () => {
+    for (let at = 0; at < 19; at++) {
+      const values = randomFloats(19, 19);
+      values[(at + 7) % 19] = 3;
+      values[at] = Number.NaN;
+      expect(argmax(values), `NaN at ${at}`).toBe((at + 7) % 19);
+    }
+  });
+
   test.each([
     ["the lowest id wins a tie", [1, 5, 2, 5, 5, 0, 5, 5, 5], 1],
     ["zeros of both signs tie", [-1, -0, 0, 0, -0], 1],

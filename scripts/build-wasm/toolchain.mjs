@@ -18,7 +18,13 @@ import {
 import { join } from "node:path";
 
 const LLVM = "/usr/lib/llvm-19/bin";
-const LLVM_PACKAGES = ["clang-19", "lld-19", "llvm-19"];
+/** A program of each package; emcc is written in Python. */
+const SYSTEM_PACKAGES = {
+  "clang-19": `${LLVM}/clang`,
+  "lld-19": `${LLVM}/wasm-ld`,
+  "llvm-19": `${LLVM}/llvm-ar`,
+  python3: "/usr/bin/python3",
+};
 /** emscripten, and what its binaryen needs of a newer libc than bookworm's. */
 const TRIXIE_PACKAGES = ["emscripten", "binaryen", "libc6", "libstdc++6", "libgcc-s1"];
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -30,7 +36,7 @@ const output = (command, args, options) =>
 
 /** Finds or installs the toolchain: how to compile and to link, and the versions of its tools. */
 export function findToolchain(root) {
-  installLlvm();
+  installSystemPackages();
   const folder = join(root, ".cache/emscripten");
   if (!existsSync(join(folder, "root"))) installEmscripten(folder);
 
@@ -68,14 +74,13 @@ FROZEN_CACHE = True
   };
 }
 
-function installLlvm() {
-  const missing = ["clang", "wasm-ld", "llvm-ar"]
-    .map((tool, i) => (existsSync(join(LLVM, tool)) ? undefined : LLVM_PACKAGES[i]))
-    .filter(Boolean);
+function installSystemPackages() {
+  const missing = Object.keys(SYSTEM_PACKAGES).filter((name) => !existsSync(SYSTEM_PACKAGES[name]));
   if (missing.length === 0) return;
   requireDebian();
-  if (process.getuid() !== 0)
+  if (process.getuid() !== 0) {
     throw new Error(`missing packages: apt-get install ${missing.join(" ")}`);
+  }
   console.log(`installing ${missing.join(", ")}`);
   output("apt-get", ["update"]);
   output("apt-get", ["install", "-y", "--no-install-recommends", ...missing]);

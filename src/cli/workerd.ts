@@ -25,17 +25,28 @@ export interface Workerd {
   readonly url: string;
   /** workerd's own version: `1.20260426.1`. */
   readonly version: string;
+  /** Puts an object of the pack into the bucket, over the one that is there; undefined: none. */
+  put(object: string, bytes: Uint8Array | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
+export interface WorkerdOptions {
+  /** A directory in which R2 keeps its objects; by default they are gone with the process. */
+  readonly bucketFolder?: string;
+}
+
 /**
- * Starts a Worker.
+ * Starts a Worker. Objects of the pack that are in the bucket already are not put again.
  *
- * @param name of the file in workers/: `cloudflare`.
+ * @param name of the file in workers/: `cloudflare`; or its path from there.
  * @param pack a directory.
  * @throws PronkError "not_found" where the repository or its development dependencies are not.
  */
-export async function startWorkerd(name: string, pack: string): Promise<Workerd> {
+export async function startWorkerd(
+  name: string,
+  pack: string,
+  { bucketFolder }: WorkerdOptions = {},
+): Promise<Workerd> {
   const entry = join(packageRoot(), "workers", `${name}.ts`);
   if (!existsSync(entry)) {
     throw new PronkError("not_found", `workerd: no ${entry}; it runs from the repository`);
@@ -50,16 +61,27 @@ export async function startWorkerd(name: string, pack: string): Promise<Workerd>
     cf: false,
     bindings: { PACK: PREFIX },
     r2Buckets: ["MODELS"],
+    ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
   });
   try {
     const url = await miniflare.ready;
     const bucket = await miniflare.getR2Bucket("MODELS");
+    const put: Workerd["put"] = async (object, bytes) => {
+      const key = `${PREFIX}/${object}`;
+      // A copy, because Miniflare refuses Node's Buffers.
+      if (bytes) await bucket.put(key, new Uint8Array(bytes));
+      else await bucket.delete(key);
+    };
     for (const object of await packObjects(pack)) {
-      // Miniflare refuses a Node Buffer.
-      const bytes = new Uint8Array(await readFile(join(pack, object)));
-      await bucket.put(`${PREFIX}/${object}`, bytes);
+      if (await bucket.head(`${PREFIX}/${object}`)) continue;
+      await put(object, await readFile(join(pack, object)));
     }
-    return { url: url.href.replace(/\/$/, ""), version, close: () => miniflare.dispose() };
+    return {
+      url: url.href.replace(/\/$/, ""),
+      version,
+      put,
+      close: () => miniflare.dispose(),
+    };
   } catch (error) {
     await miniflare.dispose();
     throw error;

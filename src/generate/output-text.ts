@@ -15,7 +15,8 @@ export interface OutputText {
 }
 
 export function createOutputText(tokenizer: Tokenizer, stops: readonly string[]): OutputText {
-  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true });
+  // It goes on behind a prompt: the first space of a SentencePiece token is text.
+  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true, continuation: true });
   const matcher = createStopMatcher(stops);
   return {
     get stopped() {

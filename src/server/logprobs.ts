@@ -61,7 +61,8 @@ export function chatLogprobs(tokenizer: Tokenizer, alternatives: number): Logpro
 export function completionLogprobs(tokenizer: Tokenizer): LogprobsWriter {
   const textDecoder = new TextDecoder();
   const spelled = (token: number): string => textDecoder.decode(bytesOf(tokenizer, token));
-  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true });
+  // It goes on behind a prompt: the first space of a SentencePiece token is text.
+  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true, continuation: true });
   const entries = heldBack<CompletionEntry>();
   let offset = 0;
   const spell = (taken: readonly CompletionEntry[]): unknown =>

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { createOutputText } from "../../../src/generate/output-text.ts";
 import { bitsAt } from "../../../src/generate/random.ts";
+import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
+import { loadTokenizer } from "../../../src/tokenizers/load-tokenizer.ts";
 import { toyTokenizer } from "../engine/toy-tokenizer.ts";
+import { sentencePieceMetadata } from "../tokenizers/vocabularies.ts";
 
 const utf8 = new TextEncoder();
 
@@ -49,4 +52,21 @@ test("incomplete bytes at the end become U+FFFD, and may complete a stop text", 
   const stopping = createOutputText(tokenizer, ["a\ufffd"]);
   expect([stopping.push(0), stopping.push(1), stopping.flush()]).toEqual(["", "", ""]);
   expect(stopping.stopped).toBe(true);
+});
+
+test("an output goes on behind its prompt: SentencePiece's first space is part of it", () => {
+  const tokenizer = loadTokenizer(
+    compileTokenizer(
+      sentencePieceMetadata({
+        pieces: [
+          ["▁", -1],
+          ["a", -2],
+          ["▁a", -3],
+        ],
+      }),
+    ),
+  );
+  const id = tokenizer.tokenId("▁a")!;
+  const output = createOutputText(tokenizer, []);
+  expect(output.push(id) + output.push(id) + output.flush()).toBe(" a a");
 });

@@ -1,7 +1,9 @@
 /** The commands by name, and what a shell gets of them. */
+import { join } from "node:path";
 import { PronkError } from "../errors.ts";
 import { helpText, parseArguments, UsageError } from "./arguments.ts";
 import type { CliContext, Command } from "./command.ts";
+import { packageRoot } from "./runtimes.ts";
 
 /** Loaded when they are called: a command must not pay for the others. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
@@ -26,6 +28,10 @@ export async function runCommand(argv: readonly string[], cli: CliContext): Prom
   try {
     if (name === "--help" || name === "-h" || name === "help") {
       cli.out(await overview());
+      return 0;
+    }
+    if (name === "--version" || name === "-v") {
+      cli.out(`${await version(cli)}\n`);
       return 0;
     }
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -53,4 +59,9 @@ async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
   const lines = commands.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`);
   return `pronk COMMAND [arguments]\n\n${lines.join("\n")}\n\npronk COMMAND --help shows a command's options\n`;
+}
+
+async function version({ host }: CliContext): Promise<string> {
+  const manifest = await host.readFile(join(packageRoot(), "package.json"));
+  return JSON.parse(new TextDecoder().decode(manifest)).version;
 }

@@ -18,10 +18,11 @@ async function start(): Promise<void> {
       abort.abort();
     });
   }
+  const host = await currentHost();
   process.exitCode = await runCommand(process.argv.slice(2), {
-    host: await currentHost(),
+    host,
     env: process.env,
-    fetch,
+    fetch: host.fetch,
     signal: abort.signal,
     out: (chunk) => void process.stdout.write(chunk),
     err: (chunk) => void process.stderr.write(chunk),

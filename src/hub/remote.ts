@@ -90,6 +90,7 @@ async function answer(
     });
   } catch (cause) {
     throwIfAborted(options.signal);
+    if (cause instanceof PronkError) throw cause;
     const why = late.signal.aborted ? `no answer within ${limitMs / 1000} s` : reasonOf(cause);
     throw new RetryableError(`${shownUrl(url.href)}: ${why}`, { answered: false, cause });
   } finally {

@@ -9,6 +9,7 @@ export const bunHost: Host = {
   version: Bun.version,
   readFile,
   openFile,
+  fetch,
   yieldTask,
   serve,
 };

@@ -51,7 +51,10 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
   const load = createSharedLoad<Engine>();
   const ready = (): Readiness => {
     if (load.result) return { status: "ready" };
-    return { status: "loading", progress: load.progress };
+    const { progress, error } = load;
+    // Also while the next try is under way: every request, this one too, has begun one.
+    if (error !== undefined) return { status: "failed", progress, error: error as Error };
+    return { status: "loading", progress };
   };
   let app: ReturnType<typeof createApp> | undefined;
   return {

@@ -14,7 +14,7 @@ export interface SharedLoad<Result> {
   readonly result: Result | undefined;
   /** From 0 to 1, while loading. */
   readonly progress: number | undefined;
-  /** Why the last load failed, until the next begins. */
+  /** Why the last load failed, until one succeeds. */
   readonly error: unknown;
 }
 
@@ -36,7 +36,6 @@ export function createSharedLoad<Result>(
   const begin = (
     start: (onProgress: (fraction: number) => void) => Promise<Result>,
   ): Attempt<Result> => {
-    error = undefined;
     const attempt: Attempt<Result> = {
       movedMs: now(),
       progress: 0,
@@ -47,6 +46,7 @@ export function createSharedLoad<Result>(
         (loaded) => {
           // The first that comes through counts, also one that was given up too early.
           result ??= loaded;
+          error = undefined;
           return result;
         },
         (failure: unknown) => {

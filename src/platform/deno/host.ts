@@ -9,6 +9,7 @@ export const denoHost: Host = {
   version: Deno.version.deno,
   readFile,
   openFile,
+  fetch,
   yieldTask,
   serve,
 };

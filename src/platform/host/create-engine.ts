@@ -61,7 +61,7 @@ export function openNamedModel(
   const { quantization, profile, signal, onProgress } = options;
   return openModel(host, name, {
     env: options.env ?? process.env,
-    fetch: options.fetch ?? fetch,
+    fetch: options.fetch ?? host.fetch,
     quantization,
     profile,
     signal,

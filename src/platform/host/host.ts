@@ -8,6 +8,8 @@ export interface Host {
   /** Reads a whole small file. */
   readFile(path: string | URL): Promise<Uint8Array>;
   openFile(path: string): Promise<OpenFile>;
+  /** Through HTTPS_PROXY where that is set. */
+  readonly fetch: typeof globalThis.fetch;
   yieldTask: Runtime["yieldTask"];
   /** Listens until closed. @throws the system's error, with its code: EADDRINUSE. */
   serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer>;

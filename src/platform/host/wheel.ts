@@ -48,7 +48,8 @@ async function pipDownload(
 ): Promise<void> {
   throwIfAborted(options.signal);
   const python = options.python ?? "python3";
-  const args = ["-m", "pip", "download", "--no-deps", "--no-input", "--dest", folder, requirement];
+  const quiet = ["--no-input", "--disable-pip-version-check"];
+  const args = ["-m", "pip", "download", "--no-deps", ...quiet, "--dest", folder, requirement];
   const where = `${python} -m pip download ${requirement}`;
   const child = spawn(python, args, { stdio: ["ignore", "ignore", "pipe"] });
   let complaint = "";

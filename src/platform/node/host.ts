@@ -1,6 +1,7 @@
 /** Node as a host. */
 import type { Host } from "../host/host.ts";
 import { openFile, readFile } from "./files.ts";
+import { createProxyFetch } from "./proxy-fetch.ts";
 import { serve } from "./serve.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -9,6 +10,7 @@ export const nodeHost: Host = {
   version: process.versions.node,
   readFile,
   openFile,
+  fetch: createProxyFetch(process.env),
   yieldTask,
   serve,
 };

@@ -9,6 +9,11 @@ import { pronk } from "./fake-cli.ts";
 
 const tiny = fileURLToPath(new URL("../../goldens/gguf/Q4_1.gguf", import.meta.url));
 
+test("--version is the package's", async () => {
+  const manifest = JSON.parse(await readFile("package.json", "utf8"));
+  expect((await pronk(["--version"])).out).toBe(`${manifest.version}\n`);
+});
+
 describe("exit codes", () => {
   test("0 and the list of commands without arguments", async () => {
     const { code, out } = await pronk([]);

@@ -51,7 +51,9 @@ test("a failure is told to all who wait, and the next request loads again", asyn
   const both = await Promise.allSettled([load.get(failing), load.get(failing)]);
   expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(load.error).toEqual(new Error("no bucket"));
-  expect(await load.get(async () => "model")).toBe("model");
+  const again = load.get(async () => "model");
+  expect(load.error, "until one succeeds").toEqual(new Error("no bucket"));
+  expect(await again).toBe("model");
   expect(load.error).toBeUndefined();
 });
 

@@ -29,7 +29,10 @@ export interface HttpOptions {
 }
 
 export interface HttpSourceOptions extends HttpOptions {
-  /** Total bytes, if known: saves the request that would learn them. */
+  /**
+   * Total bytes, if known: saves the request that would learn them. An object that turns out to
+   * have others is "corrupt".
+   */
   readonly size?: number;
   readonly signal?: AbortSignal;
 }
@@ -97,13 +100,16 @@ class HttpSource implements ByteSource {
   readonly #scratch: Scratch = { idle: undefined };
   /** undefined until the first answer says it. */
   #validator: string | undefined;
+  /** The size is what the caller says; no answer has agreed yet. */
+  #isSizeTold: boolean;
 
-  constructor(target: Target, version: Version & { size?: number }, options: HttpOptions) {
+  constructor(target: Target, version: Version, options: HttpSourceOptions) {
     this.name = target.name;
     this.size = version.size ?? 0;
     this.#validator = version.validator;
     this.#target = target;
     this.#options = options;
+    this.#isSizeTold = options.size !== undefined;
   }
 
   async readInto(
@@ -144,6 +150,10 @@ class HttpSource implements ByteSource {
   #check(answer: Answer, start: number, end: number): number {
     const failed = (what: string) => new PronkError("source_failed", `${this.name}: ${what}`);
     const { size, validator } = answer;
+    if (size !== undefined && size !== this.size && this.#isSizeTold) {
+      throw new PronkError("corrupt", `${this.name}: ${size} bytes, expected ${this.size}`);
+    }
+    this.#isSizeTold = false;
     if (size !== undefined && size !== this.size) {
       throw failed(`has ${size} bytes instead of ${this.size}: it was changed`);
     }

@@ -4,7 +4,7 @@
  * Every read asks for the version that the first answer had (`onlyIf` its etag), so that an object
  * replaced in mid-load never mixes two models.
  */
-import { PronkError, throwIfAborted } from "../errors.ts";
+import { type ErrorCode, PronkError, throwIfAborted } from "../errors.ts";
 import { checkRead } from "./check-read.ts";
 import { copyBody, type Scratch } from "./copy-body.ts";
 import { passingFailure, reasonOf } from "./failure.ts";
@@ -41,7 +41,10 @@ export interface R2Options {
 }
 
 export interface R2SourceOptions extends R2Options {
-  /** Total bytes, if known: saves the operation that would learn them. */
+  /**
+   * Total bytes, if known: saves the operation that would learn them. An object that turns out to
+   * have others is "corrupt".
+   */
   readonly size?: number;
   readonly signal?: AbortSignal;
 }
@@ -51,7 +54,7 @@ const STALL_TIMEOUT_MS = 30_000;
 /**
  * Opens an object.
  *
- * @throws PronkError "not_found"; "source_failed", retryable; "aborted".
+ * @throws PronkError "not_found"; "source_failed", retryable; "aborted". Reading also "corrupt".
  */
 export async function r2Source(
   bucket: R2BucketLike,
@@ -145,12 +148,17 @@ class R2Source implements ByteSource {
       range: { offset, length },
       ...(etagMatches !== undefined && { onlyIf: { etagMatches } }),
     });
-    const object = await watchdog.race(answer);
+    const object = await watchdog.race(
+      etagMatches === undefined ? answer.catch((error) => this.#explain(error)) : answer,
+    );
     if (!object) throw missing(this.name);
-    const failed = (what: string) => {
+    const failed = (what: string, code: ErrorCode = "source_failed") => {
       object.body?.cancel().catch(() => undefined);
-      return new PronkError("source_failed", `${this.name}: ${what}`);
+      return new PronkError(code, `${this.name}: ${what}`);
     };
+    if (etagMatches === undefined && object.size !== this.size) {
+      throw failed(otherSize(object.size, this.size), "corrupt");
+    }
     this.#etag ??= object.etag;
     if (object.etag !== this.#etag) {
       throw failed(`was changed while it was read: ETag ${this.#etag} is now ${object.etag}`);
@@ -161,6 +169,18 @@ class R2Source implements ByteSource {
     if (!object.body) throw failed("an answer without a body");
     return object.body as ReadableStream<Uint8Array>;
   }
+
+  /** R2 refuses ranges of an object that is too short for them without saying why. */
+  async #explain(error: unknown): Promise<never> {
+    const head = await this.#bucket.head(this.#key);
+    if (!head) throw missing(this.name);
+    if (head.size === this.size) throw error;
+    throw new PronkError("corrupt", `${this.name}: ${otherSize(head.size, this.size)}`);
+  }
+}
+
+function otherSize(found: number, told: number): string {
+  return `${found} bytes, expected ${told}`;
 }
 
 /** Runs work under the timeout; what R2 throws may pass, as its own errors say. */

@@ -392,6 +392,18 @@ describe("reading", () => {
     });
   });
 
+  test.each([[0], [1], [999], [1001]])(
+    "an object of %s bytes, where 1000 are told, is no copy of what was meant",
+    async (count) => {
+      const source = await open(put(bytes.subarray(0, count)), { size: 1000 });
+      await expect(source.readInto(new Uint8Array(1000), 0)).rejects.toMatchObject({
+        code: "corrupt",
+        message: `${source.name}: ${count} bytes, expected 1000`,
+        retryAfterMs: undefined,
+      });
+    },
+  );
+
   test("an object that was deleted in mid-load is not found", async () => {
     const name = put(bytes);
     const source = await open(name);

@@ -71,6 +71,19 @@ describe("an R2 object", () => {
     },
   );
 
+  test.each([[0], [1], [999], [1001]])(
+    "that has %s bytes, where 1000 are told, is no copy of what was meant",
+    async (bytes) => {
+      const key = await put(sampleBytes(bytes));
+      const source = await r2Source(bucket, key, { size: 1000 });
+      await expect(source.readInto(new Uint8Array(1000), 0)).rejects.toMatchObject({
+        code: "corrupt",
+        message: `r2:${key}: ${bytes} bytes, expected 1000`,
+        retryAfterMs: undefined,
+      });
+    },
+  );
+
   test("that is deleted in mid-load is not found", async () => {
     const key = await put(sampleBytes(1000));
     const source = await r2Source(bucket, key);

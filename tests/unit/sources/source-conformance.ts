@@ -188,7 +188,7 @@ export function testFolder(
           await source.readInto(new Uint8Array(99), 0);
         };
         await expect(read()).rejects.toMatchObject({
-          code: "source_failed",
+          code: "corrupt",
           message: expect.stringMatching(new RegExp(`manifest.json.*100 bytes.*${size}`)),
         });
       }

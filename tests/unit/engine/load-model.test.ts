@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { loadModel, packModel, planModel } from "../../../src/engine/load-model.ts";
+import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
+import type { ModelInput } from "../../../src/engine/opened-model.ts";
+import type { Runtime } from "../../../src/engine/runtime.ts";
+import { memorySource } from "../../../src/sources/memory.ts";
+import { memoryFolder } from "../pack/memory-folder.ts";
+
+const runtime: Runtime = {
+  kernels: { plain: new WebAssembly.Module(readFileSync("wasm/dist/plain.wasm")) },
+  yieldTask: () => new Promise((resolve) => setTimeout(resolve)),
+  now: () => performance.now(),
+  wallClock: () => 1_700_000_000_500,
+  randomSeed: () => 1,
+};
+
+function gguf(path: string): Extract<ModelInput, { gguf: unknown }> {
+  const bytes = new Uint8Array(readFileSync(`tests/goldens/${path}`));
+  return { gguf: [memorySource(bytes, path)] };
+}
+
+const BPE = "tokenizers/tok_bpe.gguf";
+
+async function logitsOf({ runner }: LoadedModel, ids: number[]): Promise<number[]> {
+  await runner.forward({
+    ids,
+    spans: [{ slot: 0, start: 0, count: ids.length }],
+    logitsRows: [ids.length - 1],
+  });
+  return Array.from(runner.logits(0));
+}
+
+test("a pack and the GGUF file that it was made from give the same model", async () => {
+  const folder = memoryFolder("pack");
+  const manifest = await packModel(gguf(BPE), folder, {
+    license: "MIT",
+    sourceSha256: "0".repeat(64),
+  });
+  const packed = await loadModel({ pack: folder }, runtime);
+  const direct = await loadModel(gguf(BPE), runtime);
+
+  const ids = packed.tokenizer.encode("Hello, world");
+  expect(direct.tokenizer.encode("Hello, world")).toEqual(ids);
+  expect(await logitsOf(packed, ids)).toEqual(await logitsOf(direct, ids));
+  expect(packed.info).toEqual(direct.info);
+  expect(packed.info.created).toBe(1_700_000_000);
+  expect(packed.template?.source).toBe(direct.template?.source);
+  expect(manifest).toMatchObject({ license: "MIT", source: { name: "tok_bpe.gguf" } });
+  expect(manifest.generation_config).toHaveProperty("eos_token_id", packed.tokenizer.eosId);
+});
+
+test("the fingerprint tells forms and cache types apart, and not what changes no byte", async () => {
+  const prints = async (...options: Parameters<typeof loadModel>[2][]): Promise<Set<string>> => {
+    const models = await Promise.all(options.map((o) => loadModel(gguf(BPE), runtime, o)));
+    return new Set(models.map(({ info }) => info.fingerprint));
+  };
+  const same = await prints({}, { slots: 1 }, { ctx: 16 }, { chunk: 8 }, { id: "other-name" });
+  expect(same.size).toBe(1);
+  const different = await prints(
+    {},
+    { kv: "int8" },
+    { quantization: "none" },
+    { backend: "reference" },
+    { quantization: "q4" },
+  );
+  expect(different.size).toBe(5);
+});
+
+test("memory is planned to the byte before anything is loaded", async () => {
+  const options = { ctx: 64, slots: 2 };
+  const { memory } = await planModel(gguf(BPE), options);
+  const { info } = await loadModel(gguf(BPE), runtime, options);
+  expect(info.memory).toEqual(memory);
+  expect(memory.total).toBe(memory.weights + memory.kv + memory.activations + memory.scratch);
+});
+
+test("the context shrinks to the budget, which the whole plan keeps", async () => {
+  const full = await planModel(gguf(BPE), { slots: 1 });
+  const budgetBytes = full.memory.total - 10_000;
+  const { runner, memory } = await planModel(gguf(BPE), { slots: 1, budgetBytes });
+  expect(memory.total).toBeLessThanOrEqual(budgetBytes);
+  expect(runner.ctx).toBeLessThan(full.runner.ctx);
+  expect(runner.ctx).toBeGreaterThan(0);
+});
+
+describe("refuses", () => {
+  test.each([
+    ["a model without a tokenizer", "gguf/Q4_1.gguf", {}, "unsupported", "no tokenizer"],
+    ["a budget that nothing fits", BPE, { budgetBytes: 1000 }, "out_of_memory", "budget is 1000"],
+    ["no slot", BPE, { slots: 0 }, "bad_request", "slots 0"],
+    ["half a row", BPE, { chunk: 1.5 }, "bad_request", "chunk 1.5"],
+    ["a context over the model's", BPE, { ctx: 1e6 }, "bad_request", "ctx 1000000"],
+    ["relaxed kernels that are not there", BPE, { kernel: "dot" as const }, "unsupported", "dot"],
+  ])("%s", async (_, path, options, code, message) => {
+    await expect(loadModel(gguf(path), runtime, options)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("a load that was aborted before it began", async () => {
+    const signal = AbortSignal.abort();
+    await expect(loadModel(gguf(BPE), runtime, { signal })).rejects.toMatchObject({
+      code: "aborted",
+    });
+  });
+});

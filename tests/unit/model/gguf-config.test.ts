@@ -1,0 +1,109 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
+import type { MetadataValue, ModelFile } from "../../../src/formats/model-file.ts";
+import { readGgufConfig } from "../../../src/model/gguf-config.ts";
+import { ggufEntries } from "../../../src/model/gguf-entries.ts";
+import { memorySource } from "../../../src/sources/memory.ts";
+
+const bytes = new Uint8Array(readFileSync("tests/goldens/gguf/Q4_1.gguf"));
+const tiny = await readGguf(memorySource(bytes, "tiny.gguf"));
+
+/** The tiny model with these metadata instead; undefined takes one away. */
+function changed(change: Record<string, MetadataValue | undefined>): ModelFile {
+  const metadata = new Map(tiny.metadata);
+  for (const [key, value] of Object.entries(change)) {
+    if (value === undefined) metadata.delete(key);
+    else metadata.set(key, value);
+  }
+  return { ...tiny, metadata };
+}
+
+test("reads every field of a tiny Llama", async () => {
+  expect(await readGgufConfig(tiny)).toEqual({
+    model_type: "llama",
+    vocab_size: 192,
+    hidden_size: 256,
+    intermediate_size: 512,
+    num_hidden_layers: 1,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 64,
+    hidden_act: "silu",
+    max_position_embeddings: 128,
+    rms_norm_eps: Math.fround(1e-5),
+    tie_word_embeddings: false,
+    rope_theta: 10000,
+    rope_scaling: null,
+    attention_bias: false,
+    mlp_bias: false,
+  });
+});
+
+test("Mistral without a sliding window is a Llama under another name", async () => {
+  const metadata = new Map<string, MetadataValue>();
+  for (const [key, value] of tiny.metadata)
+    metadata.set(key.replace(/^llama\./, "mistral."), value);
+  metadata.set("general.architecture", "mistral");
+  expect(await readGgufConfig({ ...tiny, metadata })).toEqual(await readGgufConfig(tiny));
+});
+
+test("linear scaling is read under its new and its old key", async () => {
+  const linear = { rope_type: "linear", factor: 4 };
+  const renamed = { "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4 };
+  expect(await readGgufConfig(changed(renamed))).toMatchObject({ rope_scaling: linear });
+  const old = { "llama.rope.scale_linear": 4 };
+  expect(await readGgufConfig(changed(old))).toMatchObject({ rope_scaling: linear });
+});
+
+describe("refuses", () => {
+  test.each([
+    [
+      "another architecture",
+      { "general.architecture": "qwen2" },
+      "unsupported",
+      "qwen2; runs: llama",
+    ],
+    ["no architecture", { "general.architecture": undefined }, "unsupported", "is not given"],
+    ["experts", { "llama.expert_count": 8 }, "unsupported", "mixture of 8 experts"],
+    [
+      "a sliding window",
+      { "llama.attention.sliding_window": 4096 },
+      "unsupported",
+      "window of 4096",
+    ],
+    [
+      "values of another size",
+      { "llama.attention.value_length": 32 },
+      "unsupported",
+      "value length",
+    ],
+    ["partial rotation", { "llama.rope.dimension_count": 32 }, "unsupported", "32 of 64"],
+    ["yarn", { "llama.rope.scaling.type": "yarn" }, "unsupported", "yarn"],
+    ["a text for a number", { "llama.block_count": "one" }, "bad_format", "llama.block_count"],
+    ["no layers", { "llama.block_count": 0 }, "bad_format", "num_hidden_layers"],
+  ])("%s", async (_, change, code, message) => {
+    await expect(readGgufConfig(changed(change))).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(new RegExp(`^tiny\\.gguf: .*${message}`)),
+    });
+  });
+
+  const options = { quantization: "auto", profile: "default" } as const;
+
+  test("a missing tensor, by its name in the file", async () => {
+    const tensors = new Map(tiny.tensors);
+    tensors.delete("blk.0.ffn_up.weight");
+    const config = await readGgufConfig(tiny);
+    expect(() => ggufEntries({ ...tiny, tensors }, config, options)).toThrow(
+      "tiny.gguf: tensor blk.0.ffn_up.weight is missing",
+    );
+  });
+
+  test("a tensor of another shape than the configuration says", async () => {
+    const config = await readGgufConfig(changed({ "llama.feed_forward_length": 256 }));
+    expect(() => ggufEntries(tiny, config, options)).toThrow(
+      /blk\.0\.ffn_gate\.weight: shape \[512,256\]/,
+    );
+  });
+});

@@ -1,7 +1,7 @@
 // What every kernel needs: SIMD128 intrinsics, exports, number formats. No libc, no allocation, no globals.
 //
-// Numerics, the same on every build and engine (docs/determinism.md): no fused multiply-add (-ffp-contract=off, no relaxed
-// madd), one defined order for every float sum, no function of the engine's own libm.
+// Numerics, the same on every build and engine (docs/determinism.md): no fused multiply-add (-ffp-contract=off, no
+// relaxed madd), one defined order for every float sum, no function of the engine's own libm.
 #pragma once
 #include <stdint.h>
 
@@ -49,16 +49,21 @@ static inline float max_lanes(v128_t v) {
   return wasm_f32x4_extract_lane(v, 0);
 }
 
-// Round to the nearest integer, ties to even, as i32. |x| < 2^22: adding 1.5 * 2^23 leaves the integer in the low bits.
+// 1.5 * 2^23: a float plus this has the nearest integer, ties to even, in its low bits. For |x| < 2^22.
+#define ROUNDING_MAGIC 12582912.0f
+
 static inline v128_t round_to_i32(v128_t x) {
-  return wasm_i32x4_sub(wasm_f32x4_add(x, wasm_f32x4_const_splat(12582912.0f)), wasm_i32x4_const_splat(0x4b400000));
+  const v128_t magic = wasm_f32x4_const_splat(ROUNDING_MAGIC);
+  return wasm_i32x4_sub(wasm_f32x4_add(x, magic), magic); // as integers, so the difference is the integer
 }
 
-// e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r (Cephes expf).
+// e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r
+// (Cephes expf).
 static inline v128_t exp_f32x4(v128_t x) {
+  const v128_t magic = wasm_f32x4_const_splat(ROUNDING_MAGIC);
   x = wasm_f32x4_pmax(wasm_f32x4_const_splat(-87.3f), wasm_f32x4_pmin(wasm_f32x4_const_splat(88.3f), x));
-  const v128_t t = wasm_f32x4_add(wasm_f32x4_mul(x, wasm_f32x4_const_splat(1.44269504f)), wasm_f32x4_const_splat(12582912.0f));
-  const v128_t n = wasm_f32x4_sub(t, wasm_f32x4_const_splat(12582912.0f));
+  const v128_t t = wasm_f32x4_add(wasm_f32x4_mul(x, wasm_f32x4_const_splat(1.44269504f)), magic);
+  const v128_t n = wasm_f32x4_sub(t, magic);
   const v128_t r = wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(2.12194440e-4f)),
                                   wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(-0.693359375f)), x));
   v128_t p = wasm_f32x4_const_splat(1.9875691500e-4f);

@@ -59,7 +59,8 @@ static ALWAYS_INLINE void matmul(float *y, const uint8_t *w, const float *x, int
     int32_t t = 0;
     for (int32_t half = 0; half < 2; half++) {
       for (t = 0; t + 4 <= tokens; t += 4) {
-        multiply_4x8(y + t * ldy + 8 * half, w + 8 * half * value_bytes, x + t * ldx, cols, ldx, ldy, accumulate, is_bf16);
+        const uint8_t *columns = w + 8 * half * value_bytes;
+        multiply_4x8(y + t * ldy + 8 * half, columns, x + t * ldx, cols, ldx, ldy, accumulate, is_bf16);
       }
     }
     for (; t < tokens; t++) multiply_1x16(y + t * ldy, w, x + t * ldx, cols, accumulate, is_bf16);

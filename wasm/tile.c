@@ -1,3 +1,4 @@
+// The minima's part of a GEMM tile: a pass of its own, since its sums and the products' do not fit the registers together.
 #include "tile.h"
 
 void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, int32_t blocks) {

@@ -16,6 +16,7 @@ const COMPILE = [
   "-fno-slp-vectorize",
   "-fno-unroll-loops",
   "-ffreestanding",
+  "-fno-strict-aliasing", // memory is read as the type that lies there
   "-fno-math-errno", // sqrtf is one instruction
   "-ffp-contract=off", // a fused multiply-add would give other bits than a product and a sum
   "-msimd128",

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "50b95851fe62ed04";
+export const KERNEL_VERSION = "82eedca965d9e81d";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -1,14 +1,16 @@
 /** pronk serve: the HTTP API over one model. */
 import { createEngine } from "../engine/create-engine.ts";
-import type { Engine } from "../engine/engine.ts";
-import { PronkError } from "../errors.ts";
+import { type ErrorCode, PronkError } from "../errors.ts";
 import type { HttpServer } from "../platform/host/host.ts";
 import { createApp } from "../server/app.ts";
 import type { LogEntry } from "../server/context.ts";
-import type { Readiness } from "../server/routes/health.ts";
 import { integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import { loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import { createServedEngine } from "./served-engine.ts";
+
+/** What a damaged copy of a model fails with, or storage that is down. */
+const REPAIRABLE: readonly ErrorCode[] = ["corrupt", "bad_format", "not_found", "source_failed"];
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
@@ -28,44 +30,54 @@ export const serve: Command = {
     const started = performance.now();
     const { env, signal } = cli;
     const slots = integerOption(input, "slots", 1);
-    let engine: Engine | undefined;
-    let readiness: Readiness = { status: "loading" };
     const keys = apiKeys(env.PRONK_API_KEYS);
+    let isFound = false;
+    const served = createServedEngine(async (onProgress) => {
+      const { model, runtime } = await loadForCommand(input, cli, {
+        slots,
+        onProgress: ({ phase, loaded, total }) => {
+          if (phase !== "load") return;
+          isFound = true;
+          if (total) onProgress(loaded / total);
+        },
+      });
+      return createEngine(model, runtime);
+    });
     const app = createApp({
-      engine: () => engine,
-      ready: () => readiness,
+      engine: served.get,
+      ready: served.ready,
       ...(keys && { auth: { keys } }),
       log: (entry) => logFailure(entry, cli),
     });
     // Before anything is downloaded: a port that is taken shows at once, and /health answers.
     const server = await listen(input, cli, (request) => app.fetch(request));
     try {
-      const { model, runtime } = await loadForCommand(input, cli, {
-        slots,
-        onProgress: ({ phase, loaded, total }) => {
-          if (phase === "load" && total) {
-            readiness = { status: "loading", progress: loaded / total };
-          }
-        },
-      });
-      engine = createEngine(model, runtime);
-      readiness = { status: "ready" };
-      const { id, backend, kernel, ctx } = engine.info;
-      const seconds = ((performance.now() - started) / 1000).toFixed(2);
-      cli.out(
-        `${id} at ${server.url}/v1, ready in ${seconds} s ` +
-          `(${backend} ${kernel}, ${engine.info.slots} x ${ctx} positions)\n`,
-      );
+      try {
+        const { id, backend, kernel, ctx, slots: count } = (await served.load()).info;
+        const seconds = ((performance.now() - started) / 1000).toFixed(2);
+        cli.out(
+          `${id} at ${server.url}/v1, ready in ${seconds} s ` +
+            `(${backend} ${kernel}, ${count} x ${ctx} positions)\n`,
+        );
+      } catch (error) {
+        if (!isFound || !isRepairable(error)) throw error;
+        cli.err(`pronk serve: ${error.message}; requests to ${server.url}/v1 try again\n`);
+      }
       await new Promise<void>((resolve) => {
         signal.addEventListener("abort", () => resolve(), { once: true });
         if (signal.aborted) resolve();
       });
     } finally {
       await server.close();
-      await engine?.dispose();
+      await served.dispose();
     }
   },
 };
+
+/** Whether another copy of the same model may do: not what the command line asks for is wrong. */
+function isRepairable(error: unknown): error is PronkError {
+  return error instanceof PronkError && REPAIRABLE.includes(error.code);
+}
 
 /** Comma-separated; undefined opens the server to everybody who reaches it. */
 function apiKeys(text: string | undefined): string[] | undefined {

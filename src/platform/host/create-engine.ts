@@ -81,12 +81,15 @@ export async function loadNamedModel(
   runtime: Runtime,
   options: HostLoadOptions = {},
 ): Promise<LoadedModel> {
-  const load = (input: ModelInput, id?: string): Promise<LoadedModel> =>
-    loadModel(input, runtime, {
+  const load = (input: ModelInput, id?: string): Promise<LoadedModel> => {
+    // Says that the model was found, before anything of it is read.
+    options.onProgress?.({ phase: "load", loaded: 0, total: undefined });
+    return loadModel(input, runtime, {
       ...options,
       id: options.id ?? id,
       onProgress: ({ loaded, total }) => options.onProgress?.({ phase: "load", loaded, total }),
     });
+  };
   if (typeof model !== "string") return load(model);
   const named = await openNamedModel(host, model, options);
   try {

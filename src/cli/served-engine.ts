@@ -1,0 +1,58 @@
+/**
+ * The engine of a server that lives on when its model cannot be loaded: a damaged shard or a storage
+ * that is down may be repaired meanwhile, so every request tries again, and is told what is wrong.
+ */
+import type { Engine } from "../engine/engine.ts";
+import type { Readiness } from "../server/routes/health.ts";
+
+export interface ServedEngine {
+  /** One load at a time: whoever asks while it runs waits for it. */
+  load(): Promise<Engine>;
+  /** For requests: undefined while the first load runs; after a failure, one begun after asking. */
+  get(): Engine | Promise<Engine> | undefined;
+  /** For /health, which tries again as well: who waits for it sends no other requests. */
+  ready(): Readiness;
+  dispose(): Promise<void>;
+}
+
+/** @param start called for every try, with what takes the part of it that is done, from 0 to 1. */
+export function createServedEngine(
+  start: (onProgress: (fraction: number) => void) => Promise<Engine>,
+): ServedEngine {
+  let engine: Engine | undefined;
+  let loading: Promise<Engine> | undefined;
+  let readiness: Readiness = { status: "loading" };
+
+  const load = async (): Promise<Engine> => {
+    try {
+      engine = await start((progress) => {
+        // What failed is told until a try succeeds.
+        if (readiness.status === "loading") readiness = { status: "loading", progress };
+      });
+      readiness = { status: "ready" };
+      return engine;
+    } catch (error) {
+      readiness = { status: "failed", error: error as Error };
+      throw error;
+    } finally {
+      loading = undefined;
+    }
+  };
+  const served: ServedEngine = {
+    load: () => (loading ??= load()),
+    get() {
+      if (engine !== undefined || readiness.status !== "failed") return engine;
+      // One that is under way may have read what was repaired since.
+      return loading === undefined ? served.load() : loading.catch(() => served.load());
+    },
+    ready() {
+      if (readiness.status === "failed") served.load().catch(() => undefined);
+      return readiness;
+    },
+    async dispose(): Promise<void> {
+      await loading?.catch(() => undefined);
+      await engine?.dispose();
+    },
+  };
+  return served;
+}

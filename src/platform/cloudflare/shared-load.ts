@@ -72,6 +72,8 @@ export function createSharedLoad<Result>(
       return error;
     },
     async get(start): Promise<Result> {
+      // What was begun earlier may have read what was repaired since: its failure is not the answer.
+      let isEarlier = current !== undefined;
       for (;;) {
         if (result !== undefined) return result;
         if (!current || now() - current.movedMs > STALL_MS) current = begin(start);
@@ -80,8 +82,17 @@ export function createSharedLoad<Result>(
         const late = new Promise<boolean>((resolve) => {
           cancel = after(STALL_MS, () => resolve(false));
         });
-        const settled = await Promise.race([promise.then(() => true), late]).finally(cancel);
-        if (settled) return promise;
+        const ended = promise.then(
+          () => true,
+          () => true,
+        );
+        if (!(await Promise.race([ended, late]).finally(cancel))) continue;
+        try {
+          return await promise;
+        } catch (failure) {
+          if (!isEarlier) throw failure;
+          isEarlier = false;
+        }
       }
     },
   };

@@ -57,6 +57,14 @@ test("a failure is told to all who wait, and the next request loads again", asyn
   expect(load.error).toBeUndefined();
 });
 
+test("who comes while a load runs that fails gets what one begun later finds", async () => {
+  const load = createSharedLoad<string>();
+  const first = load.get(() => Promise.reject(new Error("damaged")));
+  const second = load.get(async () => "model");
+  await expect(first).rejects.toThrow("damaged");
+  expect(await second).toBe("model");
+});
+
 test("a load that stands still is started again by whoever waits for it", async () => {
   const time = manualTime();
   const load = createSharedLoad<string>(time.now, time.after);

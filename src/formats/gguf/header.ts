@@ -142,7 +142,8 @@ async function readTensor(cursor: HeaderCursor, alignment: number): Promise<Unpl
   const bytes = (elements / block.elements) * block.bytes;
 
   const offset = cursor.u64();
-  if (typeof offset === "bigint" || offset % alignment !== 0) {
+  if (typeof offset === "bigint") throw cursor.bad(`offset ${offset} is outside any file`);
+  if (offset % alignment !== 0) {
     throw cursor.bad(`offset ${offset} is not a multiple of the alignment, ${alignment}`);
   }
   return { name, type, shape, bytes, offset };

@@ -32,7 +32,7 @@ export interface SourceFolder {
    * Opens the object with this name, relative to the folder, with `/` between parts.
    *
    * A caller that knows the object's `size`, from a manifest, saves the request that would learn
-   * it: whether the object is there and has this size then shows when it is read.
+   * it: whether the object is there and has this size ("corrupt" otherwise) shows when it is read.
    *
    * @throws PronkError "not_found"; "source_failed"; "aborted"; "bad_request" on a name that leads
    *   out of the folder.

@@ -7,12 +7,14 @@ export interface ChildServer {
   /** From the start of the process to the line that says it is ready. */
   readonly readyMs: number;
   readonly child: ChildProcess;
+  /** What it has written so far, to stdout and stderr. */
+  output(): string;
   close(): Promise<void>;
 }
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** Starts the server on a free port and waits until it is ready. */
+/** Starts the server on a free port and waits until it is ready, or lives on without its model. */
 export async function startServer(
   { program, args }: CommandLine,
   more: readonly string[],
@@ -34,7 +36,9 @@ export async function startServer(
     };
     const read = (chunk: string): void => {
       output += chunk;
-      const found = / at (http:\/\/\S+)\/v1, ready/.exec(output)?.[1];
+      const found = /(?: at|; requests to) (http:\/\/\S+)\/v1(?:, ready| try again)/.exec(
+        output,
+      )?.[1];
       if (!found) return;
       clearTimeout(timer);
       resolve(found);
@@ -48,6 +52,7 @@ export async function startServer(
     url,
     readyMs: performance.now() - started,
     child,
+    output: () => output,
     async close(): Promise<void> {
       const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);
       child.kill("SIGTERM");

@@ -1,7 +1,9 @@
 // The layout of the KV cache.
 //
-//   K (kv_heads, ctx / 8, head_dim / W, 8 positions, W)       scales (kv_heads, ctx) f32, one per head vector of K and
-//   of V: V (kv_heads, ceil(head_dim / 8), ctx / W, 8 dims, W)      integer caches only, value = scale * integer
+//   K       (kv_heads, ctx / 8, head_dim / W, 8 positions, W)
+//   V       (kv_heads, ceil(head_dim / 8), ctx / W, 8 dims, W)
+//   scales  (kv_heads, ctx) f32 of K and of V, one per head vector: integer caches only, value = scale * integer.
+//           Finer ones, per 32 dimensions, would double the work on p; beside 4-bit weights their gain does not show.
 //
 // W elements make one 32-bit word of arithmetic: a pair of int16 for integer caches (int8 is widened), one f32 for
 // float caches (bf16 is widened). A step is 8 words, of 8 positions (K) or of 8 dimensions (V), so a step of any cache

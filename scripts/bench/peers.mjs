@@ -24,6 +24,10 @@ const REP_LIMIT_MS = 60_000;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pronk = join(root, "dist", "src", "cli", "main.js");
 const say = (line) => process.stderr.write(`${line}\n`);
+const refuse = (what) => {
+  say(`bench: ${what}`);
+  process.exit(2);
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,11 +42,26 @@ const { values, positionals } = parseArgs({
 });
 const count = (name) => {
   const number = Number(values[name]);
-  if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} ${values[name]}`);
+  if (!Number.isInteger(number) || number < 1) refuse(`--${name} ${values[name]}: not a count`);
   return number;
 };
 const rounds = count("rounds");
 const reps = count("reps");
+
+const folder = new URL("./peers/", import.meta.url);
+const names = readdirSync(folder)
+  .filter((file) => file.endsWith(".mjs"))
+  .map((file) => parse(file).name);
+const unknown = positionals.find((name) => !names.includes(name));
+if (unknown) refuse(`${unknown}: no such peer; there are ${names.join(", ")}`);
+const peers = names.filter((name) => name !== "pronk");
+const wanted = [
+  "pronk",
+  ...peers.filter((n) => positionals.length === 0 || positionals.includes(n)),
+];
+const core = pinnedCore(values.core);
+if (core === undefined && values.core !== undefined)
+  refuse(`--core ${values.core}: cannot pin to it`);
 
 const run = (args) =>
   execFileSync(process.execPath, [pronk, ...args], {
@@ -58,24 +77,12 @@ const { prompt_ids: chatIds } = JSON.parse(
   run(["run", pack, "--chat", COLD_QUESTION, "--max-tokens", "1", "--json"]),
 );
 
-const folder = new URL("./peers/", import.meta.url);
-const names = readdirSync(folder)
-  .filter((file) => file.endsWith(".mjs"))
-  .map((file) => parse(file).name);
-const unknown = positionals.find((name) => !names.includes(name));
-if (unknown) throw new Error(`${unknown}: no such peer; there are ${names.join(", ")}`);
-const peers = names.filter((name) => name !== "pronk");
-const wanted = [
-  "pronk",
-  ...peers.filter((n) => positionals.length === 0 || positionals.includes(n)),
-];
 const contenders = [];
 for (const name of wanted) {
   const { contenders: of } = await import(new URL(`${name}.mjs`, folder));
   contenders.push(...(await of({ root, model, pack, manifest, chatIds, reps })));
 }
 
-const core = pinnedCore(values.core);
 say(core === undefined ? "not pinned: there is no taskset here" : `pinned to core ${core}`);
 const results = contenders.map((contender) => ({ contender, rounds: [] }));
 for (let round = 0; round < rounds; round++) {

@@ -4,7 +4,7 @@
 //   w    panels of 16 rows, in any form of src/pack/forms.ts
 //   ids  (tokens,) i32              each in [0, rows)
 //
-// Quantized forms: float(q - zero point) * d, plus the minimum where there is one.
+// Quantized forms: (q - zero point) * d, which is exact, plus the minimum where there is one.
 
 #include "panel.h"
 
@@ -27,11 +27,14 @@ static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w
   const int32_t codes_bytes = width == FOUR_BITS ? Q4_CODES_BYTES : width == SIX_BITS ? Q6_CODES_BYTES : Q8_CODES_BYTES;
   const int32_t blocks = cols / BLOCK, block_bytes = SCALES_BYTES * (has_minimum ? 2 : 1) + codes_bytes;
   for (int32_t t = 0; t < tokens; t++) {
-    const uint8_t *block = find_panel(w, ids[t], blocks * block_bytes);
+    const uint8_t *header = find_panel(w, ids[t], PANEL_HEADER_BYTES + blocks * block_bytes);
+    const uint8_t *block = header + PANEL_HEADER_BYTES;
     const int32_t row = ids[t] % PANEL_ROWS;
+    const float unit = power_of_two((int8_t)header[row]);
+    const float minimum_unit = power_of_two((int8_t)header[PANEL_ROWS + row]);
     for (int32_t b = 0; b < blocks; b++, block += block_bytes) {
-      const uint16_t *scales = (const uint16_t *)block + (has_minimum ? PANEL_ROWS : 0);
-      const float d = bf16_to_f32(scales[row]), m = bf16_to_f32(((const uint16_t *)block)[row]);
+      const int16_t *scales = (const int16_t *)block + (has_minimum ? PANEL_ROWS : 0);
+      const float d = (float)scales[row] * unit, m = (float)((const int16_t *)block)[row] * minimum_unit;
       uint8_t lanes[BLOCK / 4][16]; // column 4g + j of the row is lanes[g][4 * (row % 4) + j]
       const quad_codes codes = unpack_quad((const uint8_t *)(scales + PANEL_ROWS), row / 4, width);
       UNROLLED for (int g = 0; g < BLOCK / 4; g++) wasm_v128_store(lanes[g], codes.group[g]);

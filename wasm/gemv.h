@@ -3,9 +3,10 @@
 //
 // Decoding reads every weight once a token, so memory bounds it: one pass, no unpacking to memory.
 //
-// The float order, equal to that of gemm.h: y = D + M, each a chain from +0 over ascending blocks:
+// The float order, equal to that of gemm.h: y = D * u + M * v, each a chain from +0 over ascending blocks:
 //   D += float(integer dot) * (activation scale * weight scale)      M += scaled sum * minimum
-// and what y held before is added last.
+// with scales and minima as the integers that they are stored as; u and v are their rows' powers of two. What y held
+// before is added last.
 #pragma once
 #include "activation.h"
 #include "panel.h"
@@ -13,10 +14,10 @@
 // The integer dot products of a block with a panel's 16 rows; `zero` is taken off each.
 static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero);
 
-// acc += s * the 16 bf16 at `rows`.
+// acc += s * the 16 minima at `rows`.
 static ALWAYS_INLINE void add_scaled_rows(panel_vector *acc, v128_t s, const uint8_t *rows) {
   UNROLLED for (int v = 0; v < 4; v++) {
-    const v128_t product = wasm_f32x4_mul(s, load_bf16x4((const uint16_t *)rows + 4 * v));
+    const v128_t product = wasm_f32x4_mul(s, load_scales((const int16_t *)rows + 4 * v));
     acc->quad[v] = wasm_f32x4_add(acc->quad[v], product);
   }
 }
@@ -29,6 +30,8 @@ static ALWAYS_INLINE void gemv(float *y, const uint8_t *w, const uint8_t *a, int
   const int32_t *sums = (const int32_t *)(scales + blocks);
   for (int32_t row = 0; row < rows; row += PANEL_ROWS, y += PANEL_ROWS) {
     panel_vector m = splat_panel(wasm_f32x4_const_splat(0)), d = m;
+    const uint8_t *header = w;
+    w += PANEL_HEADER_BYTES;
     const uint8_t *values = (const uint8_t *)(sums + blocks);
     ROLLED for (int32_t b = 0; b < blocks; b++, values += VALUES_BYTES) {
       if (has_minimum) {
@@ -38,13 +41,17 @@ static ALWAYS_INLINE void gemv(float *y, const uint8_t *w, const uint8_t *a, int
       const panel_vector dots = dot_block(w + SCALES_BYTES, values, zero_point * sums[b]);
       const v128_t s = wasm_v128_load32_splat(scales + b);
       UNROLLED for (int v = 0; v < 4; v++) {
-        const v128_t scale = wasm_f32x4_mul(s, load_bf16x4((const uint16_t *)w + 4 * v));
+        const v128_t scale = wasm_f32x4_mul(s, load_scales((const int16_t *)w + 4 * v));
         d.quad[v] = wasm_f32x4_add(d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), scale));
       }
       w += SCALES_BYTES + CODES_BYTES;
     }
+    panel_vector unit, minimum_unit;
+    load_units(&unit, header);
+    if (has_minimum) load_units(&minimum_unit, header + PANEL_ROWS);
     UNROLLED for (int v = 0; v < 4; v++) {
-      if (has_minimum) d.quad[v] = wasm_f32x4_add(d.quad[v], m.quad[v]);
+      d.quad[v] = wasm_f32x4_mul(d.quad[v], unit.quad[v]);
+      if (has_minimum) d.quad[v] = wasm_f32x4_add(d.quad[v], wasm_f32x4_mul(m.quad[v], minimum_unit.quad[v]));
       if (accumulate) d.quad[v] = wasm_f32x4_add(wasm_v128_load(y + 4 * v), d.quad[v]);
       wasm_v128_store(y + 4 * v, d.quad[v]);
     }

@@ -3,7 +3,8 @@
 #pragma once
 #include "kernel.h"
 
-#define SCALES_BYTES 32 // 16 bf16, in front of a block's codes; 16 minima take as much
+#define PANEL_HEADER_BYTES 32 // i8 exponents of the 16 rows' scales, then of their minima
+#define SCALES_BYTES 32       // 16 i16, in front of a block's codes; 16 minima take as much
 #define Q4_CODES_BYTES 256
 #define Q6_CODES_BYTES 384
 #define Q8_CODES_BYTES 512
@@ -18,6 +19,16 @@ typedef struct {
 } panel_vector;
 
 static inline panel_vector splat_panel(v128_t v) { return (panel_vector){{v, v, v, v}}; }
+
+// 4 scales or minima in units of their rows.
+static inline v128_t load_scales(const int16_t *p) { return wasm_f32x4_convert_i32x4(wasm_i32x4_load16x4(p)); }
+
+// 2^e of a normal float.
+static inline float power_of_two(int32_t e) { return f32_from_bits((uint32_t)(e + 127) << 23); }
+
+// 2^e for the exponents of a panel's 16 rows: what their scales (`exponents` = header) or minima (16 bytes on) are
+// multiples of.
+void load_units(panel_vector *units, const uint8_t *exponents);
 
 // The codes of one row quad and one block: byte 4r + j of group[g] is row r, column 4g + j.
 typedef struct {

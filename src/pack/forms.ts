@@ -2,16 +2,17 @@
  * The forms in which the kernels read matrices. A matrix (rows, cols) is stored as panels of 16
  * rows, the last one padded with zero rows; quantized forms need cols to be a multiple of 32.
  *
- * A panel of `blocks = cols / 32` (all numbers little-endian, bf16 unless said otherwise):
- *   q4   blocks x { d[16]; u8 qs[4][4][16] }                    288 B, w = d * (q - 8)
- *   q4m  blocks x { m[16]; d[16]; u8 qs[4][4][16] }             320 B, w = d * q + m
- *   q6m  blocks x { m[16]; d[16]; u8 q6[4][2][3][16] }          448 B, w = d * q + m
- *   q8   blocks x { d[16]; u8 q[8][4][16] }                     544 B, w = d * (q - 128)
- *   bf16, f32   [cols][16]                                       32 or 64 B a column
+ * A quantized panel, `blocks = cols / 32`, little-endian:
+ *   i8 de[16], i8 me[16]     exponents of a row's scales and of its minima: d = i * 2^de
+ *   q4   blocks x { i16 d[16]; u8 qs[4][4][16] }                   288 B, w = d * (q - 8)
+ *   q4m  blocks x { i16 m[16]; i16 d[16]; u8 qs[4][4][16] }        320 B, w = d * q + m
+ *   q6m  blocks x { i16 m[16]; i16 d[16]; u8 q6[4][2][3][16] }     448 B, w = d * q + m
+ *   q8   blocks x { i16 d[16]; u8 q[8][4][16] }                    544 B, w = d * (q - 128)
  * with, for row 4v+r of the panel and column k of the block:
  *   qs[g][v][4r+j] = q(4v+r, 4g+j) | q(4v+r, 16+4g+j) << 4
  *   q6[v][h][i][4r+j] = q(4v+r, 16h+4i+j) | (q(4v+r, 16h+12+j) >> 2i & 3) << 6
  *   q[g][v][4r+j] = q(4v+r, 4g+j)
+ * bf16 and f32 panels are [cols][16].
  */
 export type MatrixForm = "q4" | "q4m" | "q6m" | "q8" | "bf16" | "f32";
 
@@ -39,6 +40,9 @@ export const MAX_ROWS: number = 2 ** 24;
  */
 export const MAX_COLS: number = 2 ** 18;
 
+/** The exponents in front of a quantized panel. */
+export const PANEL_HEADER_BYTES = 32;
+
 /** Bytes of 16 rows of one block (quantized forms) or of one column (bf16, f32). */
 const UNIT_BYTES: Record<MatrixForm, number> = {
   q4: 288,
@@ -59,7 +63,9 @@ export function paddedRows(rows: number): number {
 
 /** Bytes of one panel of 16 rows. */
 export function panelBytes(form: MatrixForm, cols: number): number {
-  return UNIT_BYTES[form] * (isQuantized(form) ? cols / BLOCK_COLS : cols);
+  return isQuantized(form)
+    ? PANEL_HEADER_BYTES + UNIT_BYTES[form] * (cols / BLOCK_COLS)
+    : UNIT_BYTES[form] * cols;
 }
 
 /** Bytes of a matrix in this form, its row padding included. */

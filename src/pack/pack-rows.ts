@@ -23,7 +23,7 @@ export function packRows(
   }
   const out = panelViews(matrixBytes(form, rows, cols));
   const panelSize = matrixBytes(form, PANEL_ROWS, cols);
-  const quantize = rowQuantizer(form);
+  const quantize = rowQuantizer(form, cols);
   for (let row = 0; row < rows; row++) {
     const values = weights.subarray(row * cols, (row + 1) * cols);
     const panel = Math.floor(row / PANEL_ROWS) * panelSize;

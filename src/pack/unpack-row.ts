@@ -3,10 +3,12 @@ import { bf16ToF32 } from "../formats/half.ts";
 import {
   BLOCK_COLS,
   type MatrixForm,
+  PANEL_HEADER_BYTES,
   PANEL_ROWS,
   panelBytes,
   type QuantizedForm,
 } from "./forms.ts";
+import { powerOfTwo } from "./panels/row-scales.ts";
 
 /**
  * Writes row `row` of a packed matrix into `out` (cols): exactly the weights that the kernels mean.
@@ -36,12 +38,14 @@ export function unpackRow(
   }
 
   const { minimum: hasMinimum, tileBytes, zero, code } = TILES[form];
+  const scaleUnit = powerOfTwo(view.getInt8(panel + r));
+  const minimumUnit = powerOfTwo(view.getInt8(panel + PANEL_ROWS + r));
   const blocks = cols / BLOCK_COLS;
   for (let b = 0; b < blocks; b++) {
-    const tile = panel + b * tileBytes;
+    const tile = panel + PANEL_HEADER_BYTES + b * tileBytes;
     const scales = tile + (hasMinimum ? PANEL_ROWS * 2 : 0);
-    const scale = bf16(scales + 2 * r);
-    const minimum = hasMinimum ? bf16(tile + 2 * r) : 0;
+    const scale = view.getInt16(scales + 2 * r, true) * scaleUnit;
+    const minimum = hasMinimum ? view.getInt16(tile + 2 * r, true) * minimumUnit : 0;
     const codes = scales + PANEL_ROWS * 2;
     for (let k = 0; k < BLOCK_COLS; k++) {
       const product = Math.fround((code(matrix, codes, r, k) - zero) * scale);

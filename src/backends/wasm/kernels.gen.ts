@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "63206a7fd78b8ba7";
+export const KERNEL_VERSION = "3480e84520dab219";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -1,11 +1,11 @@
 /**
  * Rows of 5-bit GGUF types to 6-bit panels, with their codes untouched: only scales and minima
- * become bf16. Oracle of the layouts: src/formats/gguf/dequantize.ts.
+ * are rounded. Oracle of the layouts: src/formats/gguf/dequantize.ts.
  */
-import { f16ToF32, f32ToBf16 } from "../../formats/half.ts";
-import { f16ToBf16Table } from "./bf16.ts";
+import { f16ToF32 } from "../../formats/half.ts";
 import { minimumK, scaleK } from "./four-bit-rows.ts";
-import { isFiniteBf16, putQ6, type RowPacker, SCALE_WORDS, TILE_WORDS } from "./panel-views.ts";
+import { HEADER_WORDS, putQ6, type RowPacker, SCALE_WORDS, TILE_WORDS } from "./panel-views.ts";
+import { RowScales } from "./row-scales.ts";
 
 const LOW_NIBBLES = 0x0f0f0f0f;
 const LOW_BITS = 0x01010101;
@@ -23,29 +23,25 @@ const words = new Uint32Array(8);
  * Q5_0 means d * (q - 16), so its minimum is -16 d: no rounding beyond that of d.
  */
 function q5Packer(blocks: number, hasMinimum: boolean): RowPacker {
-  const toBf16 = f16ToBf16Table();
+  const rowScales = new RowScales("q6m", blocks);
+  const minima = rowScales.minima!;
   const header = hasMinimum ? 4 : 2;
-  return ({ view }, start, { u16, u32 }, panel, row) => {
+  return ({ view }, start, out, panel, row) => {
     let from = start;
-    let tile = panel / 4 + SCALE_WORDS; // past the minima
+    let tile = panel / 4 + HEADER_WORDS + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b++, from += header + 20, tile += TILE_WORDS.q6m) {
-      const d = view.getUint16(from, true);
-      const scale = toBf16[d];
-      const minimum = hasMinimum
-        ? toBf16[view.getUint16(from + 2, true)]
-        : f32ToBf16(-16 * f16ToF32(d));
-      if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
-      u16[2 * tile + row] = scale;
-      u16[2 * (tile - SCALE_WORDS) + row] = minimum;
+      const d = f16ToF32(view.getUint16(from, true));
+      rowScales.scales[b] = d;
+      minima[b] = hasMinimum ? f16ToF32(view.getUint16(from + 2, true)) : -16 * d;
       const fifths = view.getUint32(from + header, true);
       for (let g = 0; g < 4; g++) {
         const nibbles = view.getUint32(from + header + 4 + 4 * g, true);
         words[g] = (nibbles & LOW_NIBBLES) | FIFTH_BITS[(fifths >>> (4 * g)) & 15];
         words[4 + g] = ((nibbles >>> 4) & LOW_NIBBLES) | FIFTH_BITS[(fifths >>> (16 + 4 * g)) & 15];
       }
-      putQ6(u32, tile, row, words);
+      putQ6(out.u32, tile, row, words);
     }
-    return true;
+    return rowScales.put(out, panel, row);
   };
 }
 
@@ -62,18 +58,17 @@ export function q5OnePacker(blocks: number): RowPacker {
  * byte l belongs to code l of block j), then nibbles as Q4_K.
  */
 export function q5KPacker(blocks: number): RowPacker {
-  return ({ u8, view }, start, { u16, u32 }, panel, row) => {
+  const rowScales = new RowScales("q6m", blocks);
+  const minima = rowScales.minima!;
+  return ({ u8, view }, start, out, panel, row) => {
     let from = start;
-    let tile = panel / 4 + SCALE_WORDS; // past the minima
+    let tile = panel / 4 + HEADER_WORDS + SCALE_WORDS; // past the minima
     for (let b = 0; b < blocks; b += 8, from += 176) {
       const d = f16ToF32(view.getUint16(from, true));
       const dmin = f16ToF32(view.getUint16(from + 2, true));
       for (let j = 0; j < 8; j++, tile += TILE_WORDS.q6m) {
-        const scale = f32ToBf16(d * scaleK(u8, from + 4, j));
-        const minimum = f32ToBf16(-dmin * minimumK(u8, from + 4, j));
-        if (!isFiniteBf16(scale) || !isFiniteBf16(minimum)) return false;
-        u16[2 * tile + row] = scale;
-        u16[2 * (tile - SCALE_WORDS) + row] = minimum;
+        rowScales.scales[b + j] = d * scaleK(u8, from + 4, j);
+        minima[b + j] = -dmin * minimumK(u8, from + 4, j);
         const codes = from + 48 + (j >> 1) * 32;
         const shift = 4 * (j & 1);
         for (let i = 0; i < 8; i++) {
@@ -81,9 +76,9 @@ export function q5KPacker(blocks: number): RowPacker {
           const fifths = (view.getUint32(from + 16 + 4 * i, true) >>> j) & LOW_BITS;
           words[i] = nibbles | (fifths << 4);
         }
-        putQ6(u32, tile, row, words);
+        putQ6(out.u32, tile, row, words);
       }
     }
-    return true;
+    return rowScales.put(out, panel, row);
   };
 }

@@ -3,10 +3,14 @@
  * Layouts: src/pack/forms.ts. Words are little-endian, as is every platform with WebAssembly.
  */
 
+import { PANEL_HEADER_BYTES } from "../forms.ts";
+
 /** Whole panels in one buffer, seen in the widths that are written. */
 export interface PanelViews {
   readonly u8: Uint8Array;
+  readonly i8: Int8Array;
   readonly u16: Uint16Array;
+  readonly i16: Int16Array;
   readonly u32: Uint32Array;
   readonly f32: Float32Array;
 }
@@ -31,7 +35,10 @@ export type RowPacker = (
   row: number,
 ) => boolean;
 
-/** 32-bit words of a tile's 16 bf16 scales, and of the 16 minima that lie before them. */
+/** 32-bit words of a panel's exponents, in front of its first tile. */
+export const HEADER_WORDS: number = PANEL_HEADER_BYTES / 4;
+
+/** 32-bit words of a tile's 16 scales, and of the 16 minima that lie before them. */
 export const SCALE_WORDS = 8;
 
 /** 32-bit words from tile to tile: 16 rows of a block of 32, scales and minima included. */
@@ -41,7 +48,9 @@ export function panelViews(bytes: number): PanelViews {
   const buffer = new ArrayBuffer(bytes);
   return {
     u8: new Uint8Array(buffer),
+    i8: new Int8Array(buffer),
     u16: new Uint16Array(buffer),
+    i16: new Int16Array(buffer),
     u32: new Uint32Array(buffer),
     f32: new Float32Array(buffer),
   };

@@ -1,15 +1,15 @@
 /**
- * f32 rows to panels of any form. A block's scale (and minimum) is rounded to bf16 first, then each
- * code is chosen against the rounded scale.
+ * f32 rows to panels of any form. The scales (and minima) of a row are rounded first, then each code
+ * is chosen against the rounded ones.
  *
  * Only f64 addition, multiplication, division and Math.floor take part: every engine gives the same
  * bytes. Error of a weight: q4m and q6m at most half a step of the rounded scale; q8 half a step;
  * q4 half a step, a whole one at the end of the range that has only 7 steps.
  */
-import { bf16ToF32, f32ToBf16 } from "../../formats/half.ts";
+import { f32ToBf16 } from "../../formats/half.ts";
 import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
-import { bf16Above, bf16Below } from "./bf16.ts";
 import {
+  HEADER_WORDS,
   isFiniteBf16,
   type PanelViews,
   putQ4,
@@ -18,6 +18,7 @@ import {
   SCALE_WORDS,
   TILE_WORDS,
 } from "./panel-views.ts";
+import { RowScales, toNearest } from "./row-scales.ts";
 
 /** Packs `values` as row `row` of the panel at byte `panel`; false when a value is not finite. */
 export type RowQuantizer = (
@@ -27,16 +28,15 @@ export type RowQuantizer = (
   row: number,
 ) => boolean;
 
-export function rowQuantizer(form: MatrixForm): RowQuantizer {
+/** A packer for rows of `cols` values. */
+export function rowQuantizer(form: MatrixForm, cols: number): RowQuantizer {
   switch (form) {
     case "q4":
-      return (values, out, panel, row) => quantizeSymmetric(values, out, panel, row, "q4");
     case "q8":
-      return (values, out, panel, row) => quantizeSymmetric(values, out, panel, row, "q8");
+      return symmetricQuantizer(form, cols / BLOCK_COLS);
     case "q4m":
-      return (values, out, panel, row) => quantizeWithMinimum(values, out, panel, row, "q4m");
     case "q6m":
-      return (values, out, panel, row) => quantizeWithMinimum(values, out, panel, row, "q6m");
+      return minimumQuantizer(form, cols / BLOCK_COLS);
     case "bf16":
       return putBf16;
     case "f32":
@@ -54,76 +54,76 @@ const SYMMETRIC = {
   q8: { zero: 128, max: 255, divisor: 127, put: putQ8 },
 } as const;
 
-function quantizeSymmetric(
-  values: Float32Array,
-  out: PanelViews,
-  panel: number,
-  row: number,
-  form: "q4" | "q8",
-): boolean {
+function symmetricQuantizer(form: "q4" | "q8", blocks: number): RowQuantizer {
   const { zero, max, divisor, put } = SYMMETRIC[form];
-  let tile = panel / 4;
-  for (let from = 0; from < values.length; from += BLOCK_COLS, tile += TILE_WORDS[form]) {
-    let extreme = 0;
+  const rowScales = new RowScales(form, blocks);
+  const { scales } = rowScales;
+  return (values, out, panel, row) => {
     let nonFinite = 0;
-    for (let k = 0; k < BLOCK_COLS; k++) {
-      const value = values[from + k];
-      nonFinite += value * 0;
-      if (Math.abs(value) > Math.abs(extreme)) extreme = value;
+    for (let b = 0; b < blocks; b++) {
+      let extreme = 0;
+      for (let k = b * BLOCK_COLS; k < (b + 1) * BLOCK_COLS; k++) {
+        const value = values[k];
+        nonFinite += value * 0;
+        if (Math.abs(value) > Math.abs(extreme)) extreme = value;
+      }
+      scales[b] = (form === "q8" ? Math.abs(extreme) : extreme) / divisor;
     }
-    const bits = f32ToBf16((form === "q8" ? Math.abs(extreme) : extreme) / divisor);
-    const scale = bf16ToF32(bits);
-    // A scale that was rounded up may take the largest weights out of f32's range.
-    if (nonFinite !== 0 || !Number.isFinite(Math.fround(scale * zero))) return false;
-    const inverse = scale === 0 ? 0 : 1 / scale;
-    for (let k = 0; k < BLOCK_COLS; k++) {
-      const code = Math.floor(values[from + k] * inverse + zero + 0.5);
-      codes[k] = Math.max(0, Math.min(max, code));
+    if (nonFinite !== 0 || !rowScales.putScales(out, panel, row, toNearest)) return false;
+    let tile = panel / 4 + HEADER_WORDS;
+    for (let b = 0; b < blocks; b++, tile += TILE_WORDS[form]) {
+      // A scale that was rounded up may take the largest weights out of f32's range.
+      if (!Number.isFinite(Math.fround(scales[b] * zero))) return false;
+      const inverse = scales[b] === 0 ? 0 : 1 / scales[b];
+      for (let k = 0; k < BLOCK_COLS; k++) {
+        const code = Math.floor(values[b * BLOCK_COLS + k] * inverse + zero + 0.5);
+        codes[k] = Math.max(0, Math.min(max, code));
+      }
+      put(out.u32, tile, row, words);
     }
-    out.u16[2 * tile + row] = bits;
-    put(out.u32, tile, row, words);
-  }
-  return true;
+    return true;
+  };
 }
 
 const WITH_MINIMUM = { q4m: { max: 15, put: putQ4 }, q6m: { max: 63, put: putQ6 } } as const;
 
-function quantizeWithMinimum(
-  values: Float32Array,
-  out: PanelViews,
-  panel: number,
-  row: number,
-  form: "q4m" | "q6m",
-): boolean {
+function minimumQuantizer(form: "q4m" | "q6m", blocks: number): RowQuantizer {
   const { max, put } = WITH_MINIMUM[form];
-  let tile = panel / 4 + SCALE_WORDS; // past the minima
-  for (let from = 0; from < values.length; from += BLOCK_COLS, tile += TILE_WORDS[form]) {
-    let low = values[from];
-    let high = low;
+  const rowScales = new RowScales(form, blocks);
+  const { scales } = rowScales;
+  const minima = rowScales.minima!;
+  const highs = new Float64Array(blocks);
+  return (values, out, panel, row) => {
     let nonFinite = 0;
-    for (let k = 0; k < BLOCK_COLS; k++) {
-      const value = values[from + k];
-      nonFinite += value * 0;
-      if (value < low) low = value;
-      if (value > high) high = value;
+    for (let b = 0; b < blocks; b++) {
+      let low = values[b * BLOCK_COLS];
+      let high = low;
+      for (let k = b * BLOCK_COLS; k < (b + 1) * BLOCK_COLS; k++) {
+        const value = values[k];
+        nonFinite += value * 0;
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+      minima[b] = low;
+      highs[b] = high;
     }
     // Outward, so that [minimum, minimum + max * scale] covers the block: no code passes `max`.
-    const minimumBits = bf16Below(low);
-    const minimum = bf16ToF32(minimumBits);
-    const scaleBits = bf16Above((high - minimum) / max);
-    const scale = bf16ToF32(scaleBits);
-    // Rounded outward, the largest weight may leave f32's range; a NaN shows in the sum as well.
-    const top = Math.fround(Math.fround(scale * max) + minimum);
-    if (nonFinite !== 0 || !Number.isFinite(top)) return false;
-    const inverse = scale === 0 ? 0 : 1 / scale;
-    for (let k = 0; k < BLOCK_COLS; k++) {
-      codes[k] = Math.floor((values[from + k] - minimum) * inverse + 0.5);
+    if (nonFinite !== 0 || !rowScales.putMinima(out, panel, row, Math.floor)) return false;
+    for (let b = 0; b < blocks; b++) scales[b] = (highs[b] - minima[b]) / max;
+    if (!rowScales.putScales(out, panel, row, Math.ceil)) return false;
+
+    let tile = panel / 4 + HEADER_WORDS + SCALE_WORDS; // past the minima
+    for (let b = 0; b < blocks; b++, tile += TILE_WORDS[form]) {
+      // Rounded outward, the largest weight may leave f32's range.
+      if (!Number.isFinite(Math.fround(scales[b] * max + minima[b]))) return false;
+      const inverse = scales[b] === 0 ? 0 : 1 / scales[b];
+      for (let k = 0; k < BLOCK_COLS; k++) {
+        codes[k] = Math.floor((values[b * BLOCK_COLS + k] - minima[b]) * inverse + 0.5);
+      }
+      put(out.u32, tile, row, words);
     }
-    out.u16[2 * (tile - SCALE_WORDS) + row] = minimumBits;
-    out.u16[2 * tile + row] = scaleBits;
-    put(out.u32, tile, row, words);
-  }
-  return true;
+    return true;
+  };
 }
 
 function putBf16(values: Float32Array, out: PanelViews, panel: number, row: number): boolean {

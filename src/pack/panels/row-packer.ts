@@ -31,7 +31,7 @@ export function sourceRowBytes(type: TensorType, cols: number): number {
 }
 
 /**
- * Whether packing keeps the source's values but for scales and minima rounded to bf16. The float
+ * Whether packing keeps the source's values but for the rounding of scales and minima. The float
  * forms keep every bit of what fits them.
  */
 export function keepsCodes(type: TensorType, form: MatrixForm): boolean {
@@ -46,7 +46,7 @@ export function rowPacker(type: TensorType, form: MatrixForm, cols: number): Row
 
   const values = new Float32Array(cols);
   const rowBytes = sourceRowBytes(type, cols);
-  const quantize = rowQuantizer(form);
+  const quantize = rowQuantizer(form, cols);
   return ({ u8 }, from, out, panel, row) => {
     dequantize(type, u8.subarray(from, from + rowBytes), values);
     return quantize(values, out, panel, row);

@@ -10,9 +10,19 @@
 
 typedef enum { FOUR_BITS, SIX_BITS, EIGHT_BITS } code_width;
 
-static inline quad_codes unpack_quad(const uint8_t *codes, int32_t quad, code_width width) {
-  if (width == FOUR_BITS) return unpack_q4(codes, quad);
-  return width == SIX_BITS ? unpack_q6(codes, quad) : unpack_q8(codes, quad);
+// The code of row `row` of a panel and column k of a block, byte by byte: vectors would take four times the code for
+// one row of a matrix.
+static inline int32_t code_at(const uint8_t *codes, int32_t row, int32_t k, code_width width) {
+  const int32_t group = k / 4;
+  if (width == SIX_BITS) {
+    codes += Q6_QUAD_BYTES * (row / 4) + Q6_QUAD_BYTES / 2 * (k / 16) + 4 * (row % 4) + k % 4;
+    if (group % 4 < 3) return codes[16 * (group % 4)] & 63;
+    return codes[0] >> 6 | codes[16] >> 6 << 2 | codes[32] >> 6 << 4;
+  }
+  codes += 4 * row + k % 4;
+  if (width == EIGHT_BITS) return codes[64 * group];
+  const uint8_t pair = codes[64 * (group % 4)];
+  return k < 16 ? pair & 15 : pair >> 4;
 }
 
 // Where the panel of row `id` starts.
@@ -35,11 +45,9 @@ static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w
     for (int32_t b = 0; b < blocks; b++, block += block_bytes) {
       const int16_t *scales = (const int16_t *)block + (has_minimum ? PANEL_ROWS : 0);
       const float d = (float)scales[row] * unit, m = (float)((const int16_t *)block)[row] * minimum_unit;
-      uint8_t lanes[BLOCK / 4][16]; // column 4g + j of the row is lanes[g][4 * (row % 4) + j]
-      const quad_codes codes = unpack_quad((const uint8_t *)(scales + PANEL_ROWS), row / 4, width);
-      UNROLLED for (int g = 0; g < BLOCK / 4; g++) wasm_v128_store(lanes[g], codes.group[g]);
+      const uint8_t *codes = (const uint8_t *)(scales + PANEL_ROWS);
       for (int32_t k = 0; k < BLOCK; k++) {
-        const float product = (float)(lanes[k / 4][4 * (row % 4) + k % 4] - zero_point) * d;
+        const float product = (float)(code_at(codes, row, k, width) - zero_point) * d;
         *x++ = has_minimum ? product + m : product;
       }
     }

@@ -36,12 +36,11 @@ static ALWAYS_INLINE void unpack_panel(uint8_t *scratch, const uint8_t *w, int32
   }
 }
 
-// `units` and `minimum_units` are those of the half's two row quads.
-static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *half, const uint8_t *a, const v128_t *units,
-                                        const v128_t *minimum_units, int32_t blocks, int32_t ldy, int32_t accumulate,
-                                        int32_t has_minimum, int32_t zero_point) {
+static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *half, const uint8_t *header, const uint8_t *a,
+                                        int32_t blocks, int32_t ldy, int32_t accumulate, int32_t has_minimum,
+                                        int32_t zero_point) {
   tile m, d = zero_tile();
-  if (has_minimum) sum_tile_minima(&m, (const float *)half, (const float *)a, minimum_units, blocks);
+  if (has_minimum) sum_tile_minima(&m, (const float *)half, (const float *)a, blocks);
   half += blocks * HALF_SCALES_BYTES;
   a += blocks * 4 * TILE_ROWS;
   ROLLED for (int32_t b = 0; b < blocks; b++) {
@@ -51,15 +50,8 @@ static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *half, const uin
     half += HALF_SCALES_BYTES + UNPACKED_BYTES;
     a += TILE_HEADER_BYTES + TILE_VALUES_BYTES;
   }
-  UNROLLED for (int t = 0; t < TILE_ROWS; t++) {
-    UNROLLED for (int q = 0; q < 2; q++) {
-      float *out = y + t * ldy + 4 * q;
-      v128_t sum = wasm_f32x4_mul(d.of[q][t], units[q]);
-      if (has_minimum) sum = wasm_f32x4_add(sum, m.of[q][t]);
-      if (accumulate) sum = wasm_f32x4_add(wasm_v128_load(out), sum);
-      wasm_v128_store(out, sum);
-    }
-  }
+  const tile products = d; // a copy, so that d stays in registers
+  store_tile(y, &products, has_minimum ? &m : 0, header, ldy, accumulate);
 }
 
 static ALWAYS_INLINE void gemm(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens,
@@ -69,16 +61,12 @@ static ALWAYS_INLINE void gemm(float *y, const uint8_t *w, const uint8_t *a, uin
   const int32_t panel_bytes = PANEL_HEADER_BYTES + blocks * (SCALES_BYTES * (has_minimum ? 2 : 1) + CODES_BYTES);
   const int32_t tile_bytes = blocks * (4 * TILE_ROWS + TILE_HEADER_BYTES + TILE_VALUES_BYTES);
   for (int32_t row = 0; row < rows; row += PANEL_ROWS, w += panel_bytes) {
-    panel_vector units, minimum_units;
-    load_units(&units, w);
-    load_units(&minimum_units, w + PANEL_ROWS);
     unpack_panel(scratch, w + PANEL_HEADER_BYTES, blocks, has_minimum, zero_point);
     ROLLED for (int32_t half = 0; half < 2; half++) {
       float *out = y + row + half * HALF_ROWS;
       const uint8_t *tokens4 = a, *unpacked = scratch + half * half_panel_bytes(blocks);
       for (int32_t t = 0; t < tokens; t += TILE_ROWS, tokens4 += tile_bytes, out += TILE_ROWS * ldy) {
-        multiply_tile(out, unpacked, tokens4, units.quad + 2 * half, minimum_units.quad + 2 * half, blocks, ldy, accumulate,
-                      has_minimum, zero_point);
+        multiply_tile(out, unpacked, w + half * HALF_ROWS, tokens4, blocks, ldy, accumulate, has_minimum, zero_point);
       }
     }
   }

@@ -46,14 +46,7 @@ static ALWAYS_INLINE void gemv(float *y, const uint8_t *w, const uint8_t *a, int
       }
       w += SCALES_BYTES + CODES_BYTES;
     }
-    panel_vector unit, minimum_unit;
-    load_units(&unit, header);
-    if (has_minimum) load_units(&minimum_unit, header + PANEL_ROWS);
-    UNROLLED for (int v = 0; v < 4; v++) {
-      d.quad[v] = wasm_f32x4_mul(d.quad[v], unit.quad[v]);
-      if (has_minimum) d.quad[v] = wasm_f32x4_add(d.quad[v], wasm_f32x4_mul(m.quad[v], minimum_unit.quad[v]));
-      if (accumulate) d.quad[v] = wasm_f32x4_add(wasm_v128_load(y + 4 * v), d.quad[v]);
-      wasm_v128_store(y + 4 * v, d.quad[v]);
-    }
+    const panel_vector products = d, minima = m; // copies, so that d and m stay in registers
+    store_panel(y, &products, has_minimum ? &minima : 0, header, accumulate);
   }
 }

@@ -1,10 +1,11 @@
-// The part of panels that every matrix kernel shares and none needs inlined: once a panel.
+// The end of a panel's product: one body for every GEMV, since it runs once a panel.
 #include "panel.h"
 
-void load_units(panel_vector *units, const uint8_t *exponents) {
-  ROLLED for (int v = 0; v < 4; v++) {
-    const v128_t bytes = wasm_v128_load32_zero(exponents + 4 * v);
-    const v128_t e = wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(bytes));
-    units->quad[v] = wasm_i32x4_shl(wasm_i32x4_add(e, wasm_i32x4_const_splat(127)), 23);
+void store_panel(float *y, const panel_vector *d, const panel_vector *m, const uint8_t *header, int32_t accumulate) {
+  ROLLED for (int v = 0; v < 4; v++, y += 4, header += 4) {
+    v128_t sum = wasm_f32x4_mul(d->quad[v], powers_of_two(header));
+    if (m) sum = wasm_f32x4_add(sum, wasm_f32x4_mul(m->quad[v], powers_of_two(header + PANEL_ROWS)));
+    if (accumulate) sum = wasm_f32x4_add(wasm_v128_load(y), sum);
+    wasm_v128_store(y, sum);
   }
 }

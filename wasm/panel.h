@@ -26,9 +26,14 @@ static inline v128_t load_scales(const int16_t *p) { return wasm_f32x4_convert_i
 // 2^e of a normal float.
 static inline float power_of_two(int32_t e) { return f32_from_bits((uint32_t)(e + 127) << 23); }
 
-// 2^e for the exponents of a panel's 16 rows: what their scales (`exponents` = header) or minima (16 bytes on) are
-// multiples of.
-void load_units(panel_vector *units, const uint8_t *exponents);
+// 2^e of 4 exponents of a panel's header: what the scales, or 16 bytes on the minima, of 4 rows are multiples of.
+static inline v128_t powers_of_two(const uint8_t *exponents) {
+  const v128_t e = wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(exponents)));
+  return wasm_i32x4_shl(wasm_i32x4_add(e, wasm_i32x4_const_splat(127)), 23);
+}
+
+// y (16,) = d * 2^e + m * 2^e' with the exponents of `header`; y is added where `accumulate`; m is 0 where the form has none.
+void store_panel(float *y, const panel_vector *d, const panel_vector *m, const uint8_t *header, int32_t accumulate);
 
 // The codes of one row quad and one block: byte 4r + j of group[g] is row r, column 4g + j.
 typedef struct {

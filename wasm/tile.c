@@ -1,7 +1,7 @@
 // The minima's part of a GEMM tile: a pass of its own, since its sums and the products' do not fit the registers together.
 #include "tile.h"
 
-void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, const v128_t *units, int32_t blocks) {
+void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, int32_t blocks) {
   tile acc = zero_tile();
   ROLLED for (int32_t b = 0; b < blocks; b++, minima += HALF_ROWS, scaled_sums += TILE_ROWS) {
     const v128_t m0 = wasm_v128_load(minima), m1 = wasm_v128_load(minima + 4);
@@ -11,8 +11,18 @@ void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, con
       acc.of[1][t] = wasm_f32x4_add(acc.of[1][t], wasm_f32x4_mul(s, m1));
     }
   }
-  ROLLED for (int t = 0; t < TILE_ROWS; t++) {
-    m->of[0][t] = wasm_f32x4_mul(acc.of[0][t], units[0]);
-    m->of[1][t] = wasm_f32x4_mul(acc.of[1][t], units[1]);
+  *m = acc;
+}
+
+void store_tile(float *y, const tile *d, const tile *m, const uint8_t *header, int32_t ldy, int32_t accumulate) {
+  ROLLED for (int q = 0; q < 2; q++, y += 4, header += 4) {
+    const v128_t unit = powers_of_two(header), minimum_unit = powers_of_two(header + PANEL_ROWS);
+    ROLLED for (int t = 0; t < TILE_ROWS; t++) {
+      float *out = y + t * ldy;
+      v128_t sum = wasm_f32x4_mul(d->of[q][t], unit);
+      if (m) sum = wasm_f32x4_add(sum, wasm_f32x4_mul(m->of[q][t], minimum_unit));
+      if (accumulate) sum = wasm_f32x4_add(wasm_v128_load(out), sum);
+      wasm_v128_store(out, sum);
+    }
   }
 }

@@ -19,9 +19,11 @@ static inline tile zero_tile(void) {
   return (tile){{{zero, zero, zero, zero}, {zero, zero, zero, zero}}};
 }
 
-// m = the sum over blocks of each token's scaled sum times each row's minimum, times the row's unit: minima[blocks][8],
-// scaled_sums[blocks][4], units of the two row quads.
-void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, const v128_t *units, int32_t blocks);
+// m = the sum over blocks of each token's scaled sum times each row's minimum: minima[blocks][8], scaled_sums[blocks][4].
+void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, int32_t blocks);
+
+// As store_panel(), for a tile at y; `header` is moved by the half's first row.
+void store_tile(float *y, const tile *d, const tile *m, const uint8_t *header, int32_t ldy, int32_t accumulate);
 
 // acc += float(dots) * (token scale * row scale), one block.
 static ALWAYS_INLINE void add_scaled(tile *acc, tile dots, const float *token_scales, const float *row_scales) {

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "3480e84520dab219";
+export const KERNEL_VERSION = "81474692cac17efb";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -26,7 +26,7 @@ export interface FormOptions extends QuantizationOptions {
 }
 
 /**
- * The smallest form that holds a type's values as they are, up to a scale rounded to bf16, or so
+ * The smallest form that holds a type's values as they are, up to the rounding of scales, or so
  * nearly that perplexity does not show it. Q6_K, Q2_K and Q3_K have a scale for 16 weights and the
  * forms one for 32: they are quantized again, with a step well below their own.
  */

@@ -3,7 +3,7 @@
  * rows, the last one padded with zero rows; quantized forms need cols to be a multiple of 32.
  *
  * A quantized panel, `blocks = cols / 32`, little-endian:
- *   i8 de[16], i8 me[16]     exponents of a row's scales and of its minima: d = i * 2^de
+ *   i8 de[16], i8 me[16]     exponents of a row's scales and minima: d = i * 2^de; me = 0 without minima
  *   q4   blocks x { i16 d[16]; u8 qs[4][4][16] }                   288 B, w = d * (q - 8)
  *   q4m  blocks x { i16 m[16]; i16 d[16]; u8 qs[4][4][16] }        320 B, w = d * q + m
  *   q6m  blocks x { i16 m[16]; i16 d[16]; u8 q6[4][2][3][16] }     448 B, w = d * q + m

@@ -28,7 +28,10 @@ export function packRows(
     const values = weights.subarray(row * cols, (row + 1) * cols);
     const panel = Math.floor(row / PANEL_ROWS) * panelSize;
     if (!quantize(values, out, panel, row % PANEL_ROWS)) {
-      throw new PronkError("bad_request", `pack: row ${row}: a weight is infinite or NaN`);
+      throw new PronkError(
+        "bad_request",
+        `pack: row ${row}: a weight is infinite or NaN, or too large`,
+      );
     }
   }
   return out.u8;

@@ -163,7 +163,7 @@ async function packVector(entry: PackEntry, signal: AbortSignal | undefined): Pr
 }
 
 function notFinite(tensor: TensorInfo, where: string): PronkError {
-  return bad(tensor, `${where}: a weight or scale is infinite or NaN, as such or as bf16`);
+  return bad(tensor, `${where}: a weight or scale is infinite or NaN, or too large for its form`);
 }
 
 function bad(tensor: TensorInfo, what: string): PronkError {

@@ -17,7 +17,7 @@ const MAX_EXPONENT = 112;
 const f64 = new Float64Array(1);
 const f64Words = new Uint32Array(f64.buffer);
 
-/** The exponent for values up to this magnitude: the largest becomes 16384 to 32767. */
+/** The exponent for values up to this magnitude, which becomes at most 32767, and at least 16383.5. */
 export function exponentFor(largest: number): number {
   if (largest === 0) return 0;
   f64[0] = largest;
@@ -66,6 +66,8 @@ export class RowScales {
   /** Writes the scales and replaces them by the rounded ones. */
   putScales(out: PanelViews, panel: number, row: number, round: Rounding): boolean {
     const first = HEADER_WORDS + (this.minima ? SCALE_WORDS : 0);
+    // The buffer may hold another matrix's: packs are the same bytes however they are made.
+    if (!this.minima) out.i8[panel + PANEL_ROWS + row] = 0;
     return this.#put(this.scales, out, panel + row, panel / 4 + first, row, round);
   }
 
@@ -95,7 +97,7 @@ export class RowScales {
     i8[header] = exponent;
     const stride = 2 * TILE_WORDS[this.#form];
     for (let b = 0, at = 2 * firstWord + row; b < values.length; b++, at += stride) {
-      const integer = Math.max(-MAX_INTEGER, Math.min(MAX_INTEGER, round(values[b] / unit)));
+      const integer = round(values[b] / unit); // in [-32767, 32767], as exponentFor() chose the unit
       i16[at] = integer;
       values[b] = integer * unit;
     }

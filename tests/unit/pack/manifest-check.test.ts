@@ -172,7 +172,7 @@ describe("the sums, which a schema cannot state, are checked:", () => {
     [
       "bytes that disagree with form and shape",
       withValue("tensors.0.bytes", first.bytes - 32),
-      /tensors\[0\].bytes: found 4448, expected 4480 for q6m \[70,64\]/,
+      /tensors\[0\].bytes: found 4608, expected 4640 for q6m \[70,64\]/,
     ],
     [
       "a form that disagrees with the bytes",

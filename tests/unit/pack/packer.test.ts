@@ -41,7 +41,7 @@ test("tensors lie in the order given, each at the next multiple of 32", () => {
     name: "model.layers.0.input_layernorm.weight",
     form: "vector",
     shape: [65],
-    offset: 5 * 2 * 448,
+    offset: 5 * (32 + 2 * 448),
     bytes: 260,
   });
 });

@@ -1,26 +1,50 @@
 import { describe, expect, test } from "vitest";
 import { f32ToBf16 } from "../../../../src/formats/half.ts";
-import { type MatrixForm, matrixBytes } from "../../../../src/pack/forms.ts";
+import { matrixBytes, type QuantizedForm } from "../../../../src/pack/forms.ts";
 import { packRows } from "../../../../src/pack/pack-rows.ts";
 import { unpackRow } from "../../../../src/pack/unpack-row.ts";
 import { randomIntegers, randomWeights } from "../sample-tensors.ts";
 
 const COLS = 64;
-const SCALE = 0.03125;
-const MINIMUM = -0.75;
+
+/**
+ * Scales and minima of a row and block, and the exponents of their powers of two: the largest of each row has 15
+ * bits, and every d * q + m is an f32. Only q4 is packed with scales of either sign.
+ */
+const NUMBERS = {
+  scale(form: QuantizedForm, row: number, block: number): number {
+    const magnitude = block === row % 2 ? 0x4000 + 769 * row : 0x2003 - 3 * row;
+    return form === "q4" && (row + block) % 3 === 0 ? -magnitude : magnitude;
+  },
+  minimum: (row: number, block: number): number =>
+    block === 1 ? 5 * row - 0x7fff : 0x1235 * (row % 4) - 0x2468,
+  scaleExponent: (row: number): number => (row % 3) - 20,
+  minimumExponent: (row: number): number => -19 - (row % 2),
+};
+
+const BYTES = {
+  q4: 32 + 2 * 288,
+  q4m: 32 + 2 * 320,
+  q6m: 32 + 2 * 448,
+  q8: 32 + 2 * 544,
+} as const;
 
 /** One panel by the formulas at the head of src/pack/forms.ts, written as they stand there. */
-function panelByFormula(form: MatrixForm, q: (row: number, col: number) => number): Uint8Array {
-  const out = new Uint8Array(matrixBytes(form, 16, COLS));
+function panelByFormula(form: QuantizedForm, q: (row: number, col: number) => number): Uint8Array {
+  const out = new Uint8Array(BYTES[form]);
   const view = new DataView(out.buffer);
   const blocks = COLS / 32;
   const hasMinimum = form === "q4m" || form === "q6m";
-  const tileBytes = out.length / blocks;
+  const tileBytes = (out.length - 32) / blocks;
+  for (let r = 0; r < 16; r++) {
+    view.setInt8(r, NUMBERS.scaleExponent(r));
+    if (hasMinimum) view.setInt8(16 + r, NUMBERS.minimumExponent(r));
+  }
   for (let b = 0; b < blocks; b++) {
-    const codes = b * tileBytes + (hasMinimum ? 64 : 32);
+    const codes = 32 + b * tileBytes + (hasMinimum ? 64 : 32);
     for (let r = 0; r < 16; r++) {
-      if (hasMinimum) view.setUint16(codes - 64 + 2 * r, f32ToBf16(MINIMUM), true);
-      view.setUint16(codes - 32 + 2 * r, f32ToBf16(SCALE), true);
+      if (hasMinimum) view.setInt16(codes - 64 + 2 * r, NUMBERS.minimum(r, b), true);
+      view.setInt16(codes - 32 + 2 * r, NUMBERS.scale(form, r, b), true);
     }
     for (let v = 0; v < 4; v++) {
       for (let r = 0; r < 4; r++) {
@@ -64,18 +88,24 @@ function randomCodes(max: number, low: number): (row: number, col: number) => nu
 }
 
 const QUANTIZED = [
-  { form: "q4", max: 15, low: 0, zero: 8, minimum: 0 },
-  { form: "q4m", max: 15, low: 0, zero: 0, minimum: MINIMUM },
-  { form: "q6m", max: 63, low: 0, zero: 0, minimum: MINIMUM },
-  { form: "q8", max: 255, low: 1, zero: 128, minimum: 0 },
+  { form: "q4", max: 15, low: 0, zero: 8 },
+  { form: "q4m", max: 15, low: 0, zero: 0 },
+  { form: "q6m", max: 63, low: 0, zero: 0 },
+  { form: "q8", max: 255, low: 1, zero: 128 },
 ] as const;
 
-describe.each(QUANTIZED)("$form", ({ form, max, low, zero, minimum }) => {
+describe.each(QUANTIZED)("$form", ({ form, max, low, zero }) => {
+  /** The row's weights, by code. */
+  const rowOf = (row: number, q: (row: number, col: number) => number): Float32Array =>
+    Float32Array.from({ length: COLS }, (_, col) => {
+      const block = Math.floor(col / 32);
+      const scale = NUMBERS.scale(form, row, block) * 2 ** NUMBERS.scaleExponent(row);
+      const minimum = NUMBERS.minimum(row, block) * 2 ** NUMBERS.minimumExponent(row);
+      return (q(row, col) - zero) * scale + (form.endsWith("m") ? minimum : 0);
+    });
   const q = randomCodes(max, low);
-  const weights = Float32Array.from(
-    { length: 16 * COLS },
-    (_, i) => (q(Math.floor(i / COLS), i % COLS) - zero) * SCALE + minimum,
-  );
+  const weights = new Float32Array(16 * COLS);
+  for (let row = 0; row < 16; row++) weights.set(rowOf(row, q), row * COLS);
 
   test("panels follow the documented formulas byte by byte", () => {
     expect(packRows(form, weights, 16, COLS)).toEqual(panelByFormula(form, q));
@@ -93,11 +123,11 @@ describe.each(QUANTIZED)("$form", ({ form, max, low, zero, minimum }) => {
   test("every code at every place reads back as itself", () => {
     const row = new Float32Array(COLS);
     for (let code = 0; code <= max; code++) {
-      const panel = panelByFormula(form, (r, c) => (code + r + c) % (max + 1));
+      const turned = (r: number, c: number): number => (code + r + c) % (max + 1);
+      const panel = panelByFormula(form, turned);
       for (let r = 0; r < 16; r++) {
         unpackRow(form, panel, COLS, r, row);
-        const expected = row.map((_, c) => (((code + r + c) % (max + 1)) - zero) * SCALE + minimum);
-        expect(row).toEqual(expected);
+        expect(row).toEqual(rowOf(r, turned));
       }
     }
   });

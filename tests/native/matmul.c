@@ -70,17 +70,18 @@ static const product PRODUCTS[] = {
 // One output, in the order that every variant keeps.
 static float multiply(const quantized_form *form, const uint8_t *w, const activation_row *x, int row) {
   float products = 0, minima = 0;
+  weight one = {0};
   for (int b = 0; b < x->cols / BLOCK; b++) {
     int dot = 0;
-    weight one = {0};
     for (int k = b * BLOCK; k < (b + 1) * BLOCK; k++) {
       one = weight_at(form, w, x->cols, row, k);
       dot += one.q * x->q[k];
     }
-    products += (float)dot * (x->scales[b] * one.d);
-    minima += x->scales[b] * (float)x->sums[b] * one.m;
+    products += (float)dot * (x->scales[b] * (float)one.d);
+    minima += x->scales[b] * (float)x->sums[b] * (float)one.m;
   }
-  return form->has_minimum ? products + minima : products;
+  products *= one.d_unit;
+  return form->has_minimum ? products + minima * one.m_unit : products;
 }
 
 static void test_product(const product *p) {
@@ -184,9 +185,9 @@ void test_embed(void) {
             value = ((float *)w)[at];
           if (form < 4) {
             const weight one = weight_at(FORMS + form, w, cols, ids[t], k);
-            value = (float)one.q * one.d;
+            value = (float)one.q * ((float)one.d * one.d_unit);
             if (FORMS[form].has_minimum)
-              value += one.m;
+              value += (float)one.m * one.m_unit;
           }
           expected[t * cols + k] = value;
         }

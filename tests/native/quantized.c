@@ -79,18 +79,24 @@ const quantized_form FORMS[4] = {{"q4", 256, 8, 0}, {"q4m", 256, 0, 1}, {"q6m", 
 
 static size_t block_bytes(const quantized_form *form) { return 32 + (form->has_minimum ? 32 : 0) + form->codes_bytes; }
 
-size_t panel_bytes(const quantized_form *form, int cols) { return block_bytes(form) * (cols / BLOCK); }
+enum { HEADER_BYTES = 32 }; // exponents of 16 rows' scales, then of their minima
+
+size_t panel_bytes(const quantized_form *form, int cols) { return HEADER_BYTES + block_bytes(form) * (cols / BLOCK); }
 
 uint8_t *random_panels(const quantized_form *form, int rows, int cols) {
-  const size_t bytes = panel_bytes(form, cols) * (rows / 16);
+  const size_t panel = panel_bytes(form, cols), bytes = panel * (rows / 16);
   uint8_t *w = fresh(bytes);
   const int numbers = form->has_minimum ? 32 : 16;
   const int extreme = random_int(0, 3) == 0; // all codes at their largest: sums at their largest
-  for (size_t block = 0; block < bytes; block += block_bytes(form)) {
-    for (int i = 0; i < numbers; i++)
-      ((uint16_t *)(w + block))[i] = nearest_bf16(random_float(0.1f));
-    for (int i = 2 * numbers; i < (int)block_bytes(form); i++)
-      w[block + i] = extreme ? 0xff : (uint8_t)random_bits();
+  for (size_t start = 0; start < bytes; start += panel) {
+    for (int i = 0; i < HEADER_BYTES; i++)
+      w[start + i] = (uint8_t)(random_int(0, 9) ? random_int(-26, -19) : random_int(-126, 40)); // kernels take any
+    for (size_t block = start + HEADER_BYTES; block < start + panel; block += block_bytes(form)) {
+      for (int i = 0; i < numbers; i++)
+        ((int16_t *)(w + block))[i] = (int16_t)random_int(-32767, 32767);
+      for (int i = 2 * numbers; i < (int)block_bytes(form); i++)
+        w[block + i] = extreme ? 0xff : (uint8_t)random_bits();
+    }
   }
   return w;
 }
@@ -111,12 +117,14 @@ static int code_at(const quantized_form *form, const uint8_t *codes, int row, in
 }
 
 weight weight_at(const quantized_form *form, const uint8_t *w, int cols, int row, int col) {
-  const uint8_t *block = w + row / 16 * panel_bytes(form, cols) + col / BLOCK * block_bytes(form);
-  const uint16_t *numbers = (const uint16_t *)block;
-  weight found = {.m = form->has_minimum ? bf16_value(numbers[row % 16]) : 0};
-  if (form->has_minimum)
+  const int8_t *header = (const int8_t *)(w + row / 16 * panel_bytes(form, cols));
+  const int16_t *numbers = (const int16_t *)(header + HEADER_BYTES + col / BLOCK * block_bytes(form));
+  weight found = {.d_unit = ldexpf(1, header[row % 16]), .m_unit = ldexpf(1, header[16 + row % 16])};
+  if (form->has_minimum) {
+    found.m = numbers[row % 16];
     numbers += 16;
-  found.d = bf16_value(numbers[row % 16]);
+  }
+  found.d = numbers[row % 16];
   found.q = code_at(form, (const uint8_t *)(numbers + 16), row % 16, col % BLOCK) - form->zero_point;
   return found;
 }

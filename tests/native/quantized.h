@@ -31,9 +31,9 @@ extern const quantized_form FORMS[4]; // q4, q4m, q6m, q8
 size_t panel_bytes(const quantized_form *form, int cols);
 uint8_t *random_panels(const quantized_form *form, int rows, int cols);
 
-// The integer, scale and minimum of one weight.
+// One weight: its integer, scale and minimum as stored, and the powers of two that the row's are multiples of.
 typedef struct {
-  int q;
-  float d, m;
+  int q, d, m;
+  float d_unit, m_unit;
 } weight;
 weight weight_at(const quantized_form *form, const uint8_t *w, int cols, int row, int col);

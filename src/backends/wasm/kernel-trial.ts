@@ -2,7 +2,12 @@
  * Small matrix products by one variant's kernels: to see that their values are right on this engine,
  * and how long one takes.
  */
-import { BLOCK_COLS, matrixBytes, panelBytes, type QuantizedForm } from "../../pack/forms.ts";
+import {
+  matrixBytes,
+  PANEL_HEADER_BYTES,
+  panelBytes,
+  type QuantizedForm,
+} from "../../pack/forms.ts";
 import {
   activationBytes,
   activationLayout,
@@ -83,13 +88,14 @@ export function createTrial(module: WebAssembly.Module, variant: KernelVariant):
   };
 }
 
-/** Random codes; scales and minima are bf16 of either sign between 0.008 and 0.03. */
+/** Exponents of four rows, which keep scales and minima below 2^-5. */
+const EXPONENTS = 0xe8e9eaeb; // -21 to -24
+
+/** Random codes, scales and minima. */
 function fillMatrix(words: Uint32Array, form: QuantizedForm, random: () => number): void {
-  const blockWords = panelBytes(form, BLOCK_COLS) / 4;
-  const headerWords = form.endsWith("m") ? 16 : 8;
+  const panelWords = panelBytes(form, COLS) / 4;
   for (let at = 0; at < words.length; at++) {
-    const isCode = at % blockWords >= headerWords;
-    words[at] = isCode ? random() : (random() & 0x80ff80ff) | 0x3c003c00;
+    words[at] = at % panelWords < PANEL_HEADER_BYTES / 4 ? EXPONENTS : random();
   }
 }
 

@@ -19,17 +19,18 @@ function embed(module: string, form: MatrixForm, matrix: Uint8Array, cols: numbe
 }
 
 describe.each(MODULES)("embed in %s.wasm", (module) => {
-  test.each(QUANTIZED_FORMS)("takes the rows of a %s matrix", (form) => {
-    for (const cols of [32, 96]) {
-      const matrix = randomMatrix(form, ROWS, cols, cols);
-      const expected = IDS.map((id) =>
-        decodeRow(form, matrix, cols, id).flatMap(({ scale, minimum, q }) =>
+  test.each(QUANTIZED_FORMS)("takes the rows of a %s matrix, whatever their exponents", (form) => {
+    for (const [cols, exponents] of [[32], [96], [96, [-126, 112, -30, 0, 90]]] as const) {
+      const matrix = randomMatrix(form, ROWS, cols, cols, { exponents });
+      const expected = IDS.map((id) => {
+        const { unit, minimumUnit, blocks } = decodeRow(form, matrix, cols, id);
+        return blocks.flatMap(({ scale, minimum, q }) =>
           Array.from(q, (value) => {
-            const product = Math.fround(value * scale);
-            return form.endsWith("m") ? Math.fround(product + minimum) : product;
+            const product = Math.fround(value * scale * unit);
+            return form.endsWith("m") ? Math.fround(product + minimum * minimumUnit) : product;
           }),
-        ),
-      );
+        );
+      });
       expect(embed(module, form, matrix, cols)).toEqual(expected);
     }
   });

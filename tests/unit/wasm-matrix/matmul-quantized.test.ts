@@ -57,8 +57,27 @@ describe.each(VARIANTS)("%s", (variant) => {
       }
     });
 
+    test("takes each row's powers of two, from -126 to 112, and results down to zero", () => {
+      // 7 exponents, 16 rows: quads and halves differ, and minima are two exponents on.
+      const exponents = [112, -126, -24, -120, 60, 0, -40];
+      const [rows, cols] = [48, 96];
+      const matrix = randomMatrix(form, rows, cols, 5, { exponents });
+      const x = [-60, -30, -28, -80, -40].map((size, t) => randomFloats(t, cols, 2 ** size));
+      const expected = multiply(form, matrix, x, rows);
+      const all = expected.flatMap((row) => [...row]);
+      expect(all.every(Number.isFinite)).toBe(true);
+      expect(all.some((y) => Math.abs(y) > 2 ** 100)).toBe(true);
+      expect(all.some((y) => y !== 0 && Math.abs(y) < 2 ** -126)).toBe(true);
+      for (const how of ["gemv", "gemm"] as const) {
+        const { y } = multiplyByKernel(variant, how, form, matrix, x, rows);
+        expected.forEach((row, t) => {
+          expect(y.subarray(t * rows, (t + 1) * rows), `${how}, row ${t}`).toEqual(row);
+        });
+      }
+    });
+
     test.each(EXTREMES)("stays exact where every byte of codes is %i", (code) => {
-      const matrix = randomMatrix(form, 16, 64, 3, code);
+      const matrix = randomMatrix(form, 16, 64, 3, { code });
       const x = [1, -1, 1, -1].map((sign, t) =>
         Float32Array.from({ length: 64 }, (_, k) => (t < 2 || k % 2 === 0 ? sign : -sign)),
       );

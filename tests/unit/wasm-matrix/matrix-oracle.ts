@@ -2,16 +2,19 @@
  * The matrix kernels in plain loops: panels decoded by the formulas of src/pack/forms.ts, activations
  * quantized block by block, sums in the order of wasm/gemv.h, each step rounded to f32.
  */
-import { matrixBytes, type QuantizedForm } from "../../../src/pack/forms.ts";
+import type { QuantizedForm } from "../../../src/pack/forms.ts";
 
 const BLOCK = 32;
 
-/** Bytes of a block of 16 rows before its scales (minima), and what a code is too large by. */
+/** Exponents of 16 rows' scales, then of their minima. */
+const HEADER_BYTES = 32;
+
+/** Of a block of 16 rows: its bytes, those before its scales (minima), and what a code is too large by. */
 const FORMS = {
-  q4: { minima: 0, zero: 8 },
-  q4m: { minima: 32, zero: 0 },
-  q6m: { minima: 32, zero: 0 },
-  q8: { minima: 0, zero: 128 },
+  q4: { blockBytes: 288, minima: 0, zero: 8 },
+  q4m: { blockBytes: 320, minima: 32, zero: 0 },
+  q6m: { blockBytes: 448, minima: 32, zero: 0 },
+  q8: { blockBytes: 544, minima: 0, zero: 128 },
 } as const;
 
 export const QUANTIZED_FORMS = Object.keys(FORMS) as QuantizedForm[];
@@ -33,27 +36,53 @@ export function randomFloats(seed: number, count: number, size = 2): Float32Arra
   return Float32Array.from({ length: count }, () => ((next() >>> 8) / 2 ** 23 - 1) * size);
 }
 
-/** A matrix of random codes; scales and minima are bf16 of either sign. `code` fixes every byte of codes. */
+export interface MatrixOptions {
+  /** Every byte of codes; random without. */
+  readonly code?: number;
+  /** Exponents of scales and minima, in turn over the header's bytes; random from -26 to -19 without. */
+  readonly exponents?: readonly number[];
+}
+
+/** A matrix of random codes, its scales and minima random in all 16 bits. */
 export function randomMatrix(
   form: QuantizedForm,
   rows: number,
   cols: number,
   seed: number,
-  code?: number,
+  { code, exponents }: MatrixOptions = {},
 ): Uint8Array {
-  const bytes = new Uint8Array(matrixBytes(form, rows, cols));
+  const { blockBytes, minima } = FORMS[form];
+  const bytes = new Uint8Array(panelStart(form, cols, rows));
   const view = new DataView(bytes.buffer);
   const next = randomIntegers(seed);
-  const blockBytes = matrixBytes(form, 16, BLOCK);
-  const header = FORMS[form].minima + 32;
   for (let at = 0; at < bytes.length; at += 2) {
     const random = next();
-    if (at % blockBytes < header) view.setUint16(at, 0x3c00 | (random & 0x81ff), true);
+    const inPanel = at % panelStart(form, cols, 16);
+    const inBlock = (inPanel - HEADER_BYTES) % blockBytes;
+    if (inPanel < HEADER_BYTES) {
+      for (const i of [0, 1]) {
+        const exponent = exponents?.[(inPanel + i) % exponents.length];
+        view.setInt8(at + i, exponent ?? ((random >> (8 * i)) & 7) - 26);
+      }
+    } else if (inBlock < minima + 32) view.setInt16(at, random >> 16, true);
     else view.setUint16(at, code === undefined ? random & 0xffff : code * 257, true);
   }
   return bytes;
 }
 
+/** Where the panel of a row starts; of the row behind the last one, a matrix's bytes. */
+function panelStart(form: QuantizedForm, cols: number, row: number): number {
+  return (row >> 4) * (HEADER_BYTES + (cols / BLOCK) * FORMS[form].blockBytes);
+}
+
+export interface WeightRow {
+  /** What all scales, and all minima, of the row are multiples of. */
+  readonly unit: number;
+  readonly minimumUnit: number;
+  readonly blocks: readonly WeightBlock[];
+}
+
+/** Scale and minimum as the integers that they are stored as. */
 export interface WeightBlock {
   readonly scale: number;
   readonly minimum: number;
@@ -67,14 +96,14 @@ export function decodeRow(
   matrix: Uint8Array,
   cols: number,
   row: number,
-): WeightBlock[] {
+): WeightRow {
   const view = new DataView(matrix.buffer, matrix.byteOffset, matrix.byteLength);
-  const { minima, zero } = FORMS[form];
-  const blockBytes = matrixBytes(form, 16, BLOCK);
+  const { blockBytes, minima, zero } = FORMS[form];
+  const panel = panelStart(form, cols, row);
   const r = row % 16;
   const [quad, lane] = [r >> 2, 4 * (r & 3)];
-  return Array.from({ length: cols / BLOCK }, (_, b) => {
-    const block = (row >> 4) * matrixBytes(form, 16, cols) + b * blockBytes;
+  const blocks = Array.from({ length: cols / BLOCK }, (_, b) => {
+    const block = panel + HEADER_BYTES + b * blockBytes;
     const codes = block + minima + 32;
     const at = (i: number): number => matrix[codes + i];
     const code = (k: number): number => {
@@ -89,11 +118,13 @@ export function decodeRow(
       return k < 16 ? pair & 15 : pair >> 4;
     };
     return {
-      scale: bf16(view.getUint16(block + minima + 2 * r, true)),
-      minimum: minima ? bf16(view.getUint16(block + 2 * r, true)) : 0,
+      scale: view.getInt16(block + minima + 2 * r, true),
+      minimum: minima ? view.getInt16(block + 2 * r, true) : 0,
       q: Int32Array.from({ length: BLOCK }, (_, k) => code(k) - zero),
     };
   });
+  const unit = 2 ** view.getInt8(panel + r);
+  return { unit, minimumUnit: 2 ** view.getInt8(panel + 16 + r), blocks };
 }
 
 export interface ActivationBlock {
@@ -118,21 +149,22 @@ export function quantizeRow(x: Float32Array): ActivationBlock[] {
   });
 }
 
-/** y = D + M of one output: two chains over ascending blocks, one sum at the end. */
+/** y = D * u + M * v of one output: two chains over ascending blocks, powers of two, one sum at the end. */
 export function product(
-  weights: readonly WeightBlock[],
+  { unit, minimumUnit, blocks }: WeightRow,
   x: readonly ActivationBlock[],
   hasMinimum: boolean,
 ): number {
   let d = 0;
   let m = 0;
-  weights.forEach(({ scale, minimum, q }, b) => {
+  blocks.forEach(({ scale, minimum, q }, b) => {
     let dot = 0;
     for (let k = 0; k < BLOCK; k++) dot += q[k] * x[b].q[k];
     d = Math.fround(d + Math.fround(Math.fround(dot) * Math.fround(x[b].scale * scale)));
     m = Math.fround(m + Math.fround(x[b].scaledSum * minimum));
   });
-  return hasMinimum ? Math.fround(d + m) : d;
+  d = Math.fround(d * unit);
+  return hasMinimum ? Math.fround(d + Math.fround(m * minimumUnit)) : d;
 }
 
 /** (tokens, rows) results of a matrix with rows of x. */
@@ -147,12 +179,8 @@ export function multiply(
   return x.map((row) => {
     const activations = quantizeRow(row);
     const hasMinimum = FORMS[form].minima > 0;
-    return Float32Array.from(weights, (blocks) => product(blocks, activations, hasMinimum));
+    return Float32Array.from(weights, (weight) => product(weight, activations, hasMinimum));
   });
-}
-
-function bf16(bits: number): number {
-  return new Float32Array(new Uint32Array([bits << 16]).buffer)[0];
 }
 
 function roundHalfToEven(x: number): number {

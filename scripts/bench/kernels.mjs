@@ -41,12 +41,9 @@ const relaxed = load("relaxed");
 const variants = relaxed ? { dot: relaxed, m: relaxed, simd: plain } : { simd: plain };
 
 function fillMemory() {
-  // Any bytes are codes; 0x3c in the odd ones keeps scales, minima and bf16 caches small and finite.
+  // Bytes from 0x38 to 0x3f are codes and scales like any, floats below 1, and exponents that keep all sums finite.
   const bytes = new Uint8Array(memory.buffer);
-  for (let i = WEIGHTS; i < bytes.length; i += 2) {
-    bytes[i] = (i * 40_503) >> 7;
-    bytes[i + 1] = 0x3c;
-  }
+  for (let i = WEIGHTS; i < bytes.length; i++) bytes[i] = 0x38 | (((i * 40_503) >> 7) & 7);
   const x = new Float32Array(memory.buffer, X, (ROW - X) / 4);
   for (let i = 0; i < x.length; i++) x[i] = Math.sin(i) * 2;
 }

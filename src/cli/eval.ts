@@ -43,7 +43,8 @@ export const evaluate: Command = {
         ctx,
         signal: cli.signal,
         yieldTask: runtime.yieldTask,
-        onProgress: (loaded, total) => progress.report({ label: "tokens", loaded, total }),
+        onProgress: (loaded, total) =>
+          progress.report({ label: "scoring", loaded, total, unit: "tokens" }),
       });
       const { ppl, nll, tokens } = found;
       const line = `perplexity ${ppl.toFixed(4)} over ${tokens} tokens`;

@@ -11,6 +11,8 @@ export interface ProgressReport {
   readonly label: string;
   readonly loaded: number;
   readonly total: number | undefined;
+  /** What is counted. Default bytes, shown in MB. */
+  readonly unit?: "bytes" | "tokens";
 }
 
 export interface Progress {
@@ -34,12 +36,12 @@ export function createProgress(
   return {
     finish,
     report(report): void {
-      const { loaded, total } = report;
+      const { loaded, total, unit = "bytes" } = report;
       const begins = report.label !== label;
       if (begins) finish();
       label = report.label;
       const fraction = total ? Math.min(1, loaded / total) : undefined;
-      const amount = total ? `${megabytes(loaded)} of ${megabytes(total)} MB` : "";
+      const amount = total === undefined ? "" : amountOf(loaded, total, unit);
       if (cli.isTerminal) {
         if (!begins && fraction !== 1 && now() - drawnMs < REDRAW_MS) return;
         drawnMs = now();
@@ -53,6 +55,11 @@ export function createProgress(
       cli.err(`${label} ${amount}`.trimEnd().concat("\n"));
     },
   };
+}
+
+function amountOf(loaded: number, total: number, unit: "bytes" | "tokens"): string {
+  if (unit === "tokens") return `${loaded} of ${total} tokens`;
+  return `${megabytes(loaded)} of ${megabytes(total)} MB`;
 }
 
 function bar(fraction: number): string {

@@ -50,3 +50,8 @@ test("on a terminal a bar redraws itself, not too often, and ends with a full on
   expect(text).toMatch(/\[#{24}\] 100\.0 of 100\.0 MB\n$/);
   expect(text.split("\n").length).toBe(2);
 });
+
+test("tokens are counted as tokens", () => {
+  const report = { label: "scoring", loaded: 64, total: 4096, unit: "tokens" } as const;
+  expect(written(false, [report])).toBe("scoring 64 of 4096 tokens\n");
+});

@@ -42,10 +42,12 @@ const RESUME_PARTS = RUN_AHEAD_PARTS / 2;
 export const PAUSED_LEASE_MS = 60_000;
 
 /**
- * A generation whose driver missed this many turns ends: a live one misses none. Workers cancels the
- * driver silently when its client goes away.
+ * A generation whose driver missed this many turns ends. Workers cancels a driver silently when its
+ * client goes away, sometimes before the request's signal has fired; what is lost so computes on in
+ * others' batches until then. A live driver wakes between any two turns, so it misses none: the rest
+ * is margin for a host whose timers come late.
  */
-export const DRIVER_LEASE_TURNS = 32;
+export const DRIVER_LEASE_TURNS = 8;
 
 export class Scheduler {
   readonly #runner: Runner;

@@ -4,6 +4,7 @@
  * Source: https://huggingface.co/docs/hub/api ; the same API is served by mirrors (HF_ENDPOINT).
  */
 import { PronkError } from "../errors.ts";
+import { ggufPartNames } from "../formats/gguf/part-names.ts";
 import { openRemote, type RemoteOptions, shownUrl } from "./remote.ts";
 
 /** One file to download. `sha256` is null for files that the hub does not keep as blobs. */
@@ -21,9 +22,6 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 
 /** What to take when a repository has several GGUF files and none is named; the first present. */
 const PREFERRED = ["Q4_K_M", "Q4_1", "Q4_0", "Q8_0"];
-
-/** `model-00001-of-00003.gguf`: one part of a split model. */
-const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
 export function hubFileUrl(hub: string, repo: string, revision: string, file: string): string {
   const path = file.split("/").map(encodeURIComponent).join("/");
@@ -117,7 +115,7 @@ export function chooseFiles(
   if (choice !== undefined && models.includes(choice)) return withParts(choice, models, none);
 
   // A split model counts once, by its first part.
-  const whole = models.filter((name) => (PART.exec(name)?.[2] ?? "00001") === "00001");
+  const whole = models.filter((name) => (ggufPartNames(name) ?? [name])[0] === name);
   if (choice !== undefined) {
     const named = whole.filter((name) => hasQuantization(name, choice));
     if (named.length === 1) return withParts(named[0], models, none);
@@ -142,13 +140,10 @@ function withParts(
   models: readonly string[],
   none: (why: string) => PronkError,
 ): string[] {
-  const [, stem, , count] = PART.exec(name) ?? [];
-  if (stem === undefined) return [name];
-  return Array.from({ length: Number(count) }, (_, i) => {
-    const part = `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
-    if (!models.includes(part)) throw none(`${part} is missing`);
-    return part;
-  });
+  const parts = ggufPartNames(name) ?? [name];
+  const missing = parts.find((part) => !models.includes(part));
+  if (missing !== undefined) throw none(`${missing} is missing`);
+  return parts;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

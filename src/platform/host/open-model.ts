@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { packModel } from "../../engine/load-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
+import { ggufPartNames } from "../../formats/gguf/part-names.ts";
 import { KNOWN_MODELS, type KnownModel } from "../../hub/known-models.ts";
 import { type ModelReference, parseModelReference } from "../../hub/model-reference.ts";
 import type { QuantizationOptions } from "../../pack/form-choice.ts";
@@ -118,16 +119,12 @@ async function openPath(host: Host, path: string): Promise<NamedModel> {
 
 /** All parts of a split model, given any of them. */
 async function partsOf(path: string): Promise<string[]> {
-  const [, stem, count] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/.exec(basename(path)) ?? [];
-  if (stem === undefined) return [path];
-  const folder = dirname(path);
-  const present = new Set(await readdir(folder));
-  return Array.from({ length: Number(count) }, (_, i) => {
-    const part = `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
-    if (!present.has(part))
-      throw new PronkError("not_found", `${join(folder, part)}: no such file`);
-    return join(folder, part);
-  });
+  const parts = ggufPartNames(path);
+  if (parts === undefined) return [path];
+  const present = new Set(await readdir(dirname(path)));
+  const missing = parts.find((part) => !present.has(basename(part)));
+  if (missing !== undefined) throw new PronkError("not_found", `${missing}: no such file`);
+  return parts;
 }
 
 async function openGgufFiles(

@@ -12,6 +12,8 @@ export interface ModelInfo {
   readonly created: number;
   readonly backend: string;
   readonly kernel: string;
+  /** Why these kernels, for people: `dot: fastest here (GOP/s: …)`. Absent where there is no choice. */
+  readonly kernelReason?: string | undefined;
   readonly ctx: number;
   readonly slots: number;
   readonly vocab: number;

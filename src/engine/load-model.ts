@@ -127,7 +127,7 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const { signal, onProgress } = options;
   const { model, plan, runner: sizes } = await planModel(input, options);
-  const runner = createRunner(model, plan, sizes, runtime, options);
+  const { runner, kernelReason } = createRunner(model, plan, sizes, runtime, options);
   const tokenizer = await model.loadTokenizer(signal);
   if (!tokenizer) {
     throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
@@ -143,6 +143,7 @@ export async function loadModel(
       created: Math.floor(runtime.wallClock() / 1000),
       backend,
       kernel,
+      kernelReason,
       ctx,
       slots,
       vocab,
@@ -158,16 +159,17 @@ function createRunner(
   sizes: RunnerOptions,
   runtime: Runtime,
   options: LoadOptions,
-): Runner {
+): { runner: Runner; kernelReason?: string } {
   const { tensors, weightBytes } = model;
   if (options.backend === "reference") {
-    return createReferenceRunner(plan, tensors, weightBytes, sizes);
+    return { runner: createReferenceRunner(plan, tensors, weightBytes, sizes) };
   }
   const kernel: SelectedKernel = selectKernel(runtime.kernels, {
     variant: options.kernel,
     now: runtime.now,
   });
-  return createWasmRunner(plan, tensors, weightBytes, kernel, sizes);
+  const runner = createWasmRunner(plan, tensors, weightBytes, kernel, sizes);
+  return { runner, kernelReason: kernel.reason };
 }
 
 export interface PackOptions {

@@ -45,5 +45,6 @@ function describe({ info }: Engine): Record<string, unknown> {
     context_length: info.ctx,
     backend: info.backend,
     kernel: info.kernel,
+    kernel_reason: info.kernelReason,
   };
 }

@@ -67,6 +67,16 @@ test("the fingerprint tells forms and cache types apart, and not what changes no
   expect(different.size).toBe(5);
 });
 
+test("a model says which kernels run it, and why", async () => {
+  const { info } = await loadModel(gguf(BPE), runtime);
+  expect(info.kernel).toBe("simd");
+  expect(info.kernelReason).toMatch(/^simd: runs everywhere; dot not possible/);
+  const { info: asked } = await loadModel(gguf(BPE), runtime, { kernel: "simd" });
+  expect(asked.kernelReason).toBe("simd: as asked for");
+  const { info: reference } = await loadModel(gguf(BPE), runtime, { backend: "reference" });
+  expect(reference.kernelReason).toBeUndefined();
+});
+
 test("memory is planned to the byte before anything is loaded", async () => {
   const options = { ctx: 64, slots: 2 };
   const { memory } = await planModel(gguf(BPE), options);

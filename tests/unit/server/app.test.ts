@@ -30,6 +30,7 @@ describe("paths", () => {
               context_length: 256,
               backend: "toy",
               kernel: "script",
+              kernel_reason: "script: the only one",
             },
           ],
         },

@@ -5,7 +5,7 @@ import { createReferenceRunner } from "../../src/backends/reference/reference-ru
 import type { RunnerOptions } from "../../src/backends/runner-options.ts";
 import type { KernelVariant } from "../../src/backends/wasm/activation-layout.ts";
 import { hasRelaxedSimd } from "../../src/backends/wasm/kernel-variants.ts";
-import { createWasmRunner } from "../../src/backends/wasm/wasm-runner.ts";
+import { createWasmRunner, type SelectedKernel } from "../../src/backends/wasm/wasm-runner.ts";
 import type { Plan } from "../../src/model/plan.ts";
 import type { MatrixForm } from "../../src/pack/forms.ts";
 import { type PackEntry, packTensors, planImage } from "../../src/pack/packer.ts";
@@ -39,11 +39,14 @@ export const reference: CreateRunner = (plan, entries, options) => {
   return fill(createReferenceRunner(plan, tensors, weightBytes, options), entries);
 };
 
+export function kernelOf(variant: KernelVariant): SelectedKernel {
+  return { module: compile(variant === "simd" ? "plain" : "relaxed"), variant };
+}
+
 export function wasm(variant: KernelVariant): CreateRunner {
-  const module = compile(variant === "simd" ? "plain" : "relaxed");
+  const kernel = kernelOf(variant);
   return (plan, entries, options) => {
     const { tensors, weightBytes } = planImage(entries);
-    const kernel = { module, variant };
     return fill(createWasmRunner(plan, tensors, weightBytes, kernel, options), entries);
   };
 }

@@ -5,6 +5,7 @@ import { openGguf } from "../../src/engine/open-gguf.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import type { Quantization } from "../../src/pack/form-choice.ts";
 import { memorySource } from "../../src/sources/memory.ts";
+import type { ByteSource } from "../../src/sources/source.ts";
 import type { CreateRunner } from "../conformance/backends.ts";
 
 export interface GoldenGguf {
@@ -30,14 +31,18 @@ export interface TinyOptions {
   readonly maxRows?: number;
 }
 
+/** The file, in memory. */
+export function readGolden(file: string): ByteSource {
+  return memorySource(new Uint8Array(readFileSync(new URL(file, folder))), file);
+}
+
 export async function openTiny(
   file: string,
   create: CreateRunner,
   options: TinyOptions,
 ): Promise<Runner> {
-  const bytes = new Uint8Array(readFileSync(new URL(file, folder)));
   const { quantization, kv, slots = 1, maxRows = 64 } = options;
-  const model = await openGguf([memorySource(bytes, file)], { quantization, profile: "default" });
+  const model = await openGguf([readGolden(file)], { quantization, profile: "default" });
   const sizes = { ctx: 128, slots, maxRows, maxLogits: maxRows, kv };
   return create(planLlama(model.config), model.entries, sizes);
 }

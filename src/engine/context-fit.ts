@@ -1,4 +1,5 @@
 /** How many positions fit a memory budget. */
+import { WASM32_BYTES } from "../backends/wasm/memory-layout.ts";
 import { PronkError } from "../errors.ts";
 
 /** The attention kernels work on tiles of 8 positions. */
@@ -27,28 +28,48 @@ export function fitContext(
         param: "ctx",
       });
     }
-    const ctx = Math.ceil(asked / CTX_MULTIPLE) * CTX_MULTIPLE;
-    if (total(ctx) > budgetBytes) {
-      throw new PronkError(
-        "out_of_memory",
-        `ctx ${ctx} needs ${total(ctx)} bytes, the budget is ${budgetBytes}`,
-      );
-    }
-    return ctx;
   }
+  const wanted = wholeTiles(asked ?? limit);
+  if (total(wanted) <= budgetBytes) return wanted;
+  const largest = largestWithin(wanted, budgetBytes, total);
+  if (largest === 0) {
+    throw new PronkError(
+      "out_of_memory",
+      `plan: ${inWords(total(CTX_MULTIPLE))} for ${CTX_MULTIPLE} positions, ${nameLimit(budgetBytes)}`,
+    );
+  }
+  if (asked === undefined) return largest;
+  throw new PronkError(
+    "out_of_memory",
+    `plan: ctx ${wanted} needs ${inWords(total(wanted))}, ${nameLimit(budgetBytes)}: ${largest} positions fit`,
+  );
+}
+
+function wholeTiles(ctx: number): number {
+  return Math.ceil(ctx / CTX_MULTIPLE) * CTX_MULTIPLE;
+}
+
+/** Below `tooLarge`; 0 where nothing fits. */
+function largestWithin(
+  tooLarge: number,
+  budgetBytes: number,
+  total: (ctx: number) => number,
+): number {
   let low = 0; // in units of CTX_MULTIPLE: fits
-  let high = Math.ceil(limit / CTX_MULTIPLE);
-  if (total(high * CTX_MULTIPLE) <= budgetBytes) return high * CTX_MULTIPLE;
+  let high = tooLarge / CTX_MULTIPLE;
   while (high - low > 1) {
-    const middle = (low + high) >> 1;
+    const middle = Math.floor((low + high) / 2);
     if (total(middle * CTX_MULTIPLE) <= budgetBytes) low = middle;
     else high = middle;
   }
-  if (low === 0) {
-    throw new PronkError(
-      "out_of_memory",
-      `${total(CTX_MULTIPLE)} bytes for ${CTX_MULTIPLE} positions, the budget is ${budgetBytes}`,
-    );
-  }
   return low * CTX_MULTIPLE;
+}
+
+function inWords(bytes: number): string {
+  const gibibytes = bytes > WASM32_BYTES ? ` (${(bytes / 2 ** 30).toFixed(2)} GiB)` : "";
+  return `${bytes} bytes${gibibytes}`;
+}
+
+function nameLimit(budgetBytes: number): string {
+  return budgetBytes < WASM32_BYTES ? `the budget is ${budgetBytes}` : "wasm32 holds 4 GiB";
 }

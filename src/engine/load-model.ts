@@ -6,7 +6,7 @@ import type { KvType, MemoryUse, Runner } from "../backends/backend.ts";
 import { createReferenceRunner } from "../backends/reference/reference-runner.ts";
 import type { RunnerOptions } from "../backends/runner-options.ts";
 import { type SelectedKernel, selectKernel } from "../backends/wasm/kernel-variants.ts";
-import { planMemory } from "../backends/wasm/memory-layout.ts";
+import { planMemory, WASM32_BYTES } from "../backends/wasm/memory-layout.ts";
 import { createWasmRunner } from "../backends/wasm/wasm-runner.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { LlamaConfig } from "../model/config.ts";
@@ -44,7 +44,7 @@ export interface PlanOptions {
   readonly chunk?: number;
   /** Rows of logits of a batch. Default: one a slot. */
   readonly maxLogits?: number;
-  /** Bytes that the whole plan may take. Default: the 4 GiB of wasm32. */
+  /** Bytes that the whole plan may take. Default and limit: the 4 GiB of wasm32. */
   readonly budgetBytes?: number;
   readonly signal?: AbortSignal;
 }
@@ -69,9 +69,6 @@ const DEFAULT_CHUNK = 64;
 const DEFAULT_SLOTS = 4;
 const MAX_SLOTS = 256;
 const MAX_CHUNK = 4096;
-
-/** All that wasm32 can address. */
-const WASM32_BYTES = 2 ** 32;
 
 /**
  * Reads the index of a model and plans its memory; loads no weight.
@@ -109,7 +106,7 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     options.ctx === undefined
       ? Math.min(max_position_embeddings, options.maxCtx ?? max_position_embeddings)
       : max_position_embeddings,
-    options.budgetBytes ?? WASM32_BYTES,
+    Math.min(options.budgetBytes ?? WASM32_BYTES, WASM32_BYTES),
     (positions) => memoryAt(positions).total,
   );
   return { model, config, plan, runner: runnerAt(ctx), memory: memoryAt(ctx) };

@@ -18,6 +18,9 @@ import { attentionScratchBytes, kvLayout } from "./kv-layout.ts";
 /** The kernels' stack (64 KiB, first in memory) and their constants; checked against __heap_base. */
 export const RESERVED_BYTES: number = 80 * 1024;
 
+/** All that 32-bit addresses reach; engines give a memory all of it. */
+export const WASM32_BYTES: number = 2 ** 32;
+
 /** A cache line: no two regions share one. */
 const REGION_ALIGNMENT = 64;
 

@@ -13,11 +13,10 @@ import type { KernelVariant } from "./activation-layout.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type Call, lower, type Program } from "./lower.ts";
-import { type MemoryLayout, planMemory, RESERVED_BYTES } from "./memory-layout.ts";
+import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
 
-/** Of WebAssembly; wasm32 has 65,536 of them. */
+/** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
-const MAX_PAGES = 65_536;
 
 /** Rope tables are extended by this many positions at a time. */
 const ROPE_POSITIONS = 256;
@@ -50,14 +49,14 @@ export function createWasmRunner(
     );
   }
   const layout = planMemory(plan, tensors, weightBytes, options);
-  const pages = Math.ceil(layout.use.total / PAGE_BYTES);
   const plannedMemory = (): string => {
     const { weights, kv, activations, scratch, total } = layout.use;
     return `${total} bytes (weights ${weights}, KV cache ${kv}, activations ${activations}, scratch ${scratch})`;
   };
-  if (pages > MAX_PAGES) {
+  if (layout.use.total > WASM32_BYTES) {
     throw new PronkError("out_of_memory", `${plannedMemory()} is over the 4 GiB of wasm32`);
   }
+  const pages = Math.ceil(layout.use.total / PAGE_BYTES);
   let memory: WebAssembly.Memory;
   try {
     memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { loadModel, packModel, planModel } from "../../../src/engine/load-model.ts";
+import { loadModel, packModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
@@ -92,6 +92,14 @@ test("the context shrinks to the budget, which the whole plan keeps", async () =
   expect(memory.total).toBeLessThanOrEqual(budgetBytes);
   expect(runner.ctx).toBeLessThan(full.runner.ctx);
   expect(runner.ctx).toBeGreaterThan(0);
+});
+
+test("no budget lets a plan over the 4 GiB of wasm32", async () => {
+  const { model } = await planModel(gguf(BPE));
+  const config = { ...model.config, max_position_embeddings: 2 ** 24 };
+  const { memory } = planOpened({ ...model, config }, { slots: 8, budgetBytes: 64e9 });
+  expect(memory.total).toBeLessThanOrEqual(2 ** 32);
+  expect(memory.total).toBeGreaterThan(2 ** 32 - 2 ** 20);
 });
 
 describe("refuses", () => {

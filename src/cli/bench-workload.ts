@@ -6,6 +6,10 @@ export const DECODE_PROMPT_TOKENS = 13;
 export const DECODE_STEPS = 128;
 export const BENCH_CTX = 768;
 
+/** Of --contexts: at each depth the prompt's last tokens are timed, then steps that end there. */
+export const CONTEXT_CHUNK = 128;
+export const CONTEXT_STEPS = 32;
+
 /** 37 tokens with SmolLM2's template and its system message. */
 export const COLD_QUESTION = "What is the capital of France?";
 
@@ -33,11 +37,56 @@ export function spreadOf(samples: readonly number[]): Spread {
   return { median, min: sorted[0], max: sorted[sorted.length - 1] };
 }
 
+/**
+ * How one depth is measured: `fill` tokens that are not timed, a timed chunk, then CONTEXT_STEPS
+ * steps, the last of which has `positions` tokens before it and itself.
+ *
+ * @param positions more than CONTEXT_STEPS.
+ */
+export function contextWork(positions: number): { fill: number; chunk: number } {
+  const prompt = positions - CONTEXT_STEPS;
+  const chunk = Math.min(CONTEXT_CHUNK, prompt);
+  return { fill: prompt - chunk, chunk };
+}
+
+/** Prompts of all depths and repetitions are the same up to their timed chunk, and differ from there. */
+export function contextPrompt(positions: number, vocab: number, rep: number): number[] {
+  const { fill, chunk } = contextWork(positions);
+  const ids = benchPrompt(fill + chunk, vocab);
+  ids[fill] = (ids[fill] + 1 + rep) % vocab;
+  return ids;
+}
+
+/** Who measured: the fields that every document of a bench begins with. */
+export interface BenchHead {
+  readonly peer: string;
+  readonly runtime: string;
+  readonly kernel: string;
+  /** Why these kernels, where they were chosen. */
+  readonly kernel_reason?: string | undefined;
+  readonly threads: number;
+}
+
+type Figures = Record<string, string | number>;
+
 /** What --json prints: `prefill_tps`, `prefill_tps_min`, `prefill_tps_max`, to three places. */
-export function benchDocument(
-  head: { peer: string; runtime: string; kernel: string; threads: number },
-  figures: BenchSamples,
-): Record<string, string | number> {
+export function benchDocument(head: BenchHead, figures: BenchSamples): Figures {
+  return { ...head, ...flatFigures(figures) } as Figures;
+}
+
+/** What --contexts prints: of each depth the samples of its chunk and steps, likewise. */
+export function contextsDocument(
+  head: BenchHead,
+  contexts: readonly { positions: number; prefill_tps: number[]; decode_tps: number[] }[],
+): BenchHead & { contexts: Figures[] } {
+  const flat = contexts.map(({ positions, ...figures }) => ({
+    positions,
+    ...flatFigures(figures),
+  }));
+  return { ...head, contexts: flat };
+}
+
+function flatFigures(figures: Readonly<Record<string, readonly number[]>>): Figures {
   const round = (value: number): number => Math.round(value * 1000) / 1000;
   const flat = Object.entries(figures).flatMap(([name, samples]) => {
     const { median, min, max } = spreadOf(samples);
@@ -47,5 +96,5 @@ export function benchDocument(
       [`${name}_max`, round(max)],
     ];
   });
-  return { ...head, ...Object.fromEntries(flat) };
+  return Object.fromEntries(flat);
 }

@@ -3,13 +3,17 @@ import { createEngine } from "../engine/create-engine.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import { peakResidentBytes } from "../platform/host/peak-memory.ts";
-import { flagOption, integerOption } from "./arguments.ts";
+import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
+import { measureContexts } from "./bench-contexts.ts";
 import {
   BENCH_CTX,
+  type BenchHead,
   type BenchSamples,
   benchDocument,
   benchPrompt,
   COLD_QUESTION,
+  CONTEXT_STEPS,
+  contextsDocument,
   DECODE_PROMPT_TOKENS,
   DECODE_STEPS,
   PREFILL_TOKENS,
@@ -28,56 +32,110 @@ export const bench: Command = {
   maxPositionals: 1,
   options: {
     reps: { type: "string", value: "N", help: "repetitions, default 5" },
+    contexts: { type: "string", value: "N,N", help: "instead: speed at these depths, 128,4096" },
     ...MODEL_OPTIONS,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
     const reps = integerOption(input, "reps", 1, 1000) ?? 5;
-    const { model, runtime } = await loadForCommand(input, cli, { ctx: BENCH_CTX, slots: 1 });
+    const depths = contextDepths(input);
+    const ctx = depths ? Math.max(...depths) : BENCH_CTX;
+    const { model, runtime } = await loadForCommand(input, cli, { ctx, slots: 1 });
     const engine = createEngine(model, runtime);
-    const now = (): number => performance.now();
+    const { kernel, kernelReason } = engine.info;
+    const head: BenchHead = {
+      peer: "pronk",
+      runtime: `${cli.host.name} ${cli.host.version}`,
+      kernel,
+      kernel_reason: kernelReason,
+      threads: 1,
+    };
+    if (!flagOption(input, "json")) {
+      cli.out(
+        `${cli.host.name} ${cli.host.version}, 1 thread, kernels ${kernelReason ?? kernel}\n`,
+      );
+    }
     try {
-      // The first round is the engine's compiler's.
-      await prefillMs(engine, 0, now, cli.signal);
-      await decodeMs(engine, now, cli.signal);
-      const prefill: number[] = [];
-      const decode: number[] = [];
-      for (let rep = 1; rep <= reps; rep++) {
-        const read = await prefillMs(engine, rep, now, cli.signal);
-        prefill.push((PREFILL_TOKENS * 1000) / read);
-        decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
-      }
-      const rss = peakResidentBytes() / 1e6;
-      const cold: number[] = [];
-      for (let rep = 0; rep < reps; rep++) cold.push(await coldStartMs(input, cli));
-
-      const figures: BenchSamples = {
-        prefill_tps: prefill,
-        decode_tps: decode,
-        cold_ttft_ms: cold,
-        rss_mb: [rss],
-      };
-      if (flagOption(input, "json")) {
-        const head = {
-          peer: "pronk",
-          runtime: `${cli.host.name} ${cli.host.version}`,
-          kernel: engine.info.kernel,
-          threads: 1,
-        };
-        cli.out(`${JSON.stringify(benchDocument(head, figures))}\n`);
-      } else {
-        cli.out(`${cli.host.name} ${cli.host.version}, ${engine.info.kernel} kernels, 1 thread\n`);
-        for (const [name, samples] of Object.entries(figures)) {
-          const { median, min, max } = spreadOf(samples);
-          const spread = `${min.toFixed(1)} to ${max.toFixed(1)}`;
-          cli.out(`${name.padEnd(14)} ${median.toFixed(1).padStart(8)}  (${spread})\n`);
-        }
-      }
+      if (depths) await benchContexts(engine, head, depths, reps, input, cli);
+      else await benchModel(engine, head, reps, input, cli);
     } finally {
       await engine.dispose();
     }
   },
 };
+
+async function benchModel(
+  engine: Engine,
+  head: BenchHead,
+  reps: number,
+  input: Arguments,
+  cli: CliContext,
+): Promise<void> {
+  const now = (): number => performance.now();
+  // The first round is the engine's compiler's.
+  await prefillMs(engine, 0, now, cli.signal);
+  await decodeMs(engine, now, cli.signal);
+  const prefill: number[] = [];
+  const decode: number[] = [];
+  for (let rep = 1; rep <= reps; rep++) {
+    const read = await prefillMs(engine, rep, now, cli.signal);
+    prefill.push((PREFILL_TOKENS * 1000) / read);
+    decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
+  }
+  const rss = peakResidentBytes() / 1e6;
+  const cold: number[] = [];
+  for (let rep = 0; rep < reps; rep++) cold.push(await coldStartMs(input, cli));
+
+  const figures: BenchSamples = {
+    prefill_tps: prefill,
+    decode_tps: decode,
+    cold_ttft_ms: cold,
+    rss_mb: [rss],
+  };
+  if (flagOption(input, "json")) {
+    cli.out(`${JSON.stringify(benchDocument(head, figures))}\n`);
+    return;
+  }
+  for (const [name, samples] of Object.entries(figures)) {
+    const { median, min, max } = spreadOf(samples);
+    const spread = `${min.toFixed(1)} to ${max.toFixed(1)}`;
+    cli.out(`${name.padEnd(14)} ${median.toFixed(1).padStart(8)}  (${spread})\n`);
+  }
+}
+
+async function benchContexts(
+  engine: Engine,
+  head: BenchHead,
+  depths: readonly number[],
+  reps: number,
+  input: Arguments,
+  cli: CliContext,
+): Promise<void> {
+  const contexts = await measureContexts(engine, depths, reps, cli.signal);
+  if (flagOption(input, "json")) {
+    cli.out(`${JSON.stringify(contextsDocument(head, contexts))}\n`);
+    return;
+  }
+  cli.out("positions   prefill tok/s    decode tok/s\n");
+  for (const { positions, ...figures } of contexts) {
+    const [prefill, decode] = [figures.prefill_tps, figures.decode_tps].map((samples) =>
+      spreadOf(samples).median.toFixed(1).padStart(16),
+    );
+    cli.out(`${String(positions).padStart(9)}${prefill}${decode}\n`);
+  }
+}
+
+/** `128,4096`. @throws UsageError */
+function contextDepths(input: Arguments): number[] | undefined {
+  const text = textOption(input, "contexts");
+  if (text === undefined) return undefined;
+  const depths = text.split(",").map(Number);
+  if (!depths.every((depth) => Number.isInteger(depth) && depth > CONTEXT_STEPS)) {
+    const least = CONTEXT_STEPS + 1;
+    throw new UsageError(`--contexts ${text}: not numbers of positions, ${least} or more`);
+  }
+  return depths.sort((a, b) => a - b);
+}
 
 /** From a prompt that no cache knows to its first token. */
 async function prefillMs(

@@ -3,6 +3,7 @@
 //   npm run bench [-- pronk bench's arguments]      this model, on this Node
 //   npm run bench -- kernels [arguments]            every kernel by itself
 //   npm run bench -- peers [arguments]              beside what one would use instead, in one run
+//   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
 //
 // Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
 import { spawnSync } from "node:child_process";
@@ -11,6 +12,7 @@ import { fileURLToPath } from "node:url";
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [kind, ...rest] = process.argv.slice(2);
 const ours = {
+  contexts: file("./bench/contexts.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
 };

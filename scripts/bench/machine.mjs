@@ -3,7 +3,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 
-/** What figures depend on: `{ cpu, cores, memory_gb, system }`. */
+/**
+ * What figures depend on: `{ cpu, cores, memory_gb, system, avx_vnni }`; the last is null where the
+ * system does not say whether the CPU has those int8 dot products.
+ */
 export function describeMachine() {
   const all = cpus();
   return {
@@ -11,7 +14,17 @@ export function describeMachine() {
     cores: all.length,
     memory_gb: Math.round(totalmem() / 1e9),
     system: `${type()} ${release()}`,
+    avx_vnni: hasFlag("avx_vnni"),
   };
+}
+
+function hasFlag(name) {
+  try {
+    const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1];
+    return flags === undefined ? null : flags.split(" ").includes(name);
+  } catch {
+    return null;
+  }
 }
 
 /**

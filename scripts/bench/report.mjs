@@ -1,5 +1,9 @@
-// From rounds to tables.
+// From the raw figures of `npm run bench -- peers` to medians, ratios, bars and tables.
 import { spreadOf } from "../../dist/src/cli/bench-workload.js";
+import { barTable, judge, PEER_BARS } from "./bars.mjs";
+import { settingText, table, withSpread } from "./tables.mjs";
+
+export { replaceSection } from "./sections.mjs";
 
 /** The figures, as columns. */
 const FIGURES = [
@@ -8,104 +12,150 @@ const FIGURES = [
   { key: "cold_ttft_ms", title: "first token, ms", digits: 0 },
   { key: "rss_mb", title: "peak memory, MB", digits: 0 },
 ];
+const SPEEDS = FIGURES.slice(0, 2);
+
+const isOurs = ({ peer }) => peer === "pronk";
+const measured = (rounds, key) => rounds.every((round) => Number.isFinite(round[key]));
 
 /** One contender over all rounds: per figure the median, least and greatest of the rounds. */
-export function summaryOf({ contender, rounds }) {
-  const { name, peer, version, runtime, weights } = contender;
-  const { kernel, threads } = rounds[0];
-  const waits = rounds.map(({ waited }) => waited).filter((share) => share !== undefined);
+export function summaryOf({ rounds, ...facts }) {
+  const [{ kernel, kernel_reason, threads }] = rounds;
+  const waits = rounds.map(({ waited }) => waited).filter(Number.isFinite);
+  const spread = ({ key }) =>
+    measured(rounds, key) ? spreadOf(rounds.map((round) => round[key])) : null;
   return {
-    name,
-    peer,
-    version,
-    runtime,
-    weights,
+    ...facts,
     kernel,
+    kernel_reason,
     threads,
-    ...Object.fromEntries(FIGURES.map(({ key }) => [key, spreadOf(rounds.map((r) => r[key]))])),
+    ...Object.fromEntries(FIGURES.map((figure) => [figure.key, spread(figure)])),
     waited: waits.length > 0 ? spreadOf(waits) : null,
   };
 }
 
-/**
- * pronk by each peer, for each figure: divided within each round, where both met the same machine,
- * then the median of the rounds.
- */
-export function ratiosOf(results) {
-  const isOurs = ({ contender }) => contender.peer === "pronk";
-  return results.filter(isOurs).flatMap((ours) =>
-    results
-      .filter((result) => !isOurs(result))
+/** Divided within each round, where both met the same machine, then the median of the rounds. */
+export function ratioOf(ours, theirs, key) {
+  if (!measured(ours.rounds, key) || !measured(theirs.rounds, key)) return null;
+  return spreadOf(ours.rounds.map((round, i) => round[key] / theirs.rounds[i][key]));
+}
+
+/** pronk by each peer on the same file, for each figure. */
+export function ratiosOf(contenders) {
+  return contenders.filter(isOurs).flatMap((ours) =>
+    contenders
+      .filter((other) => !isOurs(other) && other.format === ours.format)
       .map((theirs) => ({
-        of: ours.contender.name,
-        by: theirs.contender.name,
-        ...Object.fromEntries(
-          FIGURES.map(({ key }) => [
-            key,
-            spreadOf(ours.rounds.map((round, i) => round[key] / theirs.rounds[i][key])),
-          ]),
-        ),
+        of: ours.label,
+        by: theirs.label,
+        ...Object.fromEntries(FIGURES.map(({ key }) => [key, ratioOf(ours, theirs, key)])),
       })),
   );
 }
 
+/**
+ * pronk on the newest Node and the file given by each peer in the format in which that peer is fastest,
+ * for prefill and for decode; `by` names it.
+ */
+export function bestRatiosOf(contenders) {
+  const ours = contenders.find(({ role }) => role === "newest Node");
+  const names = new Set(contenders.filter((c) => !isOurs(c)).map(({ name }) => name));
+  if (!ours) return [];
+  return [...names].map((peer) => ({
+    of: ours.label,
+    peer,
+    ...Object.fromEntries(
+      SPEEDS.map(({ key }) => {
+        const speed = (c) => spreadOf(c.rounds.map((round) => round[key])).median;
+        const best = contenders
+          .filter(({ name }) => name === peer)
+          .reduce((a, b) => (speed(b) > speed(a) ? b : a));
+        return [key, { by: best.label, ratio: ratioOf(ours, best, key) }];
+      }),
+    ),
+  }));
+}
+
+/** Every bar of this CPU, with its value in this run. */
+export function barsOf({ machine, contenders }) {
+  const best = bestRatiosOf(contenders);
+  return judge(PEER_BARS, machine.avx_vnni, (bar) => {
+    const { figure } = bar;
+    const ours = contenders.find(
+      (c) => isOurs(c) && roles(c).includes(bar.ours) && c.format === bar.file,
+    );
+    if (!ours) return undefined;
+    if (bar.best) {
+      if (!best.length || best[0].of !== ours.label) return undefined;
+      const least = best
+        .map((row) => row[figure])
+        .reduce((a, b) => (b.ratio.median < a.ratio.median ? b : a));
+      return { value: least.ratio.median, against: least.by };
+    }
+    if (!bar.peer) {
+      if (!measured(ours.rounds, figure)) return undefined;
+      return { value: spreadOf(ours.rounds.map((round) => round[figure])).median };
+    }
+    const theirs = contenders.find((c) => c.peer === bar.peer && c.format === bar.file);
+    return theirs && { value: ratioOf(ours, theirs, figure).median };
+  });
+}
+
+/** A contender's role, and the name of its runtime without the version's rest: "Node 20", "Bun". */
+function roles({ role, runtime }) {
+  return [role, runtime.replace(/ (\d+)\..*$/, " $1"), runtime.replace(/ .*$/, "")];
+}
+
+/** What --json prints: medians and ratios in place of the rounds. */
+export function summarized(document) {
+  const { contenders } = document;
+  return {
+    ...document,
+    contenders: contenders.map(summaryOf),
+    ratios: ratiosOf(contenders),
+    best_ratios: bestRatiosOf(contenders),
+    bars: barsOf(document),
+  };
+}
+
 /** The document as Markdown. */
 export function resultTables(document) {
-  const { machine, core, model, date, rounds, reps, contenders, ratios } = document;
-  const where = core === null ? "not pinned: no taskset" : `pinned to core ${core}`;
+  const { contenders, ratios, best_ratios, bars } = summarized(document);
+  const titles = FIGURES.map(({ title }) => title);
+  const short = titles.map((title) => title.replace(/,.*/, ""));
   const parts = [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.memory_gb} GB, ${machine.system}; ${where}. ` +
-      `${model.name} (${model.bytes} bytes${model.sha256 ? `, SHA-256 ${model.sha256.slice(0, 12)}…` : ""}), ` +
-      `rounds: ${rounds}, repetitions in each: ${reps}; ${date}.`,
+    settingText(document),
     table(
-      ["", ...FIGURES.map(({ title }) => title), "waited"],
+      ["", ...titles, "waited"],
       contenders.map((c) => [
-        c.name,
+        c.label,
         ...FIGURES.map(({ key, digits }) => withSpread(c[key], digits)),
         c.waited ? `${(c.waited.median * 100).toFixed(0)} %` : "unknown",
       ]),
     ),
-    contenders
-      .map((c) => {
-        const kernels = c.peer === "pronk" ? `, ${c.kernel} kernels` : "";
-        return `- ${c.name}: ${c.version}, ${c.runtime}${kernels}, ${c.threads} thread, ${c.weights}.`;
-      })
-      .join("\n"),
+    contenders.map(contenderLine).join("\n"),
   ];
   if (ratios.length > 0) {
+    const rows = ratios.map((r) => [
+      `${r.of} / ${r.by}`,
+      ...FIGURES.map(({ key }) => withSpread(r[key], 2)),
+    ]);
+    parts.push("On the same file:", table(["ratio", ...short], rows));
+  }
+  if (best_ratios.length > 0) {
+    const cell = ({ by, ratio }) => `${withSpread(ratio, 2)}, ${by.split(", ").at(-1)}`;
     parts.push(
+      `${best_ratios[0].of}, by each peer in its fastest format:`,
       table(
-        ["ratio", ...FIGURES.map(({ title }) => title.replace(/,.*/, ""))],
-        ratios.map((r) => [
-          `${r.of} / ${r.by}`,
-          ...FIGURES.map(({ key }) => withSpread(r[key], 2)),
-        ]),
+        ["ratio", ...SPEEDS.map(({ title }) => title.replace(/,.*/, ""))],
+        best_ratios.map((row) => [row.peer, ...SPEEDS.map(({ key }) => cell(row[key]))]),
       ),
     );
   }
+  parts.push("What was to be reached on such a CPU, and the margin:", barTable(bars));
   return parts.join("\n\n");
 }
 
-/** Replaces what stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
-export function replaceSection(page, name, content) {
-  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
-  const from = page.indexOf(begin);
-  const to = page.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`no section ${begin} … ${end}`);
-  return `${page.slice(0, from + begin.length)}\n${content}\n${page.slice(to)}`;
-}
-
-function withSpread({ median, min, max }, digits) {
-  return `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
-}
-
-/** Padded, so that it reads in a terminal too. */
-function table(head, rows) {
-  const widths = head.map((title, i) =>
-    Math.max(3, title.length, ...rows.map((row) => row[i].length)),
-  );
-  const line = (cells) =>
-    `| ${cells.map((cell, i) => (i ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(" | ")} |`;
-  const rule = `| ${widths.map((width, i) => (i ? `${"-".repeat(width - 1)}:` : "-".repeat(width))).join(" | ")} |`;
-  return [line(head), rule, ...rows.map(line)].join("\n");
+function contenderLine({ label, version, runtime, kernel_reason, threads, weights }) {
+  const kernels = kernel_reason ? `, kernels ${kernel_reason}` : "";
+  return `- ${label}: ${version}, ${runtime}${kernels}, ${threads} thread, ${weights}.`;
 }

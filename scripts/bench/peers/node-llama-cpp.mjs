@@ -16,7 +16,10 @@ const BINARIES = {
   "win32 arm64": "win-arm64",
 };
 
-export function contenders({ root, model, chatIds, reps }) {
+/** Beside the file given: Q4_0 has its fastest kernels, Q8_0 is what many use. */
+export const formats = ["Q4_0", "Q8_0"];
+
+export function contenders({ root, model, chatIds, reps, contexts }) {
   const system = `${process.platform} ${process.arch}`;
   const binaries = BINARIES[system];
   if (binaries === undefined) throw new Error(`node-llama-cpp: no binaries for ${system}`);
@@ -24,6 +27,9 @@ export function contenders({ root, model, chatIds, reps }) {
     "node-llama-cpp": VERSION,
     [`@node-llama-cpp/${binaries}`]: VERSION,
   });
+  const module = join(folder, "node_modules", "node-llama-cpp", "dist", "index.js");
+  const child = (name) => fileURLToPath(new URL(`./node-llama-cpp/${name}.mjs`, import.meta.url));
+  const work = [contexts ?? chatIds.join(",")];
   return [
     {
       name: "node-llama-cpp",
@@ -32,13 +38,7 @@ export function contenders({ root, model, chatIds, reps }) {
       runtime: `Node ${process.versions.node}`,
       weights: "the file as it is, f16 cache",
       program: process.execPath,
-      args: [
-        fileURLToPath(new URL("./node-llama-cpp/child.mjs", import.meta.url)),
-        join(folder, "node_modules", "node-llama-cpp", "dist", "index.js"),
-        model,
-        chatIds.join(","),
-        `${reps}`,
-      ],
+      args: [child(contexts ? "contexts" : "child"), module, model, ...work, `${reps}`],
     },
   ];
 }

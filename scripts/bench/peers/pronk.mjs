@@ -1,33 +1,78 @@
-// pronk itself, on the Node that runs this and on a newer one.
+// pronk itself: on the Node that runs this and on a newer one, on Deno, Bun and workerd.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { commandLineOn } from "../../../dist/src/cli/child.js";
 import { findRuntime } from "../../../dist/src/cli/runtimes.js";
 
-export function contenders({ root, pack, manifest, reps }) {
+/** Beside the file given: what llama.cpp has its fastest kernels for. */
+export const formats = ["Q4_0"];
+
+const RUNTIME_LIMIT_MS = 60_000;
+
+/** Further formats and depths are measured on the newest Node alone. */
+export function contenders({ root, pack, manifest, given, chatIds, reps, contexts }) {
   const run = (program, args) =>
-    execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
-  run(process.execPath, [join(root, "scripts", "runtimes.mjs")]);
-  const newer = findRuntime("node");
-  const programs = new Map(
-    [process.execPath, newer].map((program) => [run(program, ["--version"]).slice(1), program]),
-  );
+    execFileSync(program, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: RUNTIME_LIMIT_MS,
+    }).trim();
+  execFileSync(process.execPath, [join(root, "scripts", "runtimes.mjs")], { stdio: "ignore" });
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const { requested, profile, kv } = manifest.quantization;
-  return [...programs].map(([node, program]) => ({
+  const weights = `the ${profile} pack made of the file (--quant ${requested}), ${kv} cache`;
+  const common = { peer: "pronk", version, weights };
+  const built = join(root, "dist", "src", "cli", "main.js");
+  const args = ["bench", pack, "--reps", `${reps}`, "--json"];
+  if (contexts !== undefined) args.push("--contexts", contexts);
+
+  const programs = new Map(
+    [process.execPath, findRuntime("node")].map((program) => [
+      run(program, ["--version"]).slice(1),
+      program,
+    ]),
+  );
+  const newest = [...programs.keys()].sort((a, b) => parseFloat(b) - parseFloat(a))[0];
+  const onNode = [...programs].map(([node, program]) => ({
+    ...common,
     name: `pronk on Node ${node.split(".")[0]}`,
-    peer: "pronk",
-    version,
+    ...(node === newest && { role: "newest Node" }),
     runtime: `Node ${node}`,
-    weights: `the ${profile} pack made of the file (--quant ${requested}), ${kv} cache`,
     program,
-    args: [
-      join(root, "dist", "src", "cli", "main.js"),
-      "bench",
-      pack,
-      "--reps",
-      `${reps}`,
-      "--json",
-    ],
+    args: [built, ...args],
   }));
+  if (!given || contexts !== undefined) return onNode.filter(({ role }) => role);
+
+  const onOthers = ["Deno", "Bun"].map((runtime) => {
+    const line = commandLineOn(runtime.toLowerCase());
+    const [number] = /\d+\.\d+\.\d+/.exec(run(line.program, ["--version"]));
+    return {
+      ...common,
+      name: `pronk on ${runtime}`,
+      runtime: `${runtime} ${number}`,
+      weights: `${weights}, sources unbuilt`,
+      program: line.program,
+      args: [...line.args, ...args],
+    };
+  });
+  const workerd = createRequire(join(root, "package.json"))("workerd/package.json").version;
+  const onWorkerd = {
+    ...common,
+    name: "pronk on workerd",
+    runtime: `workerd ${workerd}`,
+    weights:
+      `${weights}; timed from outside, as requests over HTTP; first token: of a new workerd's first ` +
+      "request, the pack read from the local R2",
+    program: process.execPath,
+    args: [
+      fileURLToPath(new URL("./pronk/workerd.mjs", import.meta.url)),
+      pack,
+      chatIds.join(","),
+      `${reps}`,
+    ],
+  };
+  return [...onNode, ...onOthers, onWorkerd];
 }

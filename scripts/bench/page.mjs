@@ -1,0 +1,51 @@
+/**
+ * Measured sections of pages. A section stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`
+ * and is made from the raw figures in docs/benchmarks.json, never by hand: a test compares the two.
+ *
+ *   node scripts/bench/page.mjs          makes every section and the chart anew from the raw figures
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { barChart } from "./chart.mjs";
+import { contextTables } from "./contexts-report.mjs";
+import { resultTables } from "./report.mjs";
+import { replaceSection } from "./sections.mjs";
+
+const docs = fileURLToPath(new URL("../../docs", import.meta.url));
+export const RAW = join(docs, "benchmarks.json");
+
+/** By the name of its bench: the page with the section, the Markdown, and a chart. */
+export const SECTIONS = {
+  peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
+  contexts: { page: "benchmarks.md", render: contextTables },
+};
+
+/** Keeps a bench's document in docs/benchmarks.json and writes its section. @returns files written. */
+export function writeSection(name, document) {
+  const raw = readRaw();
+  raw[name] = document;
+  writeFileSync(RAW, `${JSON.stringify(raw, undefined, 1)}\n`);
+  return [RAW, ...renderSection(name, document)];
+}
+
+/** The raw figures of every bench that was written, by its name. */
+export function readRaw() {
+  return existsSync(RAW) ? JSON.parse(readFileSync(RAW, "utf8")) : {};
+}
+
+function renderSection(name, document) {
+  const { page, render, chart } = SECTIONS[name];
+  const path = join(docs, page);
+  writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, render(document)));
+  if (!chart) return [path];
+  const [file, draw] = chart;
+  writeFileSync(join(docs, file), draw(document));
+  return [path, join(docs, file)];
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  for (const [name, document] of Object.entries(readRaw())) {
+    for (const path of renderSection(name, document)) console.log(path);
+  }
+}

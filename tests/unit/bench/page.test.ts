@@ -1,0 +1,101 @@
+/** Measured sections of pages, and the chart, from raw figures. */
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { script } from "./script.ts";
+
+const { readRaw, SECTIONS } = await script("page");
+const { replaceSection, sectionOf } = await script("sections");
+const { barChart } = await script("chart");
+const { contextsSummarized, contextTables } = await script("contexts-report");
+
+const head = {
+  machine: { cpu: "A <CPU>", cores: 2, memory_gb: 8, system: "Linux 6", avx_vnni: true },
+  core: 1,
+  model: { name: "m.gguf", bytes: 5 },
+  date: "2026-01-02",
+  rounds: 2,
+  reps: 1,
+};
+
+test("a section of a page is replaced, and nothing else", () => {
+  const page = "before\n<!-- peers:begin -->\nold\n<!-- peers:end -->\nafter\n";
+  const written = replaceSection(page, "peers", "new");
+  expect(written).toBe("before\n<!-- peers:begin -->\nnew\n<!-- peers:end -->\nafter\n");
+  expect(replaceSection(written, "peers", "new")).toBe(written);
+  expect(sectionOf(written, "peers")).toBe("new");
+  expect(() => replaceSection("nothing", "peers", "new")).toThrow("peers:begin");
+});
+
+test("every measured section of the pages, and the chart, is what the raw figures give", () => {
+  for (const [name, document] of Object.entries(readRaw())) {
+    const { page, render, chart } = SECTIONS[name];
+    expect(sectionOf(readFileSync(`docs/${page}`, "utf8"), name)).toBe(render(document).trim());
+    if (!chart) continue;
+    const [file, draw] = chart;
+    expect(readFileSync(`docs/${file}`, "utf8")).toBe(draw(document));
+  }
+});
+
+test("the chart has two bars a contender, in proportion, with their numbers", () => {
+  const round = (decode_tps: number) => ({ decode_tps, prefill_tps: 4 * decode_tps });
+  const svg: string = barChart({
+    ...head,
+    contenders: [
+      { label: "pronk, Q4_1", peer: "pronk", rounds: [round(100), round(120)] },
+      { label: "other & co", peer: "other", rounds: [round(10), round(12)] },
+    ],
+  });
+  const widths = (name: string): number[] =>
+    [...svg.matchAll(new RegExp(`class="${name}" x="240"[^>]* width="([\\d.]+)"`, "g"))].map(
+      ([, width]) => Number(width),
+    );
+  const [[ours], [theirs]] = [widths("ours-prefill"), widths("prefill")];
+  expect(ours / theirs).toBeCloseTo(10, 1);
+  expect(ours / widths("ours-decode")[0]!).toBeCloseTo(4, 1);
+  expect(svg).toContain(">440</text>");
+  expect(svg).toContain(">11.0</text>");
+  expect(svg).toContain("other &amp; co");
+  expect(svg).toContain("A &lt;CPU>");
+});
+
+test("depths are compared with the first one and with a peer, within each round", () => {
+  const contender = (label: string, peer: string, rounds: readonly (readonly number[])[]) => ({
+    label,
+    peer,
+    role: peer === "pronk" ? "newest Node" : undefined,
+    version: "1",
+    runtime: "Node 24.0.0",
+    weights: "its weights",
+    rounds: rounds.map((speeds) => ({
+      kernel: "dot",
+      threads: 1,
+      contexts: speeds.map((decode_tps, i) => ({
+        positions: [128, 4096][i],
+        decode_tps,
+        prefill_tps: 2 * decode_tps,
+      })),
+    })),
+  });
+  const document = {
+    ...head,
+    contenders: [
+      contender("pronk", "pronk", [
+        [200, 100],
+        [100, 40],
+      ]),
+      contender("llama", "node-llama-cpp", [
+        [100, 25],
+        [50, 20],
+      ]),
+    ],
+  };
+  const { contenders, ratios, bars } = contextsSummarized(document);
+  expect(contenders[0].contexts[1].decode_of_first).toEqual({ median: 0.45, min: 0.4, max: 0.5 });
+  expect(contenders[0].contexts[1].decode_ms.median).toBeCloseTo((10 + 25) / 2);
+  expect(ratios[1]).toMatchObject({ positions: 4096, decode_tps: { median: 3 } });
+  expect(bars).toMatchObject([
+    { value: 0.45, atLeast: 0.42, met: true, aimMet: false },
+    { value: 3, atLeast: 1, met: true },
+  ]);
+  expect(contextTables(document)).toMatch(/\| llama +\| +4096 \|/);
+});

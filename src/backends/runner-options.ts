@@ -1,4 +1,14 @@
+import type { Step } from "../model/plan.ts";
 import type { KvType } from "./backend.ts";
+
+/** The input of a matrix product, while it is about to run. */
+export interface ObservedProduct {
+  readonly step: Extract<Step, { op: "matmul" }>;
+  /** (rows, stride) f32, of which the first `step.cols` columns are the input: a view, valid now. */
+  readonly input: Float32Array;
+  readonly rows: number;
+  readonly stride: number;
+}
 
 /** What fixes a runner's memory plan. */
 export interface RunnerOptions {
@@ -11,4 +21,9 @@ export interface RunnerOptions {
   readonly maxLogits: number;
   /** The reference keeps f32 whatever is asked. */
   readonly kv: KvType;
+  /**
+   * Called before each matrix product, for calibration: the wasm backend then writes every input as
+   * f32, which is slower and gives the same bits.
+   */
+  readonly observe?: (product: ObservedProduct) => void;
 }

@@ -1,6 +1,7 @@
 /** The tiny golden GGUF models (one layer, 256 wide, 192 tokens), opened on either backend. */
 import { readFileSync } from "node:fs";
 import type { KvType, Runner } from "../../src/backends/backend.ts";
+import type { RunnerOptions } from "../../src/backends/runner-options.ts";
 import { openGguf } from "../../src/engine/open-gguf.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import type { Quantization } from "../../src/pack/form-choice.ts";
@@ -29,6 +30,7 @@ export interface TinyOptions {
   readonly kv: KvType;
   readonly slots?: number;
   readonly maxRows?: number;
+  readonly observe?: RunnerOptions["observe"];
 }
 
 /** The file, in memory. */
@@ -41,8 +43,8 @@ export async function openTiny(
   create: CreateRunner,
   options: TinyOptions,
 ): Promise<Runner> {
-  const { quantization, kv, slots = 1, maxRows = 64 } = options;
+  const { quantization, kv, slots = 1, maxRows = 64, observe } = options;
   const model = await openGguf([readGolden(file)], { quantization, profile: "default" });
-  const sizes = { ctx: 128, slots, maxRows, maxLogits: maxRows, kv };
+  const sizes = { ctx: 128, slots, maxRows, maxLogits: maxRows, kv, observe };
   return create(planLlama(model.config), model.entries, sizes);
 }

@@ -35,6 +35,7 @@ class ReferenceRunner implements Runner {
   readonly weights: Uint8Array;
 
   readonly #plan: Plan;
+  readonly #observe: RunnerOptions["observe"];
   readonly #tensors: ReadonlyMap<string, PackedTensor>;
   readonly #buffers: Record<BufferName, Rows>;
   /** [slot][layer]: keys and values, (ctx, kvHeads * headDim) each. */
@@ -49,6 +50,7 @@ class ReferenceRunner implements Runner {
   ) {
     const { config } = plan;
     this.#plan = plan;
+    this.#observe = options.observe;
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.vocab = config.vocab_size;
     this.ctx = options.ctx;
@@ -134,6 +136,8 @@ class ReferenceRunner implements Runner {
         return;
       }
       case "matmul": {
+        const { data, stride } = buffers[step.in];
+        this.#observe?.({ step, input: data.subarray(0, rows * stride), rows, stride });
         const weightRow = new Float32Array(step.cols);
         for (const part of step.parts) {
           const bias = part.bias === undefined ? undefined : this.#vector(part.bias);

@@ -32,6 +32,8 @@ export interface LoweringInput {
   readonly kernels: Kernels;
   readonly variant: KernelVariant;
   readonly options: RunnerOptions;
+  /** RunnerOptions.observe, given what the runner knows of its memory. */
+  readonly observe?: (step: StepOf<"matmul">, rows: number) => void;
 }
 
 /** Parts that one kernel call covers: the same form, adjacent in the image and in the output. */
@@ -144,7 +146,8 @@ class Lowering {
   }
 
   #matmul(step: StepOf<"matmul">): void {
-    const { plan, layout, kernels } = this.#input;
+    const { plan, layout, kernels, observe } = this.#input;
+    if (observe) this.#calls.push((rows) => observe(step, rows));
     const ldy = plan.buffers[step.out];
     const out = layout.buffers[step.out];
     for (const part of this.#fuse(step.parts)) {
@@ -272,6 +275,7 @@ class Lowering {
   /** The layout to quantize `buffer` into at once, when all that reads it is one such product. */
   #fusedLayout(buffer: BufferName, next: Step | undefined): number | undefined {
     if (next?.op !== "matmul" || next.in !== buffer) return undefined;
+    if (this.#input.observe) return undefined; // fused, the input is never there as f32
     const layouts = next.parts.map(({ weight }) => {
       const { form } = this.#tensor(weight);
       return form !== "vector" && isQuantized(form) ? this.#layoutFor(form) : undefined;

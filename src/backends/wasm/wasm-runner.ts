@@ -12,7 +12,7 @@ import type { RunnerOptions } from "../runner-options.ts";
 import type { KernelVariant } from "./activation-layout.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
-import { type Call, lower, type Program } from "./lower.ts";
+import { type Call, type LoweringInput, lower, type Program } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
 
 /** Of WebAssembly. */
@@ -123,7 +123,9 @@ class WasmRunner implements Runner {
 
     const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     const { variant } = kernel;
-    const input = { plan, tensors: byName, layout, kernels: this.#kernels, variant, options };
+    const observe = options.observe && this.#observer(options.observe);
+    const kernels = this.#kernels;
+    const input = { plan, tensors: byName, layout, kernels, variant, options, observe };
     this.#steps = lower(plan.steps, input);
     this.#head = lower(plan.head, input);
   }
@@ -157,6 +159,14 @@ class WasmRunner implements Runner {
 
   dispose(): void {
     this.#broken ??= "disposed";
+  }
+
+  #observer(observe: NonNullable<RunnerOptions["observe"]>): LoweringInput["observe"] {
+    return (step, rows) => {
+      const stride = this.#plan.buffers[step.in];
+      const at = this.#layout.buffers[step.in] / 4;
+      observe({ step, input: this.#f32.subarray(at, at + rows * stride), rows, stride });
+    };
   }
 
   /** Moves the rows whose logits are wanted to the front of x. */

@@ -2,10 +2,11 @@
 import { PronkError } from "../errors.ts";
 import { BLOCK_COLS, isQuantized, type MatrixForm, matrixBytes, PANEL_ROWS } from "./forms.ts";
 import { panelViews } from "./panels/panel-views.ts";
-import { rowQuantizer } from "./panels/quantize-row.ts";
+import { type RowQuantizer, rowQuantizer } from "./panels/quantize-row.ts";
 
 /**
- * Packs (rows, cols) row-major weights; unpackRow() is the inverse, up to quantization.
+ * Packs (rows, cols) row-major weights, rounded to nearest or by `quantizer`; unpackRow() is the
+ * inverse, up to quantization.
  *
  * @throws PronkError "bad_request" when sizes do not fit or a weight is infinite or NaN.
  */
@@ -14,6 +15,7 @@ export function packRows(
   weights: Float32Array,
   rows: number,
   cols: number,
+  quantizer?: RowQuantizer,
 ): Uint8Array {
   if (weights.length !== rows * cols || (isQuantized(form) && cols % BLOCK_COLS !== 0)) {
     throw new PronkError(
@@ -23,7 +25,7 @@ export function packRows(
   }
   const out = panelViews(matrixBytes(form, rows, cols));
   const panelSize = matrixBytes(form, PANEL_ROWS, cols);
-  const quantize = rowQuantizer(form, cols);
+  const quantize = quantizer ?? rowQuantizer(form, cols);
   for (let row = 0; row < rows; row++) {
     const values = weights.subarray(row * cols, (row + 1) * cols);
     const panel = Math.floor(row / PANEL_ROWS) * panelSize;

@@ -32,6 +32,11 @@ export interface PackEntry {
   readonly form: WeightForm;
   /** Row i of the pack is row rowOrder[i] of the source; absent: the same order. */
   readonly rowOrder?: Int32Array;
+  /**
+   * (cols,) how much an error in each column counts where scales are searched: the mean square of
+   * what the column is multiplied by. Finite, not negative. Absent: all count alike.
+   */
+  readonly importance?: Float32Array;
 }
 
 export interface ImagePlan {
@@ -124,7 +129,7 @@ async function packMatrix(
   const [rows, cols] = tensor.shape;
   const rowBytes = sourceRowBytes(tensor.type, cols);
   const source = new SourceRows(tensor, rows, rowBytes, rowOrder, pieceBytes);
-  const packRow = rowPacker(tensor.type, form, cols);
+  const packRow = rowPacker(tensor.type, form, cols, entry.importance);
   const size = panelBytes(form, cols);
   const maxPanels = Math.max(1, Math.floor(pieceBytes / size));
 
@@ -170,7 +175,7 @@ function bad(tensor: TensorInfo, what: string): PronkError {
   return new PronkError("bad_format", `${tensor.source.name}: tensor ${tensor.name}: ${what}`);
 }
 
-function checkEntry({ tensor, form, rowOrder }: PackEntry): void {
+function checkEntry({ tensor, form, rowOrder, importance }: PackEntry): void {
   const { shape, type } = tensor;
   const isVector = form === "vector";
   const cols = shape[shape.length - 1];
@@ -191,6 +196,9 @@ function checkEntry({ tensor, form, rowOrder }: PackEntry): void {
   const expected = rows * sourceRowBytes(type, cols);
   if (tensor.bytes !== expected) {
     throw bad(tensor, `${tensor.bytes} bytes, but [${shape}] ${type} has ${expected}`);
+  }
+  if (importance && !(importance.length === cols && importance.every((h) => h >= 0 && h < 1e38))) {
+    throw bad(tensor, `its importance does not fit ${cols} columns, finite and not negative`);
   }
   const length = shape[0];
   if (rowOrder && (rowOrder.length !== length || !rowOrder.every((r) => r >= 0 && r < length))) {

@@ -8,14 +8,13 @@
  */
 import { f32ToBf16 } from "../../formats/half.ts";
 import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
+import { type MinimumForm, MinimumRow } from "./minimum-row.ts";
 import {
   HEADER_WORDS,
   isFiniteBf16,
   type PanelViews,
   putQ4,
-  putQ6,
   putQ8,
-  SCALE_WORDS,
   TILE_WORDS,
 } from "./panel-views.ts";
 import { RowScales, toNearest } from "./row-scales.ts";
@@ -85,45 +84,10 @@ function symmetricQuantizer(form: "q4" | "q8", blocks: number): RowQuantizer {
   };
 }
 
-const WITH_MINIMUM = { q4m: { max: 15, put: putQ4 }, q6m: { max: 63, put: putQ6 } } as const;
-
-function minimumQuantizer(form: "q4m" | "q6m", blocks: number): RowQuantizer {
-  const { max, put } = WITH_MINIMUM[form];
-  const rowScales = new RowScales(form, blocks);
-  const { scales } = rowScales;
-  const minima = rowScales.minima!;
-  const highs = new Float64Array(blocks);
-  return (values, out, panel, row) => {
-    let nonFinite = 0;
-    for (let b = 0; b < blocks; b++) {
-      let low = values[b * BLOCK_COLS];
-      let high = low;
-      for (let k = b * BLOCK_COLS; k < (b + 1) * BLOCK_COLS; k++) {
-        const value = values[k];
-        nonFinite += value * 0;
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
-      minima[b] = low;
-      highs[b] = high;
-    }
-    // Outward, so that [minimum, minimum + max * scale] covers the block: no code passes `max`.
-    if (nonFinite !== 0 || !rowScales.putMinima(out, panel, row, Math.floor)) return false;
-    for (let b = 0; b < blocks; b++) scales[b] = (highs[b] - minima[b]) / max;
-    if (!rowScales.putScales(out, panel, row, Math.ceil)) return false;
-
-    let tile = panel / 4 + HEADER_WORDS + SCALE_WORDS; // past the minima
-    for (let b = 0; b < blocks; b++, tile += TILE_WORDS[form]) {
-      // Rounded outward, the largest weight may leave f32's range.
-      if (!Number.isFinite(Math.fround(scales[b] * max + minima[b]))) return false;
-      const inverse = scales[b] === 0 ? 0 : 1 / scales[b];
-      for (let k = 0; k < BLOCK_COLS; k++) {
-        codes[k] = Math.floor((values[b * BLOCK_COLS + k] - minima[b]) * inverse + 0.5);
-      }
-      put(out.u32, tile, row, words);
-    }
-    return true;
-  };
+function minimumQuantizer(form: MinimumForm, blocks: number): RowQuantizer {
+  const minimumRow = new MinimumRow(form, blocks);
+  return (values, out, panel, row) =>
+    minimumRow.readRanges(values) && minimumRow.putRanges(values, out, panel, row);
 }
 
 function putBf16(values: Float32Array, out: PanelViews, panel: number, row: number): boolean {

@@ -6,8 +6,10 @@ import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
 import { iq4NlPacker, iq4XsPacker, q8ZeroPacker } from "./eight-bit-rows.ts";
 import { q5KPacker, q5OnePacker, q5ZeroPacker } from "./five-bit-rows.ts";
 import { q4KPacker, q4OnePacker, q4ZeroPacker } from "./four-bit-rows.ts";
+import type { MinimumForm } from "./minimum-row.ts";
 import { isFiniteBf16, type RowPacker } from "./panel-views.ts";
 import { rowQuantizer } from "./quantize-row.ts";
+import { searchingQuantizer } from "./search-row.ts";
 
 /** Pairs that keep the source's codes, by `TYPE>form`. */
 const DIRECT: Readonly<Partial<Record<`${TensorType}>${MatrixForm}`, DirectPacker>>> = {
@@ -38,15 +40,30 @@ export function keepsCodes(type: TensorType, form: MatrixForm): boolean {
   return form === "f32" || (form === "bf16" && type === "BF16") || `${type}>${form}` in DIRECT;
 }
 
-/** A packer for rows of `cols` weights of this type; quantizes again where it must. */
-export function rowPacker(type: TensorType, form: MatrixForm, cols: number): RowPacker {
+/** Whether packing chooses scales and minima by search, which importance guides. */
+export function isSearched(type: TensorType, form: MatrixForm): form is MinimumForm {
+  return (form === "q4m" || form === "q6m") && !keepsCodes(type, form);
+}
+
+/**
+ * A packer for rows of `cols` weights of this type; quantizes again where it must, then with regard
+ * to the columns' `importance` (PackEntry).
+ */
+export function rowPacker(
+  type: TensorType,
+  form: MatrixForm,
+  cols: number,
+  importance?: Float32Array,
+): RowPacker {
   const direct = DIRECT[`${type}>${form}`];
   if (direct) return direct(cols / BLOCK_COLS);
   if (type === "BF16" && form === "bf16") return bf16Packer(cols);
 
   const values = new Float32Array(cols);
   const rowBytes = sourceRowBytes(type, cols);
-  const quantize = rowQuantizer(form, cols);
+  const quantize = isSearched(type, form)
+    ? searchingQuantizer(form, cols, importance)
+    : rowQuantizer(form, cols);
   return ({ u8 }, from, out, panel, row) => {
     dequantize(type, u8.subarray(from, from + rowBytes), values);
     return quantize(values, out, panel, row);

@@ -8,6 +8,7 @@ import {
   packTensors,
   planImage,
 } from "../../../src/pack/packer.ts";
+import { searchingQuantizer } from "../../../src/pack/panels/search-row.ts";
 import { reversed, sampleEntries } from "./sample-pack.ts";
 import { bf16Tensor, f32Tensor, randomBlocks, randomWeights, tensorOf } from "./sample-tensors.ts";
 
@@ -64,7 +65,9 @@ test("an image is its tensors packed one by one, with zeros between them", async
     if (form === "vector") expect(part).toEqual(new Uint8Array(ordered.buffer));
     // The direct paths have their own test: src/pack/panels.
     else if (tensor.type === "F32" || tensor.type === "BF16" || form === "q6m") {
-      expect(part).toEqual(packRows(form, ordered, rows, cols));
+      const quantizer =
+        form === "q4m" || form === "q6m" ? searchingQuantizer(form, cols) : undefined;
+      expect(part).toEqual(packRows(form, ordered, rows, cols, quantizer));
     }
     const gap = image.subarray(offset + bytes, planImage(entries).tensors[i + 1]?.offset);
     expect(gap.every((byte) => byte === 0)).toBe(true);

@@ -2,14 +2,17 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { gatherImportance } from "../engine/gather-importance.ts";
 import { packModel, planModel } from "../engine/load-model.ts";
 import { PronkError } from "../errors.ts";
+import type { Importance } from "../pack/importance.ts";
 import { MANIFEST_NAME } from "../pack/manifest.ts";
+import { createRuntime } from "../platform/host/create-engine.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
 import { openSourceModel, type SourceModel } from "../platform/host/open-model.ts";
 import { bytesOption, flagOption, textOption, UsageError } from "./arguments.ts";
 import { kernelBudget } from "./budget.ts";
-import type { Command } from "./command.ts";
+import type { CliContext, Command } from "./command.ts";
 import {
   JSON_OPTION,
   modelName,
@@ -17,6 +20,7 @@ import {
   weightOptions,
   withProgress,
 } from "./model-options.ts";
+import { createProgress } from "./progress.ts";
 
 /** What a model in an isolate must have room for, unless its own limit is lower. */
 const ISOLATE_CTX = 1024;
@@ -30,6 +34,11 @@ export const pack: Command = {
     out: { type: "string", value: "DIR", help: "where the pack is written" },
     "shard-size": { type: "string", value: "SIZE", help: "at most, default 16MiB" },
     budget: { type: "string", value: "SIZE", help: "choose the profile that fits, such as 128MB" },
+    importance: {
+      type: "string",
+      value: "FILE",
+      help: "a text: what matters to it is kept best (of float weights, with --quant q4)",
+    },
     ...WEIGHT_OPTIONS,
     ...JSON_OPTION,
   },
@@ -42,6 +51,7 @@ export const pack: Command = {
     if (budget !== undefined && asked.profile !== undefined) {
       throw new UsageError("--budget chooses the profile: not together with --profile");
     }
+    const text = await readText(textOption(input, "importance"));
     const { host, env, fetch, signal } = cli;
     const started = performance.now();
     const { manifest, path } = await withProgress(cli, async (onProgress) => {
@@ -61,6 +71,7 @@ export const pack: Command = {
           shardBytes,
           license: source.license,
           sourceSha256: source.sha256,
+          importance: text === undefined ? undefined : () => importanceOf(source, text, cli),
           signal,
           onProgress: ({ packed, total }) => onProgress({ phase: "pack", loaded: packed, total }),
         });
@@ -82,6 +93,31 @@ export const pack: Command = {
     );
   },
 };
+
+async function readText(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  return readFile(path, "utf8").catch((cause: Error) => {
+    throw new PronkError("not_found", `${path}: ${cause.message}`, { cause });
+  });
+}
+
+/** Runs the model over the text, with progress on stderr. */
+async function importanceOf(
+  source: SourceModel,
+  text: string,
+  cli: CliContext,
+): Promise<Importance> {
+  const progress = createProgress(cli);
+  try {
+    return await gatherImportance(source.input, text, await createRuntime(cli.host), {
+      signal: cli.signal,
+      onProgress: (loaded, total) =>
+        progress.report({ label: "reading", loaded, total, unit: "tokens" }),
+    });
+  } finally {
+    progress.finish();
+  }
+}
 
 /** The first profile whose plan fits the isolate. */
 async function fitting(

@@ -12,6 +12,7 @@ import { PronkError, throwIfAborted } from "../errors.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
+import { checkUsesImportance, type Importance, withImportance } from "../pack/importance.ts";
 import type { Manifest } from "../pack/manifest.ts";
 import type { PackProgress } from "../pack/packer.ts";
 import type { WritableFolder } from "../pack/writable-folder.ts";
@@ -179,6 +180,8 @@ export interface PackOptions {
   readonly sourceSha256?: string;
   /** SPDX expression, when the file does not say. */
   readonly license?: string;
+  /** Guides what is quantized anew to 4 or 6 bits; called when there is such a matrix. */
+  readonly importance?: () => Promise<Importance>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: PackProgress) => void;
 }
@@ -186,7 +189,8 @@ export interface PackOptions {
 /**
  * Writes a GGUF model as a pack.
  *
- * @throws PronkError as planModel, and what the target throws.
+ * @throws PronkError as planModel; "bad_request" for importance that nothing would use; and what the
+ *   target throws.
  */
 export async function packModel(
   input: Extract<ModelInput, { gguf: unknown }>,
@@ -196,8 +200,13 @@ export async function packModel(
   const { quantization = "auto", profile = "default", signal, onProgress, shardBytes } = options;
   const model = await openGguf(input.gguf, { quantization, profile, id: options.id }, signal);
   const { facts } = model;
+  let { entries } = model;
+  if (options.importance) {
+    checkUsesImportance(entries);
+    entries = withImportance(entries, await options.importance());
+  }
   return writePack({
-    entries: model.entries,
+    entries,
     manifest: {
       ...facts,
       license: facts.license ?? options.license ?? null,

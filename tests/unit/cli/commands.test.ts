@@ -52,6 +52,16 @@ describe("exit codes", () => {
       "128 positions",
     ],
     ["a model without a tokenizer", ["run", tiny, "--prompt", "x"], "no tokenizer"],
+    [
+      "importance that no matrix would use",
+      ["pack", tiny, "--out", "x", "--importance", "package.json"],
+      "no matrix is quantized anew",
+    ],
+    [
+      "importance from a text that is not there",
+      ["pack", tiny, "--out", "x", "--importance", "./missing.txt"],
+      "missing.txt",
+    ],
     ["s3", ["inspect", "s3://bucket/model"], "s3://"],
   ])("1 and one line for %s", async (_, args, named) => {
     const { code, out, err } = await pronk(args);

@@ -4,6 +4,7 @@
 //   npm run bench -- kernels [arguments]            every kernel by itself
 //   npm run bench -- peers [arguments]              beside what one would use instead, in one run
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
+//   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
 //
 // Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
 import { spawnSync } from "node:child_process";
@@ -15,6 +16,7 @@ const ours = {
   contexts: file("./bench/contexts.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
+  scaling: file("./bench/scaling.mjs"),
 };
 const args = Object.hasOwn(ours, kind)
   ? [ours[kind], ...rest]

@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
 import { resultTables } from "./report.mjs";
+import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
 
 const docs = fileURLToPath(new URL("../../docs", import.meta.url));
@@ -19,6 +20,7 @@ export const RAW = join(docs, "benchmarks.json");
 export const SECTIONS = {
   peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
   contexts: { page: "benchmarks.md", render: contextTables },
+  scaling: { page: "benchmarks.md", render: scalingTables },
 };
 
 /** Keeps a bench's document in docs/benchmarks.json and writes its section. @returns files written. */

@@ -8,7 +8,7 @@ import { createRuntime, loadNamedModel } from "../../dist/src/platform/host/crea
 import { peakResidentBytes } from "../../dist/src/platform/host/peak-memory.js";
 import { nodeHost } from "../../dist/src/platform/node/host.js";
 
-const BUDGET_MS = 3000;
+const BUDGET_MS = 1500;
 
 /** For the engine's compiler: a chunk of prefill and some steps, until this has passed. */
 const WARM_MS = 500;

@@ -2,6 +2,7 @@
 //
 //   read_gbps   10^9 bytes a second read by 16-byte loads, over and over, from a working set of BYTES
 //   gemm_gops   10^9 operations a second of the kernels' own GEMM of FORM on a matrix that stays in cache
+//   gemv_gbps   10^9 bytes a second of that matrix that their GEMV goes through
 //
 // The best of many passes each: limits, so what else the machine does must not lower them.
 import { readFile } from "node:fs/promises";
@@ -54,7 +55,7 @@ function readLimit(asked) {
 /** Codes, scales and exponents like any, sums finite. */
 const byteAt = (i) => 0x38 | (((i * 40_503) >> 7) & 7);
 
-async function gemmLimit(form) {
+async function kernelLimits(form) {
   const modules = await loadKernels({ readFile });
   const { module, variant } = selectKernel(modules, { now: () => performance.now() });
   let top = RESERVED_BYTES;
@@ -77,12 +78,18 @@ async function gemmLimit(form) {
   new Float32Array(memory.buffer, x, TOKENS * COLS).forEach((_, i, values) => {
     values[i] = ((i * 7919) % 1000) / 500 - 1;
   });
+  const { gemm, gemv } = quantizedMatmul(kernels, variant, form);
   kernels.quantize(a, x, TOKENS, COLS, COLS, layout);
-  const { gemm } = quantizedMatmul(kernels, variant, form);
-  const ms = best(() => gemm(y, w, a, scratch, TOKENS, ROWS, COLS, ROWS, 0));
-  return { gemm_gops: (2 * TOKENS * ROWS * COLS) / ms / 1e6, variant };
+  const gemmMs = best(() => gemm(y, w, a, scratch, TOKENS, ROWS, COLS, ROWS, 0));
+  kernels.quantize(a, x, 1, COLS, COLS, activationLayout(variant, form, 1));
+  const gemvMs = best(() => gemv(y, w, a, ROWS, COLS, 0));
+  return {
+    variant,
+    gemm_gops: (2 * TOKENS * ROWS * COLS) / gemmMs / 1e6,
+    gemv_gbps: matrixBytes(form, ROWS, COLS) / gemvMs / 1e6,
+  };
 }
 
 const [bytes, form] = process.argv.slice(2);
-const { gemm_gops, variant } = await gemmLimit(form);
-console.log(JSON.stringify({ read_gbps: readLimit(Number(bytes)), gemm_gops, variant }));
+const read_gbps = readLimit(Number(bytes));
+console.log(JSON.stringify({ read_gbps, ...(await kernelLimits(form)) }));

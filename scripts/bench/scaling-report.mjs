@@ -20,8 +20,9 @@ export function summarized(document) {
 /** A round's figure is the median of its repetitions; limits are the best of all rounds. */
 function summaryOf({ rounds, ...facts }) {
   const over = (value) => spreadOf(rounds.map(value));
-  const read_gbps = Math.max(...rounds.map(({ limits }) => limits.read_gbps));
-  const gemm_gops = Math.max(...rounds.map(({ limits }) => limits.gemm_gops));
+  const [read_gbps, gemv_gbps, gemm_gops] = ["read_gbps", "gemv_gbps", "gemm_gops"].map((key) =>
+    Math.max(...rounds.map(({ limits }) => limits[key])),
+  );
   const prefill_tps = over((round) => median(round.prefill_tps));
   const decode_tps = over((round) => median(round.decode_tps));
   const waits = rounds.map(({ waited }) => waited).filter((share) => typeof share === "number");
@@ -34,7 +35,7 @@ function summaryOf({ rounds, ...facts }) {
     decode_tps,
     rss_bytes: over((round) => round.rss_bytes),
     waited: waits.length > 0 ? spreadOf(waits) : null,
-    limits: { read_gbps, gemm_gops },
+    limits: { read_gbps, gemv_gbps, gemm_gops },
     decode_share: decode_tps.median / ((read_gbps * 1e9) / facts.decode_bytes),
     prefill_share: prefill_tps.median / ((gemm_gops * 1e9) / facts.prefill_operations),
   };
@@ -80,7 +81,7 @@ export function scalingTables(document) {
       ],
       shapes.map((s) => [
         s.like,
-        count(s.parameters),
+        `${mega(s.parameters)} M`,
         withSpread(s.load_s, 2),
         withSpread(s.prefill_tps, 1),
         withSpread(s.decode_tps, 1),
@@ -93,31 +94,39 @@ export function scalingTables(document) {
     table(
       [
         "shape of",
-        "read limit, GB/s",
         "MB a token",
-        "decode of that",
-        "GEMM limit, GOP/s",
+        "read limit, GB/s",
+        "decode of it",
+        "GEMV in cache, GB/s",
         "GOP a token",
-        "prefill of that",
-        "decode, ms per 10^9",
-        "prefill, ms per 10^9",
+        "GEMM limit, GOP/s",
+        "prefill of it",
       ],
       shapes.map((s) => [
         s.like,
-        s.limits.read_gbps.toFixed(1),
         (s.decode_bytes / 1e6).toFixed(1),
+        s.limits.read_gbps.toFixed(1),
         percent(s.decode_share),
-        s.limits.gemm_gops.toFixed(0),
+        s.limits.gemv_gbps.toFixed(1),
         (s.prefill_operations / 1e9).toFixed(3),
+        s.limits.gemm_gops.toFixed(0),
         percent(s.prefill_share),
-        (1e12 / s.decode_tps.median / s.parameters).toFixed(1),
-        (1e12 / s.prefill_tps.median / s.parameters).toFixed(1),
       ]),
     ),
   ];
+  parts.push(
+    "Milliseconds a token, for each 10^9 parameters:",
+    table(
+      ["", ...shapes.map(({ like }) => like)],
+      ["decode", "prefill"].map((what) => [
+        what,
+        ...shapes.map((s) => (1e12 / s[`${what}_tps`].median / s.parameters).toFixed(1)),
+      ]),
+    ),
+  );
   if (fits.decode) {
     parts.push(
-      `Least relative squares, in milliseconds a token, P in 10^9 parameters: ` +
+      "As a line, by least relative squares, in milliseconds a token for P x 10^9 parameters: " +
         `decode ${lineText(fits.decode)}, prefill ${lineText(fits.prefill)}.`,
     );
   }
@@ -139,9 +148,3 @@ function lineText({ a, b, error }) {
 }
 
 const percent = (share) => `${(share * 100).toFixed(0)} %`;
-
-function count(parameters) {
-  return parameters < 1e9
-    ? `${(parameters / 1e6).toFixed(1)} M`
-    : `${(parameters / 1e9).toFixed(2)} G`;
-}

@@ -7,7 +7,7 @@
 // that measures the limits at its working set. --node is the Node that runs them; default: the newest that
 // scripts/runtimes.mjs installs. --write keeps the raw figures in docs/benchmarks.json and makes the page's section.
 import { execFileSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -76,6 +76,7 @@ for (let round = 0; round < rounds; round++) {
       `${working_set}`,
       layer_form,
     ]);
+    await readFiles(path);
     const work = [path, `${prefill_tokens}`, `${decode_steps}`];
     const figures = await run(name, [script("scaling-child"), ...work]);
     done.push({ ...figures, limits });
@@ -101,6 +102,11 @@ if (values.write) say(`written: ${writeSection("scaling", document).join(", ")}`
 process.stdout.write(
   values.json ? `${JSON.stringify(summarized(document))}\n` : `${scalingTables(document)}\n`,
 );
+
+/** So that the files are in the page cache. */
+async function readFiles(path) {
+  for (const name of await readdir(path)) await readFile(join(path, name));
+}
 
 function newestNode() {
   execFileSync(process.execPath, [join(root, "scripts", "runtimes.mjs")], {

@@ -98,6 +98,23 @@ export async function openModel(
   return openCached(host, name, reference, options);
 }
 
+/**
+ * Opens a model as it is: a pack where the name is one, else the GGUF file.
+ *
+ * @throws PronkError as openModel.
+ */
+export async function openUnpacked(
+  host: Host,
+  name: string,
+  options: OpenModelOptions,
+): Promise<NamedModel> {
+  const reference = parseModelReference(name);
+  const isFile = reference.kind !== "url" || isGguf(new URL(reference.url).pathname);
+  return reference.kind === "path" || !isFile
+    ? openModel(host, name, options)
+    : openSourceModel(host, name, options);
+}
+
 async function openPath(host: Host, path: string): Promise<NamedModel> {
   const found = await stat(path).catch(() => undefined);
   if (!found) {

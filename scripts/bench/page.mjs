@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
+import { qualityTables } from "./quality/tables.mjs";
 import { resultTables } from "./report.mjs";
 import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
@@ -20,6 +21,7 @@ export const RAW = join(docs, "benchmarks.json");
 export const SECTIONS = {
   peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
   contexts: { page: "benchmarks.md", render: contextTables },
+  quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
 };
 

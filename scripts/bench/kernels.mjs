@@ -1,6 +1,7 @@
 /**
- * Times the kernels, one thread: `npm run bench -- kernels [--json] [NAME ...]`; a name selects the kernels
- * that contain it. Best and median of samples of about 2 ms. Runs in Node, Deno and Bun, on the build.
+ * Times the kernels, one thread: `npm run bench -- kernels [--json] [--write] [NAME ...]`; a name selects
+ * the kernels that contain it. Best and median of samples of about 2 ms, and the best's share of what the
+ * core gives (kernel-limits.mjs). Runs in Node, Deno and Bun, on the build; --write runs it in all of them.
  *
  * "L2" multiplies one matrix over and over; "60 MB" walks through copies of it, as decoding does. The sizes are
  * SmolLM2-135M's. PRONK_WASM_DIST names other modules.
@@ -13,6 +14,7 @@ import { parseArgs } from "node:util";
 import { activationLayout } from "../../dist/src/backends/wasm/activation-layout.js";
 import { attentionScratchBytes, kvLayout } from "../../dist/src/backends/wasm/kv-layout.js";
 import { matrixBytes } from "../../dist/src/pack/forms.js";
+import { createLimits } from "./kernel-limits.mjs";
 
 const [DIM, FFN, HEADS, KV_HEADS, HEAD_DIM, VOCAB] = [576, 1536, 9, 3, 64, 49_152];
 const FORMS = ["q4", "q4m", "q6m", "q8"];
@@ -23,8 +25,13 @@ const MIB = 1 << 20;
 
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean" } },
+  options: { json: { type: "boolean" }, write: { type: "boolean" } },
 });
+if (options.write) {
+  const { writeKernels } = await import("./kernels-everywhere.mjs");
+  writeKernels();
+  process.exit();
+}
 const folder =
   process.env.PRONK_WASM_DIST ?? fileURLToPath(new URL("../../wasm/dist/", import.meta.url));
 
@@ -66,16 +73,40 @@ function time(call) {
 
 const results = [];
 
-/** Times `call`, which does `work` operations ("GOP/s") or elements ("ns each"). */
-function measure(kernel, variant, what, unit, work, call) {
+const limits = createLimits(time, memory, WEIGHTS);
+
+/**
+ * The most that `work` operations of a kind can be done at, in GOP/s, and what bounds it: the
+ * instruction itself, or reading so many bytes, which are that part of a working set.
+ */
+function limitOf(work, kind, bytes, workingSet = bytes) {
+  const peak = limits.peak(kind);
+  const read = (limits.reading(workingSet) * work) / bytes;
+  return read < peak ? { limit: read, bound: "reading" } : { limit: peak, bound: "products" };
+}
+
+/**
+ * Times `call`, which does `work` operations ("GOP/s") or elements ("ns each").
+ *
+ * @param reads of operations: which products they are and what they read, for the limit.
+ */
+function measure(kernel, variant, what, unit, work, reads, call) {
   if (wanted.length && !wanted.some((name) => kernel.includes(name))) return;
   const { best, median } = time(call);
   const rate = (ms) => (unit === "GOP/s" ? work / ms / 1e6 : (ms * 1e6) / work);
-  results.push({ kernel, variant, what, unit, best: rate(best), median: rate(median) });
+  const result = { kernel, variant, what, unit, best: rate(best), median: rate(median) };
+  if (reads) {
+    Object.assign(result, limitOf(work, reads.kind, reads.bytes, reads.workingSet));
+    result.share = result.best / result.limit;
+  }
+  results.push(result);
   if (options.json) return;
-  const [first, second] = [best, median].map((ms) => rate(ms).toPrecision(3).padStart(7));
+  const numbers = [result.best, result.median].map((n) => n.toPrecision(3).padStart(7)).join(" ");
+  const share = reads
+    ? `  ${(result.share * 100).toFixed(0).padStart(3)} % of ${result.limit.toFixed(0)}, ${result.bound}`
+    : "";
   console.log(
-    `${kernel.padEnd(17)} ${variant.padEnd(7)} ${what.padEnd(24)} ${first} ${second} ${unit}`,
+    `${kernel.padEnd(17)} ${variant.padEnd(7)} ${what.padEnd(24)} ${numbers} ${unit}${share}`,
   );
 }
 
@@ -89,7 +120,9 @@ function matrices(variant, kernels) {
       ["L2", 1],
       ["60 MB", copies],
     ]) {
-      measure(`gemv_${form}`, variant, `${FFN} x ${DIM}, ${what}`, "GOP/s", 2 * FFN * DIM, (i) =>
+      const reads = { kind: variant, bytes: size, workingSet: count * size };
+      const title = `${FFN} x ${DIM}, ${what}`;
+      measure(`gemv_${form}`, variant, title, "GOP/s", 2 * FFN * DIM, reads, (i) =>
         gemv(Y, WEIGHTS + (i % count) * size, ACTIVATIONS, FFN, DIM, 0),
       );
     }
@@ -103,7 +136,10 @@ function matrices(variant, kernels) {
     ]) {
       kernels.quantize(ACTIVATIONS, X, tokens, cols, cols, activationLayout(variant, form, 2));
       const work = 2 * tokens * rows * cols;
-      measure(`gemm_${form}`, variant, `${tokens} x ${rows} x ${cols}`, "GOP/s", work, () =>
+      // The plain form of 8-bit products is also that of m.
+      const kind = form === "q8" && variant === "m" ? "simd" : variant;
+      const reads = { kind, bytes: matrixBytes(form, rows, cols) };
+      measure(`gemm_${form}`, variant, `${tokens} x ${rows} x ${cols}`, "GOP/s", work, reads, () =>
         gemm(Y, WEIGHTS, ACTIVATIONS, SCRATCH, tokens, rows, cols, rows, 0),
       );
     }
@@ -114,7 +150,8 @@ function floats(module, kernels) {
   for (const form of ["f32", "bf16"]) {
     for (const tokens of [1, 64]) {
       const work = 2 * tokens * FFN * DIM;
-      measure(`matmul_${form}`, module, `${tokens} x ${FFN} x ${DIM}`, "GOP/s", work, () =>
+      const reads = { kind: "f32", bytes: matrixBytes(form, FFN, DIM) };
+      measure(`matmul_${form}`, module, `${tokens} x ${FFN} x ${DIM}`, "GOP/s", work, reads, () =>
         kernels[`matmul_${form}`](Y, WEIGHTS, X, tokens, FFN, DIM, DIM, FFN, 0),
       );
     }
@@ -122,7 +159,8 @@ function floats(module, kernels) {
 }
 
 function pointwise(module, kernels) {
-  const each = (kernel, what, count, call) => measure(kernel, module, what, "ns each", count, call);
+  const each = (kernel, what, count, call) =>
+    measure(kernel, module, what, "ns each", count, undefined, call);
   const tile = activationLayout(module === "plain" ? "simd" : "dot", "q4", 64);
   for (const layout of [0, 1, 2, 3, 4]) {
     each("quantize", `64 x ${DIM}, layout ${layout}`, 64 * DIM, () =>
@@ -162,7 +200,11 @@ function attention(module, kernels) {
       }
       const keys = rows * position + (rows * (rows + 1)) / 2;
       const work = 4 * keys * HEADS * HEAD_DIM;
-      measure(`attention_${suffix}`, module, `${rows} at ${position}`, "GOP/s", work, () =>
+      const reads = {
+        kind: kScaleBytes ? "simd" : "f32",
+        bytes: ((kBytes + vBytes) * (position + rows)) / ctx,
+      };
+      measure(`attention_${suffix}`, module, `${rows} at ${position}`, "GOP/s", work, reads, () =>
         kernels[`attention_${suffix}`](
           ...[Y, X, ...caches, ...scales, SCRATCH, rows, ld, HEADS * HEAD_DIM, position],
           ...[HEADS, KV_HEADS, HEAD_DIM, ctx, 1 / Math.sqrt(HEAD_DIM)],
@@ -173,11 +215,15 @@ function attention(module, kernels) {
 }
 
 fillMemory();
-if (!options.json) console.log(`${" ".repeat(55)}best  median`);
+if (!options.json) console.log(`${" ".repeat(55)}best  median       the best's share of the limit`);
 for (const [variant, kernels] of Object.entries(variants)) matrices(variant, kernels);
 for (const [module, kernels] of Object.entries({ ...(relaxed && { relaxed }), plain })) {
   floats(module, kernels);
   pointwise(module, kernels);
   attention(module, kernels);
 }
-if (options.json) console.log(JSON.stringify(results));
+if (options.json) {
+  const peaks = ["dot", "m", "simd", "f32"].map((kind) => [kind, limits.peak(kind)]);
+  const reading = { l2: limits.reading(500_000), memory: limits.reading(FAR_BYTES) };
+  console.log(JSON.stringify({ peaks: Object.fromEntries(peaks), reading, results }));
+}

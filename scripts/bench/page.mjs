@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
-import { qualityTables } from "./quality/tables.mjs";
+import { kernelTables } from "./kernels-report.mjs";
 import { resultTables } from "./report.mjs";
 import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
@@ -19,9 +19,9 @@ export const RAW = join(docs, "benchmarks.json");
 
 /** By the name of its bench: the page with the section, the Markdown, and a chart. */
 export const SECTIONS = {
+  kernels: { page: "kernels.md", render: kernelTables },
   peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
   contexts: { page: "benchmarks.md", render: contextTables },
-  quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
 };
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `pronk` command, on Node, Deno and Bun. Exit code 0, 1 on failure, 2 on wrong usage. */
+import { text } from "node:stream/consumers";
 import type { Host } from "../platform/host/host.ts";
 import { runCommand } from "./commands.ts";
 
@@ -26,7 +27,7 @@ async function start(): Promise<void> {
     out: (chunk) => void process.stdout.write(chunk),
     err: (chunk) => void process.stderr.write(chunk),
     isTerminal: process.stderr.isTTY === true,
-    readStdin: async () => (await import("node:stream/consumers")).text(process.stdin),
+    readStdin: () => text(process.stdin),
   });
 }
 

@@ -3,6 +3,8 @@
 //   npm run bench [-- pronk bench's arguments]      this model, on this Node
 //   npm run bench -- kernels [arguments]            every kernel by itself
 //   npm run bench -- peers [arguments]              beside what one would use instead, in one run
+//   npm run bench -- quality [arguments]            every form of a model: perplexity, bytes, speed
+//   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
 //
@@ -13,9 +15,11 @@ import { fileURLToPath } from "node:url";
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [kind, ...rest] = process.argv.slice(2);
 const ours = {
+  check: file("./bench/check-peers.mjs"),
   contexts: file("./bench/contexts.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
+  quality: file("./bench/quality.mjs"),
   scaling: file("./bench/scaling.mjs"),
 };
 const args = Object.hasOwn(ours, kind)

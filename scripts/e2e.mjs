@@ -1,6 +1,7 @@
 // The end-to-end tests: prepares what they need, then runs them over real runtimes.
 //
 //   npm run test:e2e [-- vitest's arguments]
+//   npm run test:browser [-- vitest's arguments]     in Chromium: from PATH, else by apt-get as root
 //
 // Needs the build (npm ci makes it). Installs runtimes into .cache/runtimes, pulls SmolLM2 by the
 // command under test itself, unless PRONK_TEST_MODEL names its file, and packs it into .cache/e2e.

@@ -58,8 +58,8 @@ function sampleThreads(root, threads) {
   }
 }
 
-/** The process and all below it; parents first. */
-function processTree(pid) {
+/** The process and all below it; parents first. Only itself where this is not Linux. */
+export function processTree(pid) {
   const found = [pid];
   for (let i = 0; i < found.length; i++) {
     try {

@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
 import { kernelTables } from "./kernels-report.mjs";
+import { qualityTables } from "./quality/tables.mjs";
 import { resultTables } from "./report.mjs";
 import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
@@ -22,6 +23,7 @@ export const SECTIONS = {
   kernels: { page: "kernels.md", render: kernelTables },
   peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
   contexts: { page: "benchmarks.md", render: contextTables },
+  quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
 };
 

@@ -28,7 +28,8 @@ function summaryOf({ rounds, ...facts }) {
   const waits = rounds.map(({ waited }) => waited).filter((share) => typeof share === "number");
   return {
     ...facts,
-    kernel: rounds[0].kernel,
+    // More than one where noise has made the choice.
+    kernels: [...new Set(rounds.map(({ kernel }) => kernel))],
     memory: rounds[0].memory,
     load_s: over((round) => round.load_ms / 1000),
     prefill_tps,
@@ -63,11 +64,12 @@ export function scalingTables(document) {
   const { shapes, fits } = summarized(document);
   const where = core === null ? "not pinned: no taskset" : `pinned to core ${core}`;
   const flag = { true: "avx_vnni", false: "no avx_vnni" }[machine.avx_vnni] ?? "avx_vnni unknown";
-  const [form, kernel] = [shapes[0].layer_form, shapes[0].kernel];
+  const form = shapes[0].layer_form;
+  const kernels = [...new Set(shapes.flatMap((s) => s.kernels))].join(" and ");
   const mega = (bytes) => (bytes / 1e6).toFixed(0);
   const parts = [
     `${machine.cpu} (${flag}), ${machine.cores} cores, ${machine.memory_gb} GB, ${machine.system}; ${where}. ` +
-      `${runtime}, ${kernel} kernels, ${form} layers, rounds: ${rounds}; ${date}.`,
+      `${runtime}, ${kernels} kernels, ${form} layers, rounds: ${rounds}; ${date}.`,
     table(
       [
         "shape of",

@@ -1,9 +1,7 @@
 /** The commands by name, and what a shell gets of them. */
-import { join } from "node:path";
 import { PronkError } from "../errors.ts";
 import { helpText, parseArguments, UsageError } from "./arguments.ts";
 import type { CliContext, Command } from "./command.ts";
-import { packageRoot } from "./runtimes.ts";
 
 /** Loaded when they are called: a command must not pay for the others. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
@@ -62,6 +60,7 @@ async function overview(): Promise<string> {
 }
 
 async function version({ host }: CliContext): Promise<string> {
-  const manifest = await host.readFile(join(packageRoot(), "package.json"));
+  const { packageRoot } = await import("./runtimes.ts");
+  const manifest = await host.readFile(`${packageRoot()}/package.json`);
   return JSON.parse(new TextDecoder().decode(manifest)).version;
 }

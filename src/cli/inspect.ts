@@ -1,13 +1,20 @@
 /** pronk inspect: what a model is and what memory it needs, without loading it. */
 import type { MemoryUse } from "../backends/backend.ts";
-import { type ModelPlan, planModel, planOpened } from "../engine/load-model.ts";
+import type { FittingForm } from "../engine/budget-choice.ts";
+import { type ModelPlan, type PlanOptions, planModel, planOpened } from "../engine/load-model.ts";
 import { openGguf } from "../engine/open-gguf.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
 import { PronkError } from "../errors.ts";
-import { bytesOption, flagOption, integerOption } from "./arguments.ts";
-import { kernelBudget } from "./budget.ts";
+import { flagOption, integerOption } from "./arguments.ts";
+import { budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, MODEL_OPTIONS, modelOptions, openForCommand } from "./model-options.ts";
+import {
+  JSON_OPTION,
+  MODEL_OPTIONS,
+  modelOptions,
+  openForCommand,
+  openSourceForCommand,
+} from "./model-options.ts";
 
 /** How many sequences at a time the table of what fits goes through. */
 const FIT_SLOTS = [1, 2, 4, 8];
@@ -34,24 +41,30 @@ export const inspect: Command = {
   options: {
     plan: { type: "boolean", help: "list the steps that run for a batch" },
     tensors: { type: "boolean", help: "list the tensors" },
-    budget: { type: "string", value: "SIZE", help: "what fits into it, such as 128MB" },
     slots: { type: "string", value: "N", help: "sequences at a time" },
     ...MODEL_OPTIONS,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
-    const budget = bytesOption(input, "budget");
-    const slots = integerOption(input, "slots", 1);
-    const { ctx, kv, quantization = "auto", profile = "default" } = modelOptions(input);
-    const named = await openForCommand(input, cli);
+    const budget = budgetOption(input);
+    const slots = integerOption(input, "slots", 1) ?? (budget === undefined ? undefined : 1);
+    const asked = modelOptions(input);
+    const { ctx } = asked;
+    const named = await (budget === undefined ? openForCommand : openSourceForCommand)(input, cli);
     try {
-      const options = { ctx, kv, slots, quantization, profile, id: named.id, signal: cli.signal };
-      const found = await planModel(named.input, options);
+      const { id, input: model } = named;
+      const room = { ctx, slots, id, signal: cli.signal };
+      const choice =
+        budget === undefined ? undefined : await choiceFor(model, budget, { ...asked, ...room });
+      const form = choice instanceof PronkError ? undefined : choice;
+      const { quantization = "auto", profile = "default", kv } = form ?? asked;
+      const found = form?.plan ?? (await planModel(model, { ...room, kv, quantization, profile }));
       const document = {
         architecture: found.config.model_type,
         config: found.config,
-        tensors: await listTensors(named.input, found, { quantization, profile }),
+        tensors: await listTensors(model, found, { quantization, profile }),
         memory: found.memory,
+        ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
         fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx }),
         ...(flagOption(input, "plan") && {
           plan: { steps: found.plan.steps, head: found.plan.head },
@@ -60,13 +73,28 @@ export const inspect: Command = {
       cli.out(
         flagOption(input, "json")
           ? `${JSON.stringify(document)}\n`
-          : describe(found, document, flagOption(input, "tensors")),
+          : describe(found, document, flagOption(input, "tensors")) +
+              (choice instanceof PronkError ? `no form fits: ${choice.message}\n` : ""),
       );
     } finally {
       await named.close();
     }
   },
 };
+
+/** What --budget chooses in every other command, or why nothing fits. */
+async function choiceFor(
+  input: ModelInput,
+  budget: number,
+  { quantization, kv, ctx, slots, id, signal }: PlanOptions,
+): Promise<FittingForm | PronkError> {
+  try {
+    return await fittingForm(input, budget, { quantization, kv, ctx, slots, id, signal });
+  } catch (error) {
+    if (error instanceof PronkError && error.code === "out_of_memory") return error;
+    throw error;
+  }
+}
 
 /** The tensors of a file as they are in it, under Hugging Face's names; of a pack, its forms. */
 async function listTensors(

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The `pronk` command, on Node, Deno and Bun. Exit code 0, 1 on failure, 2 on wrong usage. */
-import { text } from "node:stream/consumers";
 import type { Host } from "../platform/host/host.ts";
 import { runCommand } from "./commands.ts";
 
@@ -27,7 +26,7 @@ async function start(): Promise<void> {
     out: (chunk) => void process.stdout.write(chunk),
     err: (chunk) => void process.stderr.write(chunk),
     isTerminal: process.stderr.isTTY === true,
-    readStdin: () => text(process.stdin),
+    readStdin: async () => (await import("node:stream/consumers")).text(process.stdin),
   });
 }
 

@@ -9,8 +9,9 @@ import {
   loadNamedModel,
   openNamedModel,
 } from "../platform/host/create-engine.ts";
-import type { NamedModel } from "../platform/host/open-model.ts";
+import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
 import { choiceOption, integerOption, UsageError } from "./arguments.ts";
+import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { createProgress } from "./progress.ts";
 
@@ -30,10 +31,17 @@ export const WEIGHT_OPTIONS: OptionSpecs = {
   },
 };
 
+export const KV_OPTION: OptionSpecs[string] = {
+  type: "string",
+  value: "T",
+  help: `${KV_TYPES.join("|")}: the KV cache`,
+};
+
 export const MODEL_OPTIONS: OptionSpecs = {
   ...WEIGHT_OPTIONS,
+  ...BUDGET_OPTION,
   ctx: { type: "string", value: "N", help: "positions of a sequence; default: the model's" },
-  kv: { type: "string", value: "T", help: `${KV_TYPES.join("|")}: the KV cache` },
+  kv: KV_OPTION,
   threads: { type: "string", value: "1", help: "kernels run on one thread" },
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
@@ -57,6 +65,11 @@ export function weightOptions(input: Arguments): Pick<HostLoadOptions, "quantiza
 }
 
 /** @throws UsageError */
+export function kvOption(input: Arguments): (typeof KV_TYPES)[number] | undefined {
+  return choiceOption(input, "kv", KV_TYPES);
+}
+
+/** @throws UsageError */
 export function modelOptions(input: Arguments): HostLoadOptions {
   if (![undefined, "1"].includes(input.values.threads as string | undefined)) {
     throw new UsageError(`--threads ${input.values.threads}: kernels run on 1 thread`);
@@ -64,7 +77,7 @@ export function modelOptions(input: Arguments): HostLoadOptions {
   return {
     ...weightOptions(input),
     ctx: integerOption(input, "ctx", 1),
-    kv: choiceOption(input, "kv", KV_TYPES),
+    kv: kvOption(input),
     backend: choiceOption(input, "backend", BACKENDS),
     kernel: choiceOption(input, "kernel", KERNELS),
   };
@@ -102,11 +115,16 @@ export async function loadForCommand(
   more: HostLoadOptions = {},
 ): Promise<{ model: LoadedModel; runtime: Runtime }> {
   const { host, env, fetch, signal } = cli;
+  const budget = budgetOption(input);
+  const asked = { ...modelOptions(input), ...more };
+  const options =
+    budget === undefined
+      ? asked
+      : { ...asked, ...(await formForBudget(input, cli, budget, asked)) };
   const runtime = await createRuntime(host);
   const model = await withProgress(cli, (onProgress) =>
     loadNamedModel(host, modelName(input, cli), runtime, {
-      ...modelOptions(input),
-      ...more,
+      ...options,
       env,
       fetch,
       signal,
@@ -117,6 +135,33 @@ export async function loadForCommand(
     }),
   );
   return { model, runtime };
+}
+
+/** What --budget chooses of a model, and the bound itself for the context. */
+async function formForBudget(
+  input: Arguments,
+  cli: CliContext,
+  budget: number,
+  asked: HostLoadOptions,
+): Promise<HostLoadOptions> {
+  const source = await openSourceForCommand(input, cli);
+  try {
+    const { ctx, slots = 1, chunk, maxLogits, quantization, kv } = asked;
+    const { signal } = cli;
+    const options = { ctx, slots, chunk, maxLogits, quantization, kv, signal };
+    const { plan: _, ...form } = await fittingForm(source.input, budget, options);
+    return { ...form, slots, budgetBytes: kernelBudget(budget) };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Opens what a name stands for as it is, never made into a pack; the caller closes it. */
+export function openSourceForCommand(input: Arguments, cli: CliContext): Promise<NamedModel> {
+  const { host, env, fetch, signal } = cli;
+  return withProgress(cli, (onPull) =>
+    openUnpacked(host, modelName(input, cli), { env, fetch, signal, onPull }),
+  );
 }
 
 /** Opens a model without loading its weights; the caller closes it. */

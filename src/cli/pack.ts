@@ -3,27 +3,26 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { gatherImportance } from "../engine/gather-importance.ts";
-import { packModel, planModel } from "../engine/load-model.ts";
+import { packModel } from "../engine/load-model.ts";
 import { PronkError } from "../errors.ts";
 import type { Importance } from "../pack/importance.ts";
-import { MANIFEST_NAME } from "../pack/manifest.ts";
+import { MANIFEST_NAME, type Manifest } from "../pack/manifest.ts";
 import { createRuntime } from "../platform/host/create-engine.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
 import { openSourceModel, type SourceModel } from "../platform/host/open-model.ts";
-import { bytesOption, flagOption, textOption, UsageError } from "./arguments.ts";
-import { kernelBudget } from "./budget.ts";
+import { bytesOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
+import { BUDGET_OPTION, budgetOption, fittingForm } from "./budget.ts";
 import type { CliContext, Command } from "./command.ts";
 import {
   JSON_OPTION,
+  KV_OPTION,
+  kvOption,
   modelName,
   WEIGHT_OPTIONS,
   weightOptions,
   withProgress,
 } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
-
-/** What a model in an isolate must have room for, unless its own limit is lower. */
-const ISOLATE_CTX = 1024;
 
 export const pack: Command = {
   name: "pack",
@@ -33,7 +32,10 @@ export const pack: Command = {
   options: {
     out: { type: "string", value: "DIR", help: "where the pack is written" },
     "shard-size": { type: "string", value: "SIZE", help: "at most, default 16MiB" },
-    budget: { type: "string", value: "SIZE", help: "choose the profile that fits, such as 128MB" },
+    ...BUDGET_OPTION,
+    ctx: { type: "string", value: "N", help: "with --budget: positions to have room for" },
+    slots: { type: "string", value: "N", help: "with --budget: sequences at a time, default 1" },
+    kv: KV_OPTION,
     importance: {
       type: "string",
       value: "FILE",
@@ -46,10 +48,14 @@ export const pack: Command = {
     const out = textOption(input, "out");
     if (!out) throw new UsageError("--out DIR is missing");
     const shardBytes = bytesOption(input, "shard-size");
-    const budget = bytesOption(input, "budget");
-    const asked = weightOptions(input);
-    if (budget !== undefined && asked.profile !== undefined) {
-      throw new UsageError("--budget chooses the profile: not together with --profile");
+    const budget = budgetOption(input);
+    const asked = { ...weightOptions(input), kv: kvOption(input) };
+    const room = {
+      ctx: integerOption(input, "ctx", 1),
+      slots: integerOption(input, "slots", 1) ?? 1,
+    };
+    if (budget === undefined && (input.values.ctx ?? input.values.slots) !== undefined) {
+      throw new UsageError("--ctx and --slots say what --budget must have room for");
     }
     const text = await readText(textOption(input, "importance"));
     const { host, env, fetch, signal } = cli;
@@ -62,12 +68,16 @@ export const pack: Command = {
         onPull: onProgress,
       });
       try {
-        const profile = budget === undefined ? asked.profile : await fitting(source, budget, asked);
+        const { quantization, profile, kv } =
+          budget === undefined
+            ? asked
+            : await fittingForm(source.input, budget, { ...asked, ...room, signal });
         const target = directoryTarget(resolve(out));
         const manifest = await packModel(source.input, target, {
           id: source.id,
-          quantization: asked.quantization,
+          quantization,
           profile,
+          kv,
           shardBytes,
           license: source.license,
           sourceSha256: source.sha256,
@@ -81,7 +91,7 @@ export const pack: Command = {
       }
     });
     const seconds = Math.round(performance.now() - started) / 1000;
-    const { shards, weight_bytes } = manifest;
+    const { shards, weight_bytes, quantization } = manifest;
     const bytes = weight_bytes + (manifest.tokenizer?.bytes ?? 0);
     // The manifest names every other object by its hash, so its own stands for the whole pack.
     const json = await readFile(join(path, MANIFEST_NAME));
@@ -89,7 +99,7 @@ export const pack: Command = {
     cli.out(
       flagOption(input, "json")
         ? `${JSON.stringify({ path, bytes, shards: shards.length, sha256, seconds })}\n`
-        : `${path}: ${shards.length} shards, ${bytes} bytes, ${manifest.quantization.profile} profile\n`,
+        : `${path}: ${shards.length} shards, ${bytes} bytes, ${describeForm(quantization)}\n`,
     );
   },
 };
@@ -119,22 +129,6 @@ async function importanceOf(
   }
 }
 
-/** The first profile whose plan fits the isolate. */
-async function fitting(
-  source: SourceModel,
-  isolateBytes: number,
-  options: ReturnType<typeof weightOptions>,
-): Promise<"default" | "small"> {
-  const budgetBytes = kernelBudget(isolateBytes);
-  const { config } = await planModel(source.input, options);
-  const ctx = Math.min(ISOLATE_CTX, config.max_position_embeddings);
-  const fit = { ...options, slots: 1, ctx, budgetBytes };
-  try {
-    await planModel(source.input, { ...fit, profile: "default" });
-    return "default";
-  } catch (error) {
-    if (!(error instanceof PronkError) || error.code !== "out_of_memory") throw error;
-    await planModel(source.input, { ...fit, profile: "small" });
-    return "small";
-  }
+function describeForm({ requested, profile, kv }: Manifest["quantization"]): string {
+  return `${requested}, ${profile} profile, ${kv} cache`;
 }

@@ -23,7 +23,7 @@ export const serve: Command = {
   options: {
     port: { type: "string", value: "N", help: `default: PORT, else ${DEFAULT_PORT}` },
     host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
-    slots: { type: "string", value: "N", help: "sequences at a time, default 4" },
+    slots: { type: "string", value: "N", help: "sequences at a time, default 4; 1 with --budget" },
     ...MODEL_OPTIONS,
   },
   async run(input, cli): Promise<void> {

@@ -174,6 +174,8 @@ export interface PackOptions {
   readonly id?: string;
   readonly quantization?: Quantization;
   readonly profile?: Profile;
+  /** The KV cache that the pack asks for. Default: what belongs to its form. */
+  readonly kv?: KvType;
   /** A multiple of 32; at most 16 MiB, the default. */
   readonly shardBytes?: number;
   /** SHA-256 of the source file, for the manifest, when it is known. */
@@ -209,6 +211,7 @@ export async function packModel(
     entries,
     manifest: {
       ...facts,
+      quantization: { ...facts.quantization, ...(options.kv && { kv: options.kv }) },
       license: facts.license ?? options.license ?? null,
       config: { ...model.config },
       source: { ...facts.source, sha256: options.sourceSha256 ?? null },

@@ -21,10 +21,7 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
       timeout: RUNTIME_LIMIT_MS,
     }).trim();
   execFileSync(process.execPath, [join(root, "scripts", "runtimes.mjs")], { stdio: "ignore" });
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const { requested, profile, kv } = manifest.quantization;
-  const weights = `the ${profile} pack made of the file (--quant ${requested}), ${kv} cache`;
-  const common = { peer: "pronk", version, weights };
+  const common = ourFacts(root, manifest);
   const built = join(root, "dist", "src", "cli", "main.js");
   const args = ["bench", pack, "--reps", `${reps}`, "--json"];
   if (contexts !== undefined) args.push("--contexts", contexts);
@@ -53,7 +50,7 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
       ...common,
       name: `pronk on ${runtime}`,
       runtime: `${runtime} ${number}`,
-      weights: `${weights}, sources unbuilt`,
+      weights: `${common.weights}, sources unbuilt`,
       program: line.program,
       args: [...line.args, ...args],
     };
@@ -64,7 +61,7 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
     name: "pronk on workerd",
     runtime: `workerd ${workerd}`,
     weights:
-      `${weights}; timed from outside, as requests over HTTP; first token: of a new workerd's first ` +
+      `${common.weights}; timed from outside, as requests over HTTP; first token: of a new workerd's first ` +
       "request, the pack read from the local R2",
     program: process.execPath,
     args: [
@@ -75,4 +72,12 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
     ],
   };
   return [...onNode, ...onOthers, onWorkerd];
+}
+
+/** What is the same of every contender of ours. */
+export function ourFacts(root, manifest) {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { requested, profile, kv } = manifest.quantization;
+  const weights = `the ${profile} pack made of the file (--quant ${requested}), ${kv} cache`;
+  return { peer: "pronk", version, weights };
 }

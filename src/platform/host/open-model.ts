@@ -18,7 +18,7 @@ import { cacheFolder, type Environment } from "./cache-folder.ts";
 import { directoryFolder, directoryTarget, type OpenSource, openSource } from "./directory.ts";
 import { hashFile } from "./file-hash.ts";
 import type { Host } from "./host.ts";
-import { type PullOptions, pullModel } from "./pull.ts";
+import type { PulledFile, PullOptions } from "./pull.ts";
 
 /** A model that can be loaded; its owner closes it after loading. */
 export interface NamedModel<Input extends ModelInput = ModelInput> {
@@ -72,7 +72,7 @@ export async function openSourceModel(
     return { ...model, input: model.input, sha256, license: undefined };
   }
   const { env, signal, onPull: onProgress } = options;
-  const files = await pullModel(reference, { env, fetch: options.fetch, signal, onProgress });
+  const files = await pull(reference, { env, fetch: options.fetch, signal, onProgress });
   const known = reference.kind === "known" ? reference.model : undefined;
   const paths = files.map(({ path }) => path);
   return {
@@ -96,6 +96,23 @@ export async function openModel(
     return { id: undefined, input: { pack: folder }, repair: undefined, close: async () => {} };
   }
   return openCached(host, name, reference, options);
+}
+
+/**
+ * Opens a model as it is: a pack where the name is one, else the GGUF file.
+ *
+ * @throws PronkError as openModel.
+ */
+export async function openUnpacked(
+  host: Host,
+  name: string,
+  options: OpenModelOptions,
+): Promise<NamedModel> {
+  const reference = parseModelReference(name);
+  const isFile = reference.kind !== "url" || isGguf(new URL(reference.url).pathname);
+  return reference.kind === "path" || !isFile
+    ? openModel(host, name, options)
+    : openSourceModel(host, name, options);
 }
 
 async function openPath(host: Host, path: string): Promise<NamedModel> {
@@ -192,8 +209,17 @@ async function sourceHash(
   reference: Exclude<ModelReference, { kind: "path" }>,
   { env, fetch, signal, onPull }: OpenModelOptions,
 ): Promise<string> {
-  const [{ sha256 }] = await pullModel(reference, { env, fetch, signal, onProgress: onPull });
+  const [{ sha256 }] = await pull(reference, { env, fetch, signal, onProgress: onPull });
   return sha256;
+}
+
+/** Loaded only here: what downloads and unpacks is a fifth of the code, and most starts need none. */
+async function pull(
+  reference: Exclude<ModelReference, { kind: "path" }>,
+  options: PullOptions,
+): Promise<PulledFile[]> {
+  const { pullModel } = await import("./pull.ts");
+  return pullModel(reference, options);
 }
 
 function isGguf(path: string): boolean {

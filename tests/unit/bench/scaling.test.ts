@@ -118,8 +118,8 @@ test("a line is fitted by relative errors", () => {
 });
 
 test("shares are medians by the best limits of all rounds", () => {
-  const round = (decode: number, read_gbps: number) => ({
-    kernel: "dot",
+  const round = (decode: number, read_gbps: number, kernel = "dot") => ({
+    kernel,
     memory: { total: 3e6 },
     load_ms: 100,
     prefill_tps: [40, 50, 60],
@@ -143,7 +143,7 @@ test("shares are medians by the best limits of all rounds", () => {
         decode_steps: 128,
         decode_bytes: 1e9,
         prefill_operations: 1e9,
-        rounds: [round(8, 10), round(10, 20), round(12, 15)],
+        rounds: [round(8, 10), round(10, 20), round(12, 15, "simd")],
       },
     ],
   };
@@ -151,6 +151,7 @@ test("shares are medians by the best limits of all rounds", () => {
   expect(shape.decode_share).toBeCloseTo(10 / 20);
   expect(shape.prefill_share).toBeCloseTo(50 / 100);
   const text = scalingTables(document);
+  expect(text).toContain("dot and simd kernels");
   expect(text).toContain("10.0 (8.0 to 12.0)");
   expect(text).toMatch(/\| +1000\.0 \| +20\.0 \| +50 % \| +30\.0 \|/);
   expect(text).toMatch(/\| decode +\| +100\.0 \|/);

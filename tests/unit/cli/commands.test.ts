@@ -143,25 +143,59 @@ test("pack writes shards named by their hashes, and inspect reads them", async (
   expect(inspected.tensors[0]).toMatchObject({ name: "model.embed_tokens.weight" });
 });
 
-test("pack chooses the small profile only where the default does not fit", async () => {
-  const total = async (profile: string): Promise<number> => {
-    const args = ["inspect", tiny, "--json", "--slots", "1", "--profile", profile];
+describe("--budget", () => {
+  /** Of an isolate's budget, so much is for its heap. */
+  const heap = 20_000_000;
+  const total = async (...more: string[]): Promise<number> => {
+    const args = ["inspect", tiny, "--json", "--slots", "1", ...more];
     return JSON.parse((await pronk(args)).out).memory.total;
   };
-  const profile = async (budget: number): Promise<string> => {
-    const folder = join(await temporaryFolder(), "pack");
-    const args = ["pack", tiny, "--out", folder, "--budget", String(budget)];
-    const { code, err } = await pronk(args);
-    if (code !== 0) return err;
-    return JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")).quantization.profile;
-  };
-  // Of an isolate's budget, so much is for its heap.
-  const heap = 20_000_000;
-  const [normal, small] = [await total("default"), await total("small")];
-  expect(small).toBeLessThan(normal);
-  expect(await profile(heap + normal)).toBe("default");
-  expect(await profile(heap + normal - 1)).toBe("small");
-  expect(await profile(heap + small - 1)).toContain(`the budget is ${small - 1}`);
+
+  test("packs the best form that fits, which inspect names, or says what would fit", async () => {
+    const chosen = async (budget: number): Promise<string> => {
+      const folder = join(await temporaryFolder(), "pack");
+      const { code, err } = await pronk([
+        ...["pack", tiny, "--out", folder, "--budget", String(budget)],
+      ]);
+      if (code !== 0) return err;
+      const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+      const { requested, profile, kv } = manifest.quantization;
+      const inspected = await pronk(["inspect", tiny, "--json", "--budget", String(budget)]);
+      expect(JSON.parse(inspected.out).choice).toEqual({ quantization: requested, profile, kv });
+      return `${requested} ${profile} ${kv}`;
+    };
+    const normal = await total();
+    const smaller = await total("--kv", "int8"); // the small profile has nothing to shrink here
+    expect(await chosen(heap + normal)).toBe("auto default int16");
+    expect(await chosen(heap + normal - 1)).toBe("auto default int8");
+    expect(await chosen(heap + smaller)).toBe("auto default int8");
+    const refusal = await chosen(heap + smaller - 1);
+    expect(refusal).toContain(`the budget is ${heap + smaller - 1} bytes, ${heap} of them`);
+    expect(refusal).toContain(`a budget of ${heap + smaller} would do`);
+  });
+
+  test("leaves what is asked for as it is", async () => {
+    const inspected = async (...more: string[]): Promise<unknown> =>
+      JSON.parse((await pronk(["inspect", tiny, "--json", "--budget", "1GB", ...more])).out).choice;
+    expect(await inspected("--kv", "bf16")).toEqual({
+      quantization: "auto",
+      profile: "default",
+      kv: "bf16",
+    });
+    expect(await inspected("--quant", "none")).toMatchObject({ quantization: "none", kv: "f32" });
+  });
+
+  test("inspect says why nothing fits", async () => {
+    const { out, code } = await pronk(["inspect", tiny, "--budget", "20MB"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^no form fits: plan: the budget is 20000000 bytes.*would do$/m);
+  });
+
+  test.each([["--ctx"], ["--slots"]])("pack refuses %s without it", async (option) => {
+    const { code, err } = await pronk(["pack", tiny, "--out", "x", option, "1"]);
+    expect(code).toBe(2);
+    expect(err).toContain("--budget");
+  });
 });
 
 test("pull by reference downloads into the cache and prints where", async () => {

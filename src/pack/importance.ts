@@ -1,7 +1,7 @@
 /** What an error of a weight costs: how large the activations are that it is multiplied by. */
 import { PronkError } from "../errors.ts";
 import type { PackEntry } from "./packer.ts";
-import { isSearched } from "./panels/row-packer.ts";
+import { isSearchable } from "./panels/row-packer.ts";
 
 /** By a matrix's name, the mean square of each column's activations: (cols,). */
 export type Importance = ReadonlyMap<string, Float32Array>;
@@ -17,7 +17,7 @@ export function checkUsesImportance(entries: readonly PackEntry[]): void {
   );
 }
 
-/** The entries, with the importance of those whose scales are searched. */
+/** The entries, with the importance of those whose scales it can guide. */
 export function withImportance(
   entries: readonly PackEntry[],
   importance: Importance,
@@ -28,5 +28,5 @@ export function withImportance(
 }
 
 function usesImportance({ form, tensor }: PackEntry): boolean {
-  return form !== "vector" && isSearched(tensor.type, form);
+  return form !== "vector" && isSearchable(tensor.type, form);
 }

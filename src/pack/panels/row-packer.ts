@@ -40,8 +40,8 @@ export function keepsCodes(type: TensorType, form: MatrixForm): boolean {
   return form === "f32" || (form === "bf16" && type === "BF16") || `${type}>${form}` in DIRECT;
 }
 
-/** Whether packing chooses scales and minima by search, which importance guides. */
-export function isSearched(type: TensorType, form: MatrixForm): form is MinimumForm {
+/** Whether packing may choose scales and minima by search, which importance guides. */
+export function isSearchable(type: TensorType, form: MatrixForm): form is MinimumForm {
   return (form === "q4m" || form === "q6m") && !keepsCodes(type, form);
 }
 
@@ -61,9 +61,9 @@ export function rowPacker(
 
   const values = new Float32Array(cols);
   const rowBytes = sourceRowBytes(type, cols);
-  const quantize = isSearched(type, form)
-    ? searchingQuantizer(form, cols, importance)
-    : rowQuantizer(form, cols);
+  // Without importance a search gains little of six bits, and costs an isolate's head two seconds.
+  const search = isSearchable(type, form) && (form === "q4m" || importance !== undefined);
+  const quantize = search ? searchingQuantizer(form, cols, importance) : rowQuantizer(form, cols);
   return ({ u8 }, from, out, panel, row) => {
     dequantize(type, u8.subarray(from, from + rowBytes), values);
     return quantize(values, out, panel, row);

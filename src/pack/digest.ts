@@ -10,6 +10,7 @@ export async function sha256(bytes: Uint8Array, digest: Digest = subtleDigest): 
 }
 
 function subtleDigest(bytes: Uint8Array): Promise<ArrayBuffer> {
-  // What is written is never shared memory, which the type does not say.
-  return crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  // WebCrypto refuses shared memory.
+  const own = bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
+  return crypto.subtle.digest("SHA-256", own as Uint8Array<ArrayBuffer>);
 }

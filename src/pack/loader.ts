@@ -72,7 +72,7 @@ export async function readManifest(
  * Fills `destination` with the image, or with `range` of it: byte `range.start` comes first.
  *
  * Shards that lie partly outside the range, and all shards where the destination is shared memory
- * (which WebCrypto does not read), pass through a buffer of their size.
+ * (which WebCrypto does not read), pass through a buffer of their size, one for each under way.
  *
  * After an error the destination holds unverified bytes: drop it. Nothing is written to it any more.
  *
@@ -98,7 +98,11 @@ export async function loadWeights(
   signal?.addEventListener("abort", abort, { once: true });
   if (signal?.aborted) abort();
 
-  const load = async ({ object, index, start }: PlacedShard): Promise<void> => {
+  /** `spare` is the lane's buffer for shards that are not read in place. */
+  const load = async (
+    { object, index, start }: PlacedShard,
+    spare: { bytes: Uint8Array },
+  ): Promise<void> => {
     throwIfAborted(stop.signal);
     const end = start + object.bytes;
     let read = 0;
@@ -109,9 +113,10 @@ export async function loadWeights(
     };
     report("read", 0);
     const inPlace = start >= range.start && end <= range.end && isUnshared(destination);
+    if (!inPlace && spare.bytes.length < object.bytes) spare.bytes = new Uint8Array(object.bytes);
     const place = inPlace
       ? destination.subarray(start - range.start, end - range.start)
-      : new Uint8Array(object.bytes);
+      : spare.bytes.subarray(0, object.bytes);
     await fetchObject(folder, object, place, `shard ${index + 1} of ${manifest.shards.length}`, {
       digest,
       signal: stop.signal,
@@ -127,9 +132,10 @@ export async function loadWeights(
 
   const queue = shards.values();
   const lane = async (): Promise<void> => {
+    const spare = { bytes: new Uint8Array(0) };
     try {
       // The lanes share one iterator, so each shard has one taker.
-      for (const shard of queue) await load(shard);
+      for (const shard of queue) await load(shard, spare);
     } catch (error) {
       stop.abort(error);
       throw error;

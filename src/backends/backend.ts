@@ -40,6 +40,10 @@ export interface Runner {
   readonly maxLogits: number;
   readonly kv: KvType;
   readonly memory: MemoryUse;
+  /** Absent where the runner has but the caller's thread. */
+  readonly threads?: ThreadUse;
+  /** Settles when the threads that it has beside the caller's have started, or will not. */
+  readonly ready?: Promise<void>;
   /** Where the loader puts the pack's image, before the first `forward`. */
   readonly weights: Uint8Array;
   /**
@@ -53,6 +57,15 @@ export interface Runner {
   /** The id of the largest of these logits; the lowest id wins a tie. */
   argmax(index: number): number;
   dispose(): void;
+}
+
+/** How many threads compute. Only speed depends on it. */
+export interface ThreadUse {
+  readonly asked: number;
+  /** Decoding takes so many now. */
+  readonly used: number;
+  /** Why, for people. */
+  readonly reason: string;
 }
 
 /** Bytes, known before anything is loaded. */

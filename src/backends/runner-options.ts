@@ -26,4 +26,6 @@ export interface RunnerOptions {
    * f32, which is slower and gives the same bits.
    */
   readonly observe?: (product: ObservedProduct) => void;
+  /** Threads that run a batch at most, each with scratch of its own; one where `observe` is given. Default 1. */
+  readonly threads?: number;
 }

@@ -95,3 +95,14 @@ export function quantizedMatmul(
   }
   return { gemv: gemv as Gemv, gemm: gemm as Gemm };
 }
+
+/**
+ * A kernel by its full name; the names were verified when the module was loaded.
+ *
+ * @throws PronkError "unsupported" when the kernels are another variant's.
+ */
+export function namedKernel(kernels: Kernels, name: string): (...args: number[]) => number {
+  const found = (kernels as unknown as Record<string, (...args: number[]) => number>)[name];
+  if (!found) throw new PronkError("unsupported", `no kernel ${name} in this module`);
+  return found;
+}

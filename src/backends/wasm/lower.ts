@@ -2,22 +2,46 @@
  * A plan's steps as calls of kernels. Two programs: for one row (GEMV) and for several (GEMM); they
  * give the same bits. Fused here: norm or SwiGLU with the quantization of the product that follows,
  * products over tensors that lie together, rotations of neighbouring heads.
+ *
+ * One of several threads gets its part: products by panels, attention by heads or queries, the rest by
+ * rows. Of a single row each quantizes its own copy, which is cheaper than to wait for another's.
  */
 import { PronkError } from "../../errors.ts";
 import type { BufferName, MatmulPart, Plan, Step } from "../../model/plan.ts";
-import { isQuantized, type MatrixForm, paddedRows, type QuantizedForm } from "../../pack/forms.ts";
+import {
+  isQuantized,
+  type MatrixForm,
+  PANEL_ROWS,
+  paddedRows,
+  panelBytes,
+  type QuantizedForm,
+} from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import type { Span } from "../backend.ts";
 import type { RunnerOptions } from "../runner-options.ts";
-import { activationLayout, type KernelVariant, tiledRows } from "./activation-layout.ts";
-import { quantizedMatmul } from "./kernel-loader.ts";
+import {
+  type ActivationLayout,
+  activationBytes,
+  activationLayout,
+  type KernelVariant,
+  TILE_ROWS,
+  tiledRows,
+} from "./activation-layout.ts";
+import { namedKernel, quantizedMatmul } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
+import { AttentionLowering } from "./lower-attention.ts";
 import type { MemoryLayout } from "./memory-layout.ts";
+import { type Access, SHARED, whole } from "./threads/dependencies.ts";
+import { type Part, shareOf, WHOLE } from "./threads/part.ts";
+import { PartCalls } from "./threads/part-calls.ts";
 
 const FLOAT_BYTES = 4;
 
-/** Runs over the first `rows` rows of the buffers. */
-export type Call = (rows: number, spans: readonly Span[]) => void;
+/**
+ * Runs over the first `rows` rows of the buffers, or, where rows are divided among threads, over
+ * `count` of them from row `from` on, a multiple of 4.
+ */
+export type Call = (rows: number, spans: readonly Span[], from: number, count: number) => void;
 
 export interface Program {
   /** For a batch of one row. */
@@ -44,26 +68,47 @@ interface FusedPart {
   rows: number;
 }
 
-export function lower(steps: readonly Step[], input: LoweringInput): Program {
+/** `part` of the steps, with calls of `barrier` where a thread must wait for the others. */
+export function lower(
+  steps: readonly Step[],
+  input: LoweringInput,
+  part: Part = WHOLE,
+  barrier: Call = () => undefined,
+): Program {
   return {
-    one: new Lowering(input, true).run(steps),
-    many: new Lowering(input, false).run(steps),
+    one: new Lowering(input, true, part, barrier).run(steps),
+    many: new Lowering(input, false, part, barrier).run(steps),
   };
 }
 
 type StepOf<Op extends Step["op"]> = Extract<Step, { op: Op }>;
 
+/** Of the quantized activations of many rows, which the threads share. */
+const ACTIVATIONS = "activations";
+
 class Lowering {
   readonly #input: LoweringInput;
   /** For a batch of one row. */
   readonly #one: boolean;
-  readonly #calls: Call[] = [];
-  /** The buffer, and its layout, that `layout.activations` holds when the next call runs. */
+  readonly #part: Part;
+  readonly #steps: PartCalls;
+  readonly #attention: AttentionLowering;
+  /** Where quantized activations lie: of one row every thread has its own. */
+  readonly #activations: number;
+  /** How rows are divided; a single one is the first thread's. */
+  readonly #rows: string;
+  /** The buffer, and its layout, that the activations hold when the next call runs. */
   #quantized: { readonly buffer: BufferName; readonly layout: number } | undefined;
 
-  constructor(input: LoweringInput, one: boolean) {
+  constructor(input: LoweringInput, one: boolean, part: Part, barrier: Call) {
+    const { layout } = input;
     this.#input = input;
     this.#one = one;
+    this.#part = part;
+    this.#steps = new PartCalls(part, barrier);
+    this.#attention = new AttentionLowering(input, part, this.#steps);
+    this.#activations = one ? (layout.rowActivations ?? layout.activations) : layout.activations;
+    this.#rows = one ? "first" : "rows";
   }
 
   run(steps: readonly Step[]): Call[] {
@@ -81,47 +126,86 @@ class Lowering {
           this.#matmul(step);
           break;
         case "rope": {
-          const neighbour = this.#isNeighbour(step, next) ? next.heads : 0;
-          this.#rope(step, step.heads + neighbour);
+          const neighbour = this.#attention.isNeighbour(step, next) ? next.heads : 0;
+          this.#attention.rope(step, step.heads + neighbour);
           if (neighbour > 0) i++;
           break;
         }
         case "storeKv":
-          this.#storeKv(step);
+          this.#attention.storeKv(step);
           break;
         case "attention":
-          this.#attention(step);
+          this.#attention.attention(step);
+          this.#written(step.out, undefined);
           break;
         case "swiglu":
           this.#swiglu(step, next);
       }
     }
-    return this.#calls;
+    return this.#steps.calls;
+  }
+
+  /** A call over rows. */
+  #emitRows(call: Call, reads: readonly string[], writes: readonly string[]): void {
+    const access = (buffer: string): Access => whole(buffer, this.#rows);
+    const isOwn = !this.#one || this.#part.index === 0;
+    this.#steps.emit(call, reads.map(access), writes.map(access), isOwn);
+  }
+
+  /** A call that quantizes rows; of one row every thread does. */
+  #emitQuantize(call: Call, from: BufferName): void {
+    if (this.#one) this.#steps.emit(call, [whole(from, SHARED)], []);
+    else this.#emitRows(call, [from], [ACTIVATIONS]);
   }
 
   #embed(step: StepOf<"embed">): void {
     const { plan, layout, kernels } = this.#input;
     const { form, offset } = this.#tensor(step.weight);
-    const embed = kernel(kernels, `embed_${form}`);
+    const embed = namedKernel(kernels, `embed_${form}`);
     const x = layout.buffers[step.out];
     const w = layout.weights + offset;
+    const { ids } = layout;
     const dim = plan.config.hidden_size;
-    this.#calls.push((rows) => embed(x, w, layout.ids, rows, dim));
+    const ld = dim * FLOAT_BYTES;
+    this.#emitRows(
+      (_rows, _spans, from, count) => embed(x + from * ld, w, ids + from * 4, count, dim),
+      [],
+      [step.out],
+    );
   }
 
   #rmsNorm(step: StepOf<"rmsNorm">, next: Step | undefined): void {
     const { plan, layout, kernels } = this.#input;
     const { hidden_size: dim, rms_norm_eps: eps } = plan.config;
-    const { activations: a, row: scratch } = layout;
+    const { row: scratch } = layout;
     const x = layout.buffers[step.in];
     const y = layout.buffers[step.out];
     const w = this.#address(step.weight);
+    const ld = dim * FLOAT_BYTES;
     const target = this.#fusedLayout(step.out, next);
     if (target === undefined) {
-      this.#calls.push((rows) => kernels.rms_norm(y, x, w, rows, dim, eps));
+      this.#emitRows(
+        (_rows, _spans, from, count) =>
+          kernels.rms_norm(y + from * ld, x + from * ld, w, count, dim, eps),
+        [step.in],
+        [step.out],
+      );
     } else {
-      this.#calls.push((rows) =>
-        kernels.rms_norm_quantize(a, scratch, x, w, rows, dim, eps, target),
+      const a = this.#activations;
+      const lda = rowBytes(target, dim);
+      this.#emitQuantize(
+        (_rows, _spans, from, count) =>
+          kernels.rms_norm_quantize(
+            a + from * lda,
+            scratch,
+            x + from * ld,
+            w,
+            count,
+            dim,
+            eps,
+            target,
+          ),
+        step.in,
       );
     }
     this.#written(step.out, target);
@@ -129,68 +213,119 @@ class Lowering {
 
   #swiglu(step: StepOf<"swiglu">, next: Step | undefined): void {
     const { plan, layout, kernels } = this.#input;
-    const { activations: a, row: scratch } = layout;
+    const { row: scratch } = layout;
     const { cols, upColumn } = step;
     const x = layout.buffers[step.in];
     const y = layout.buffers[step.out];
     const ld = plan.buffers[step.in];
+    const ldx = ld * FLOAT_BYTES;
+    const ldy = plan.buffers[step.out] * FLOAT_BYTES;
     const target = this.#fusedLayout(step.out, next);
     if (target === undefined) {
-      this.#calls.push((rows) => kernels.swiglu(y, x, rows, cols, upColumn, ld));
+      this.#emitRows(
+        (_rows, _spans, from, count) =>
+          kernels.swiglu(y + from * ldy, x + from * ldx, count, cols, upColumn, ld),
+        [step.in],
+        [step.out],
+      );
     } else {
-      this.#calls.push((rows) =>
-        kernels.swiglu_quantize(a, scratch, x, rows, cols, upColumn, ld, target),
+      const a = this.#activations;
+      const lda = rowBytes(target, cols);
+      this.#emitQuantize(
+        (_rows, _spans, from, count) =>
+          kernels.swiglu_quantize(
+            a + from * lda,
+            scratch,
+            x + from * ldx,
+            count,
+            cols,
+            upColumn,
+            ld,
+            target,
+          ),
+        step.in,
       );
     }
     this.#written(step.out, target);
   }
 
   #matmul(step: StepOf<"matmul">): void {
-    const { plan, layout, kernels, observe } = this.#input;
-    if (observe) this.#calls.push((rows) => observe(step, rows));
-    const ldy = plan.buffers[step.out];
-    const out = layout.buffers[step.out];
+    const { observe } = this.#input;
+    if (observe) this.#steps.emit((rows) => observe(step, rows), [whole(step.in, SHARED)], []);
     for (const part of this.#fuse(step.parts)) {
-      if (isQuantized(part.form)) this.#quantizedPart(step, part, part.form);
-      else this.#floatPart(step, part);
-    }
-    for (const { bias, column, rows: n } of step.parts) {
-      if (bias === undefined) continue;
-      const b = this.#address(bias);
-      const y = out + column * FLOAT_BYTES;
-      this.#calls.push((rows) => kernels.add_bias(y, b, rows, n, ldy));
+      const panels = shareOf(part.rows / PANEL_ROWS, this.#part);
+      const own: FusedPart = {
+        form: part.form,
+        address: part.address + panels.from * panelBytes(part.form, step.cols),
+        column: part.column + panels.from * PANEL_ROWS,
+        rows: (panels.to - panels.from) * PANEL_ROWS,
+      };
+      const written = panelsOf(step.out, part);
+      if (isQuantized(part.form)) this.#quantizedPart(step, own, part.form, written);
+      else this.#floatPart(step, own, written);
+      this.#bias(step, own, written);
     }
     // What was quantized stays so for the next product, unless this one overwrote it.
     if (step.out === this.#quantized?.buffer) this.#quantized = undefined;
   }
 
-  #quantizedPart(step: StepOf<"matmul">, part: FusedPart, form: QuantizedForm): void {
+  #quantizedPart(
+    step: StepOf<"matmul">,
+    own: FusedPart,
+    form: QuantizedForm,
+    written: Access,
+  ): void {
     const { plan, layout, kernels, variant } = this.#input;
-    const { activations: a, panel } = layout;
-    const { address: w, rows: n } = part;
+    const { panel } = layout;
+    const { address: w, rows: n } = own;
     const { cols } = step;
-    const y = layout.buffers[step.out] + part.column * FLOAT_BYTES;
+    const y = layout.buffers[step.out] + own.column * FLOAT_BYTES;
     const ldy = plan.buffers[step.out];
     const accumulate = step.accumulate ? 1 : 0;
     this.#quantize(step.in, cols, this.#layoutFor(form));
+    const a = this.#activations;
     const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
-    if (this.#one) this.#calls.push(() => gemv(y, w, a, n, cols, accumulate));
-    else {
-      this.#calls.push((rows) => gemm(y, w, a, panel, tiledRows(rows), n, cols, ldy, accumulate));
-    }
+    const call: Call = this.#one
+      ? () => gemv(y, w, a, n, cols, accumulate)
+      : (rows) => gemm(y, w, a, panel, tiledRows(rows), n, cols, ldy, accumulate);
+    this.#steps.emit(call, this.#one ? [] : [whole(ACTIVATIONS, SHARED)], [written], n > 0);
   }
 
-  #floatPart(step: StepOf<"matmul">, part: FusedPart): void {
+  #floatPart(step: StepOf<"matmul">, own: FusedPart, written: Access): void {
     const { plan, layout, kernels } = this.#input;
-    const { form, address: w, rows: n } = part;
+    const { form, address: w, rows: n } = own;
     const { cols } = step;
     const x = layout.buffers[step.in];
-    const y = layout.buffers[step.out] + part.column * FLOAT_BYTES;
+    const y = layout.buffers[step.out] + own.column * FLOAT_BYTES;
     const ldx = plan.buffers[step.in];
     const ldy = plan.buffers[step.out];
     const accumulate = step.accumulate ? 1 : 0;
-    const matmul = kernel(kernels, `matmul_${form}`);
-    this.#calls.push((rows) => matmul(y, w, x, rows, n, cols, ldx, ldy, accumulate));
+    const matmul = namedKernel(kernels, `matmul_${form}`);
+    this.#steps.emit(
+      (rows) => matmul(y, w, x, rows, n, cols, ldx, ldy, accumulate),
+      [whole(step.in, SHARED)],
+      [written],
+      n > 0,
+    );
+  }
+
+  /** The biases of the columns that this thread has computed. */
+  #bias(step: StepOf<"matmul">, own: FusedPart, written: Access): void {
+    const { plan, layout, kernels } = this.#input;
+    const ldy = plan.buffers[step.out];
+    for (const { bias, column, rows: n } of step.parts) {
+      if (bias === undefined) continue;
+      const from = Math.max(column, own.column);
+      const count = Math.min(column + n, own.column + own.rows) - from;
+      const y = layout.buffers[step.out] + from * FLOAT_BYTES;
+      const b = this.#address(bias) + (from - column) * FLOAT_BYTES;
+      this.#steps.emit(
+        (rows) => kernels.add_bias(y, b, rows, count, ldy),
+        [],
+        [written],
+        count > 0,
+      );
+    }
   }
 
   #quantize(buffer: BufferName, cols: number, target: number): void {
@@ -198,72 +333,14 @@ class Lowering {
     if (this.#quantized?.buffer === buffer && this.#quantized.layout === target) return;
     const x = layout.buffers[buffer];
     const ldx = plan.buffers[buffer];
-    const { activations: a } = layout;
-    this.#calls.push((rows) => kernels.quantize(a, x, rows, cols, ldx, target));
+    const a = this.#activations;
+    const lda = rowBytes(target, cols);
+    this.#emitQuantize(
+      (_rows, _spans, from, count) =>
+        kernels.quantize(a + from * lda, x + from * ldx * FLOAT_BYTES, count, cols, ldx, target),
+      buffer,
+    );
     this.#quantized = { buffer, layout: target };
-  }
-
-  #rope(step: StepOf<"rope">, heads: number): void {
-    const { plan, layout, kernels } = this.#input;
-    const { cos, sin } = layout;
-    const ld = plan.buffers[step.buffer];
-    const headDim = plan.config.head_dim;
-    const first = layout.buffers[step.buffer] + step.column * FLOAT_BYTES;
-    this.#calls.push((_, spans) => {
-      let x = first;
-      for (const { count, start } of spans) {
-        kernels.rope(x, count, ld, heads, headDim, start, cos, sin);
-        x += count * ld * FLOAT_BYTES;
-      }
-    });
-  }
-
-  /** Whether the next step rotates the heads behind this one's: one call does both. */
-  #isNeighbour(step: StepOf<"rope">, next: Step | undefined): next is StepOf<"rope"> {
-    const end = step.column + step.heads * this.#input.plan.config.head_dim;
-    return next?.op === "rope" && next.buffer === step.buffer && next.column === end;
-  }
-
-  #storeKv(step: StepOf<"storeKv">): void {
-    const { plan, layout, kernels, options } = this.#input;
-    const { head_dim: headDim, num_key_value_heads: kvHeads } = plan.config;
-    const store = kvStore(kernels, options.kv);
-    const ld = plan.buffers[step.in];
-    const first = layout.buffers[step.in];
-    this.#calls.push((_, spans) => {
-      let row = first;
-      for (const { slot, start, count } of spans) {
-        const k = row + step.keyColumn * FLOAT_BYTES;
-        const v = row + step.valueColumn * FLOAT_BYTES;
-        const cache = layout.cache[slot][step.layer];
-        store(cache, k, v, count, ld, start, kvHeads, headDim, options.ctx);
-        row += count * ld * FLOAT_BYTES;
-      }
-    });
-  }
-
-  #attention(step: StepOf<"attention">): void {
-    const { plan, layout, kernels, options } = this.#input;
-    const { head_dim: headDim, num_key_value_heads: kvHeads } = plan.config;
-    const heads = plan.config.num_attention_heads;
-    const attend = attention(kernels, options.kv);
-    const ldq = plan.buffers[step.in];
-    const ldo = plan.buffers[step.out];
-    const scale = Math.fround(1 / Math.sqrt(headDim));
-    const firstQuery = layout.buffers[step.in] + step.queryColumn * FLOAT_BYTES;
-    const firstOut = layout.buffers[step.out];
-    this.#calls.push((_, spans) => {
-      let q = firstQuery;
-      let out = firstOut;
-      for (const { slot, start, count } of spans) {
-        const cache = layout.cache[slot][step.layer];
-        const sizes = [count, ldq, ldo, start, heads, kvHeads, headDim, options.ctx, scale];
-        attend(out, q, cache, layout.attention, sizes);
-        q += count * ldq * FLOAT_BYTES;
-        out += count * ldo * FLOAT_BYTES;
-      }
-    });
-    this.#written(step.out, undefined);
   }
 
   /** A step has written a buffer: as f32, or only in quantized form. */
@@ -316,40 +393,12 @@ class Lowering {
   }
 }
 
-type StoreKv = (cache: MemoryLayout["cache"][0][0], ...rest: number[]) => void;
-
-function kvStore(kernels: Kernels, kv: RunnerOptions["kv"]): StoreKv {
-  if (kv === "bf16" || kv === "f32") {
-    const store = kernel(kernels, `kv_store_${kv}`);
-    return ({ keys, values }, ...rest) => store(keys, values, ...rest);
-  }
-  const store = kernel(kernels, kv === "int8" ? "kv_store_i8" : "kv_store_i16");
-  return ({ keys, values, keyScales, valueScales }, ...rest) =>
-    store(keys, values, keyScales, valueScales, ...rest);
+/** The columns of a product, divided by panels. */
+function panelsOf(buffer: string, { column, rows }: FusedPart): Access {
+  return { buffer, from: column, to: column + rows, division: `panels ${column} ${rows}` };
 }
 
-type Attend = (
-  out: number,
-  q: number,
-  cache: MemoryLayout["cache"][0][0],
-  scratch: number,
-  sizes: readonly number[],
-) => void;
-
-function attention(kernels: Kernels, kv: RunnerOptions["kv"]): Attend {
-  if (kv === "bf16" || kv === "f32") {
-    const attend = kernel(kernels, `attention_${kv}`);
-    return (out, q, { keys, values }, scratch, sizes) =>
-      attend(out, q, keys, values, scratch, ...sizes);
-  }
-  const attend = kernel(kernels, kv === "int8" ? "attention_i8" : "attention_i16");
-  return (out, q, { keys, values, keyScales, valueScales }, scratch, sizes) =>
-    attend(out, q, keys, values, keyScales, valueScales, scratch, ...sizes);
-}
-
-/** A kernel by its full name; the names were verified when the module was loaded. */
-function kernel(kernels: Kernels, name: string): (...args: number[]) => number {
-  const found = (kernels as unknown as Record<string, (...args: number[]) => number>)[name];
-  if (!found) throw new PronkError("unsupported", `no kernel ${name} in this module`);
-  return found;
+/** From one row of quantized activations to the next, on average over a tile. */
+function rowBytes(layout: number, cols: number): number {
+  return activationBytes(layout as ActivationLayout, TILE_ROWS, cols) / TILE_ROWS;
 }

@@ -14,12 +14,16 @@ import {
   tiledRows,
 } from "./activation-layout.ts";
 import { attentionScratchBytes, kvLayout } from "./kv-layout.ts";
+import { controlBytes } from "./threads/control.ts";
 
 /** The kernels' stack (64 KiB, first in memory) and their constants; checked against __heap_base. */
 export const RESERVED_BYTES: number = 80 * 1024;
 
 /** All that 32-bit addresses reach; engines give a memory all of it. */
 export const WASM32_BYTES: number = 2 ** 32;
+
+/** Of each thread but the first, as much as the modules reserve for theirs. */
+const STACK_BYTES = 64 * 1024;
 
 /** A cache line: no two regions share one. */
 const REGION_ALIGNMENT = 64;
@@ -31,8 +35,19 @@ export interface CacheRegion {
   readonly valueScales: number;
 }
 
+/** What each thread has of its own. Addresses in bytes. */
+export interface ThreadScratch {
+  /** Quantized activations of one row; the first thread's lie where those of many rows do. */
+  readonly rowActivations?: number;
+  /** One f32 row for the fused norms. */
+  readonly row: number;
+  /** The unpacked panel of a GEMM. */
+  readonly panel: number;
+  readonly attention: number;
+}
+
 /** Addresses in bytes. */
-export interface MemoryLayout {
+export interface MemoryLayout extends ThreadScratch {
   readonly weights: number;
   /** [slot][layer] */
   readonly cache: readonly (readonly CacheRegion[])[];
@@ -47,11 +62,10 @@ export interface MemoryLayout {
   readonly buffers: Readonly<Record<BufferName, number>>;
   /** Quantized activations of the largest matrix product. */
   readonly activations: number;
-  /** One f32 row for the fused norms. */
-  readonly row: number;
-  /** The unpacked panel of a GEMM. */
-  readonly panel: number;
-  readonly attention: number;
+  /** Words through which threads talk. */
+  readonly control: number;
+  /** Of the second thread and those after it; `stack` is the end of it, where it begins. */
+  readonly threads: readonly (ThreadScratch & { readonly stack: number })[];
   readonly use: MemoryUse;
 }
 
@@ -110,12 +124,29 @@ export function planMemory(
       form !== "vector" && isQuantized(form) ? Math.max(cols, shape[1]) : cols,
     0,
   );
+  const threadCount = options.threads ?? 1;
+  const attentionBytes = (groupHeads: number, groups: number): number =>
+    attentionScratchBytes(options.kv, options.maxRows, groupHeads, groups, headDim, options.ctx);
   const activations = allocate(activationBytes(ActivationLayout.tileWords, rows, widest));
-  const row = allocate(widest * 4);
-  const panel = allocate(gemmScratchBytes(widest));
-  const attention = allocate(
-    attentionScratchBytes(options.kv, options.maxRows, heads, kvHeads, headDim, options.ctx),
+  // A thread may take any part of a group of heads, and four heads need more than three of five.
+  const parts =
+    threadCount === 1 ? [] : Array.from({ length: heads / kvHeads }, (_, part) => part + 1);
+  const mostAttention = Math.max(
+    attentionBytes(heads, kvHeads),
+    ...parts.map((part) => attentionBytes(part, 1)),
   );
+  const allocateScratch = (): ThreadScratch => ({
+    row: allocate(widest * 4),
+    panel: allocate(gemmScratchBytes(widest)),
+    attention: allocate(mostAttention),
+  });
+  const first = allocateScratch();
+  const control = allocate(threadCount === 1 ? 0 : controlBytes(threadCount, options.slots));
+  const threads = Array.from({ length: threadCount - 1 }, () => ({
+    stack: allocate(STACK_BYTES) + STACK_BYTES,
+    rowActivations: allocate(activationBytes(ActivationLayout.words, 1, widest)),
+    ...allocateScratch(),
+  }));
   return {
     weights,
     cache,
@@ -125,9 +156,9 @@ export function planMemory(
     ids,
     buffers,
     activations,
-    row,
-    panel,
-    attention,
+    ...first,
+    control,
+    threads,
     use: {
       weights: afterWeights,
       kv: afterKv - afterWeights,

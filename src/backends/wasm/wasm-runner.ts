@@ -6,14 +6,18 @@ import { PronkError } from "../../errors.ts";
 import type { Plan } from "../../model/plan.ts";
 import { ropeFrequencies } from "../../model/rope.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
-import type { Batch, KvType, MemoryUse, Runner } from "../backend.ts";
+import type { Batch, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import type { KernelVariant } from "./activation-layout.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
-import { type Call, type LoweringInput, lower, type Program } from "./lower.ts";
+import { type LoweringInput, lower, type Program } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
+import { WHOLE } from "./threads/part.ts";
+import type { ThreadHost } from "./threads/thread-host.ts";
+import { type ThreadOptions, ThreadPool } from "./threads/thread-pool.ts";
+import { runPart } from "./threads/thread-program.ts";
 
 /** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
@@ -29,6 +33,13 @@ export interface SelectedKernel {
   readonly variant: KernelVariant;
 }
 
+/** What threads beside the caller's need; `options.threads` says how many there are in all. */
+export interface RunnerThreads extends ThreadOptions {
+  readonly host: ThreadHost;
+  /** The kernels' module, made for shared memory by `shareModule`. */
+  readonly module: WebAssembly.Module;
+}
+
 /**
  * Allocates the memory of a model; the caller fills `weights` before the first `forward`.
  *
@@ -41,6 +52,7 @@ export function createWasmRunner(
   weightBytes: number,
   kernel: SelectedKernel,
   options: RunnerOptions,
+  threads?: RunnerThreads,
 ): Runner {
   if (plan.config.hidden_size % ROW_MULTIPLE !== 0) {
     throw new PronkError(
@@ -48,6 +60,8 @@ export function createWasmRunner(
       `hidden_size ${plan.config.hidden_size}: the wasm backend needs a multiple of ${ROW_MULTIPLE}`,
     );
   }
+  const several = (options.threads ?? 1) > 1 && options.observe === undefined;
+  const shared = threads !== undefined && several;
   const layout = planMemory(plan, tensors, weightBytes, options);
   const plannedMemory = (): string => {
     const { weights, kv, activations, scratch, total } = layout.use;
@@ -59,11 +73,14 @@ export function createWasmRunner(
   const pages = Math.ceil(layout.use.total / PAGE_BYTES);
   let memory: WebAssembly.Memory;
   try {
-    memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new PronkError("out_of_memory", `could not allocate ${plannedMemory()}`, { cause });
   }
-  return new WasmRunner(plan, tensors, weightBytes, kernel, options, layout, memory);
+  const used = shared ? { ...kernel, module: threads.module } : kernel;
+  const runner = new WasmRunner(plan, tensors, weightBytes, used, options, layout, memory);
+  if (shared) runner.startThreads(threads, memory);
+  return runner;
 }
 
 class WasmRunner implements Runner {
@@ -81,6 +98,7 @@ class WasmRunner implements Runner {
   readonly #plan: Plan;
   readonly #layout: MemoryLayout;
   readonly #kernels: Kernels;
+  readonly #input: LoweringInput;
   readonly #steps: Program;
   readonly #head: Program;
   readonly #f32: Float32Array;
@@ -88,6 +106,7 @@ class WasmRunner implements Runner {
   readonly #attentionFactor: number;
   /** Positions whose rope angles are in the tables. */
   #ropeEnd = 0;
+  #threads: ThreadPool | undefined;
   #logitsCount = 0;
   /** Why it cannot run any more. */
   #broken: string | undefined;
@@ -126,6 +145,7 @@ class WasmRunner implements Runner {
     const observe = options.observe && this.#observer(options.observe);
     const kernels = this.#kernels;
     const input = { plan, tensors: byName, layout, kernels, variant, options, observe };
+    this.#input = input;
     this.#steps = lower(plan.steps, input);
     this.#head = lower(plan.head, input);
   }
@@ -137,15 +157,51 @@ class WasmRunner implements Runner {
     for (let i = 0; i < rows; i++) this.#ids[i] = batch.ids[i];
     for (const { start, count } of batch.spans) this.#extendRope(start + count);
     try {
-      run(rows === 1 ? this.#steps.one : this.#steps.many, rows, batch);
-      this.#logitsCount = batch.logitsRows.length;
-      if (this.#logitsCount === 0) return;
-      this.#gatherRows(batch.logitsRows);
-      run(this.#logitsCount === 1 ? this.#head.one : this.#head.many, this.#logitsCount, batch);
+      if (this.#threads) this.#runThreads(this.#threads, rows, batch);
+      else this.#run(rows, batch);
     } catch (cause) {
-      this.#broken = `kernel trapped: ${String(cause)}`;
+      this.#broken =
+        cause instanceof PronkError ? cause.message : `kernel trapped: ${String(cause)}`;
       throw new PronkError("engine_failed", this.#broken, { cause });
     }
+  }
+
+  /** Of the memory's threads, the others; until they listen all runs on this one. */
+  startThreads({ host, ...options }: RunnerThreads, memory: WebAssembly.Memory): void {
+    const { plan, layout, variant, options: sizes } = this.#input;
+    const tensors = [...this.#input.tensors.values()];
+    const { module } = options;
+    const start = { module, memory, variant, plan, tensors, layout, options: sizes };
+    this.#threads = new ThreadPool(host, this.#input, start, options);
+  }
+
+  get threads(): ThreadUse | undefined {
+    return this.#threads?.use;
+  }
+
+  get ready(): Promise<void> | undefined {
+    return this.#threads?.ready;
+  }
+
+  #run(rows: number, { spans, logitsRows }: Batch): void {
+    runPart(this.#steps, rows, spans, WHOLE);
+    this.#logitsCount = logitsRows.length;
+    if (this.#logitsCount === 0) return;
+    this.#gatherRows(logitsRows);
+    runPart(this.#head, this.#logitsCount, spans, WHOLE);
+  }
+
+  #runThreads(threads: ThreadPool, rows: number, batch: Batch): void {
+    const count = threads.next(rows);
+    threads.timed(rows, count, () => {
+      if (count === 1) {
+        this.#run(rows, batch);
+        return;
+      }
+      const { spans, logitsRows } = batch;
+      threads.run(count, rows, spans, logitsRows.length, () => this.#gatherRows(logitsRows));
+      this.#logitsCount = logitsRows.length;
+    });
   }
 
   logits(index: number): Float32Array {
@@ -159,6 +215,7 @@ class WasmRunner implements Runner {
 
   dispose(): void {
     this.#broken ??= "disposed";
+    this.#threads?.dispose();
   }
 
   #observer(observe: NonNullable<RunnerOptions["observe"]>): LoweringInput["observe"] {
@@ -194,8 +251,4 @@ class WasmRunner implements Runner {
     this.#kernels.rope_table(cos, sin, inverseFrequencies, half, from, to, this.#attentionFactor);
     this.#ropeEnd = to;
   }
-}
-
-function run(calls: readonly Call[], rows: number, { spans }: Batch): void {
-  for (const call of calls) call(rows, spans);
 }

@@ -1,5 +1,6 @@
 /** Bun as a host. */
 import type { Host } from "../host/host.ts";
+import { webThreads } from "../host/web-threads.ts";
 import { openFile, readFile } from "./files.ts";
 import { serve } from "./serve.ts";
 import { yieldTask } from "./yield.ts";
@@ -12,4 +13,5 @@ export const bunHost: Host = {
   fetch,
   yieldTask,
   serve,
+  threads: webThreads,
 };

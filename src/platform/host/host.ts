@@ -1,4 +1,5 @@
 /** What a runtime with files and sockets supplies; Node, Deno and Bun do, each in its own folder. */
+import type { ThreadHost } from "../../backends/wasm/threads/thread-host.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 
 export interface Host {
@@ -11,6 +12,7 @@ export interface Host {
   /** Through HTTPS_PROXY where that is set. */
   readonly fetch: typeof globalThis.fetch;
   yieldTask: Runtime["yieldTask"];
+  readonly threads: Pick<ThreadHost, "cores" | "spawn">;
   /** Listens until closed. @throws the system's error, with its code: EADDRINUSE. */
   serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer>;
 }

@@ -7,6 +7,9 @@ import { llamaTensors } from "../../../src/model/tensors.ts";
 import { type MatrixForm, weightBytes } from "../../../src/pack/forms.ts";
 import type { PackedTensor } from "../../../src/pack/manifest.ts";
 
+/** Of a thread. */
+const STACK_BYTES = 64 * 1024;
+
 /** SmolLM2-135M. */
 const config = parseLlamaConfig(
   {
@@ -22,7 +25,7 @@ const config = parseLlamaConfig(
   "test",
 );
 
-function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1) {
+function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1, threads = 1) {
   let offset = 0;
   const tensors: PackedTensor[] = llamaTensors(config).map(({ name, shape, role }) => {
     const form = role === "vector" ? "vector" : role === "embedding" ? head : "q4m";
@@ -30,17 +33,18 @@ function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1) {
     offset += bytes;
     return { name, form, shape, offset: offset - bytes, bytes };
   });
-  const options = { ctx, slots, maxRows: 64, maxLogits: slots, kv };
+  const options = { ctx, slots, maxRows: 64, maxLogits: slots, kv, threads };
   return planMemory(planLlama(config), tensors, offset, options);
 }
 
 test("regions lie in order, on cache lines, and none reaches into the next", () => {
-  const { cache, buffers, ...rest } = planOf("q8", "int16", 64, 2);
+  const { cache, buffers, threads, ...rest } = planOf("q8", "int16", 64, 2, 3);
   const { use: _, ...regions } = rest;
   const addresses = [
     ...Object.values(regions),
     ...Object.values(buffers),
     ...cache.flat().flatMap((region) => Object.values(region)),
+    ...threads.flatMap(({ stack, ...own }) => [stack - STACK_BYTES, ...Object.values(own)]),
   ];
   expect(new Set(addresses).size).toBe(addresses.length);
   expect(Math.min(...addresses)).toBe(RESERVED_BYTES);
@@ -54,6 +58,20 @@ test("SmolLM2's small form with 1,024 tokens of context fits a Worker's budget o
   expect(use.total).toBeLessThan(108e6);
   expect(use.kv).toBeGreaterThan(30 * 1024 * 2 * 3 * 64);
   expect(use.kv).toBeLessThan(12.6e6);
+});
+
+test("each thread but the first has a stack of 64 KiB and scratch of its own, little of both", () => {
+  const one = planOf("q8", "int16", 1024).use;
+  const { threads, control, use } = planOf("q8", "int16", 1024, 1, 3);
+  expect(threads.length).toBe(2);
+  // A stack grows down: from its end to the region before it there is room for all of it.
+  for (const { stack } of threads) {
+    const starts = threads.flatMap(({ stack: end, ...own }) => [end, ...Object.values(own)]);
+    const below = Math.max(...starts.filter((address) => address < stack), control);
+    expect(stack - below).toBeGreaterThanOrEqual(STACK_BYTES);
+  }
+  expect({ ...use, scratch: 0, total: 0 }).toEqual({ ...one, scratch: 0, total: 0 });
+  expect(use.scratch - one.scratch).toBeLessThan(2 * 500_000);
 });
 
 test("slots and context cost what their caches cost", () => {

@@ -1,0 +1,24 @@
+/** Threads of Node. */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { Host } from "../host/host.ts";
+
+/** `file` is thread.ts as it was built: Node 20 runs no TypeScript. */
+export function createThreads(file: URL): Host["threads"] {
+  return {
+    cores: availableParallelism(),
+    spawn({ onMessage, onEnd }) {
+      // Options of this process may name files that only it can load.
+      const worker = new Worker(file, { execArgv: [] });
+      worker.on("message", onMessage);
+      worker.on("messageerror", () => onEnd("a message could not be read"));
+      worker.on("error", (error) => onEnd(error instanceof Error ? error.message : String(error)));
+      worker.on("exit", () => onEnd("it ended"));
+      return {
+        post: (message) => worker.postMessage(message),
+        terminate: () => void worker.terminate(),
+        unref: () => worker.unref(),
+      };
+    },
+  };
+}

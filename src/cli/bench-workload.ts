@@ -64,7 +64,10 @@ export interface BenchHead {
   readonly kernel: string;
   /** Why these kernels, where they were chosen. */
   readonly kernel_reason?: string | undefined;
+  /** Of decoding, at the end. */
   readonly threads: number;
+  /** Why so many, where several were asked for. */
+  readonly threads_reason?: string | undefined;
 }
 
 type Figures = Record<string, string | number>;

@@ -48,11 +48,11 @@ export const bench: Command = {
       runtime: `${cli.host.name} ${cli.host.version}`,
       kernel,
       kernel_reason: kernelReason,
-      threads: 1,
+      threads: engine.info.threads,
     };
     if (!flagOption(input, "json")) {
       cli.out(
-        `${cli.host.name} ${cli.host.version}, 1 thread, kernels ${kernelReason ?? kernel}\n`,
+        `${head.runtime}, ${head.threads} ${head.threads === 1 ? "thread" : "threads"}, kernels ${kernelReason ?? kernel}\n`,
       );
     }
     try {
@@ -93,7 +93,7 @@ async function benchModel(
     rss_mb: [rss],
   };
   if (flagOption(input, "json")) {
-    cli.out(`${JSON.stringify(benchDocument(head, figures))}\n`);
+    cli.out(`${JSON.stringify(benchDocument(withThreads(head, engine), figures))}\n`);
     return;
   }
   for (const [name, samples] of Object.entries(figures)) {
@@ -101,6 +101,15 @@ async function benchModel(
     const spread = `${min.toFixed(1)} to ${max.toFixed(1)}`;
     cli.out(`${name.padEnd(14)} ${median.toFixed(1).padStart(8)}  (${spread})\n`);
   }
+  const { threads_reason: reason } = withThreads(head, engine);
+  if (reason !== undefined) cli.out(`${"threads".padEnd(14)} ${reason}\n`);
+}
+
+/** With the threads that were measured to pay. */
+function withThreads(head: BenchHead, engine: Engine): BenchHead {
+  const { threads, threadsReason } = engine.info;
+  const { used = threads, reason = threadsReason } = engine.stats().threads ?? {};
+  return { ...head, threads: used, threads_reason: reason };
 }
 
 async function benchContexts(
@@ -113,7 +122,7 @@ async function benchContexts(
 ): Promise<void> {
   const contexts = await measureContexts(engine, depths, reps, cli.signal);
   if (flagOption(input, "json")) {
-    cli.out(`${JSON.stringify(contextsDocument(head, contexts))}\n`);
+    cli.out(`${JSON.stringify(contextsDocument(withThreads(head, engine), contexts))}\n`);
     return;
   }
   cli.out("positions   prefill tok/s    decode tok/s\n");

@@ -5,7 +5,7 @@ import { choiceOption, flagOption, integerOption, UsageError } from "./arguments
 import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import { HASH_CTX, type Hasher, hashLogits, type LogitsHash } from "./logits-hash.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, threadsOf } from "./model-options.ts";
 import { hashOnWorkerd } from "./workerd-hash.ts";
 
 const RUNTIMES = ["node", "deno", "bun", "workerd", "all"] as const;
@@ -48,8 +48,9 @@ export const hash: Command = {
     if (flagOption(input, "json")) {
       cli.out(`${JSON.stringify(single ? documents[0] : documents)}\n`);
     } else {
-      for (const { logits_sha256, runtime: name, version, kernel } of documents) {
-        cli.out(`${logits_sha256}  ${name} ${version} ${kernel}\n`);
+      for (const { logits_sha256, runtime: name, version, kernel, threads } of documents) {
+        const several = threads > 1 ? ` ${threads} threads` : "";
+        cli.out(`${logits_sha256}  ${name} ${version} ${kernel}${several}\n`);
       }
     }
     const hashes = new Set(documents.map(({ logits_sha256 }) => logits_sha256));
@@ -63,6 +64,7 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
     ctx: HASH_CTX,
     slots: batch,
     chunk: batch * chunk,
+    fixedThreads: true,
     maxLogits: batch * chunk,
   });
   try {
@@ -74,7 +76,9 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
     });
     const { name, version } = cli.host;
     const { kernel } = model.runner;
-    return { ...found, runtime: name, version, kernel, threads: 1, chunk, batch };
+    const { threads, reason } = threadsOf(model);
+    if (reason !== undefined) cli.err(`hash: 1 thread: ${reason}\n`);
+    return { ...found, runtime: name, version, kernel, threads, chunk, batch };
   } finally {
     model.runner.dispose();
   }

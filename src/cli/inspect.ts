@@ -4,6 +4,7 @@ import type { FittingForm } from "../engine/budget-choice.ts";
 import { type ModelPlan, type PlanOptions, planModel, planOpened } from "../engine/load-model.ts";
 import { openGguf } from "../engine/open-gguf.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
+import { countThreads } from "../engine/threads.ts";
 import { PronkError } from "../errors.ts";
 import { flagOption, integerOption } from "./arguments.ts";
 import { budgetOption, fittingForm, kernelBudget } from "./budget.ts";
@@ -53,7 +54,8 @@ export const inspect: Command = {
     const named = await (budget === undefined ? openForCommand : openSourceForCommand)(input, cli);
     try {
       const { id, input: model } = named;
-      const room = { ctx, slots, id, signal: cli.signal };
+      const threads = countThreads(asked.threads, cli.host.threads).count;
+      const room = { ctx, slots, threads, id, signal: cli.signal };
       const choice =
         budget === undefined ? undefined : await choiceFor(model, budget, { ...asked, ...room });
       const form = choice instanceof PronkError ? undefined : choice;
@@ -65,7 +67,7 @@ export const inspect: Command = {
         tensors: await listTensors(model, found, { quantization, profile }),
         memory: found.memory,
         ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
-        fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx }),
+        fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads }),
         ...(flagOption(input, "plan") && {
           plan: { steps: found.plan.steps, head: found.plan.head },
         }),

@@ -1,6 +1,7 @@
 /** The options that every command about a model takes, and loading with progress on stderr. */
 import type { LoadedModel } from "../engine/loaded-model.ts";
 import type { Runtime } from "../engine/runtime.ts";
+import { countThreads } from "../engine/threads.ts";
 import {
   createRuntime,
   defaultModel,
@@ -10,7 +11,7 @@ import {
   openNamedModel,
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
-import { choiceOption, integerOption, UsageError } from "./arguments.ts";
+import { choiceOption, integerOption } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { createProgress } from "./progress.ts";
@@ -42,7 +43,7 @@ export const MODEL_OPTIONS: OptionSpecs = {
   ...BUDGET_OPTION,
   ctx: { type: "string", value: "N", help: "positions of a sequence; default: the model's" },
   kv: KV_OPTION,
-  threads: { type: "string", value: "1", help: "kernels run on one thread" },
+  threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
 };
@@ -71,15 +72,13 @@ export function kvOption(input: Arguments): (typeof KV_TYPES)[number] | undefine
 
 /** @throws UsageError */
 export function modelOptions(input: Arguments): HostLoadOptions {
-  if (![undefined, "1"].includes(input.values.threads as string | undefined)) {
-    throw new UsageError(`--threads ${input.values.threads}: kernels run on 1 thread`);
-  }
   return {
     ...weightOptions(input),
     ctx: integerOption(input, "ctx", 1),
     kv: kvOption(input),
     backend: choiceOption(input, "backend", BACKENDS),
     kernel: choiceOption(input, "kernel", KERNELS),
+    threads: input.values.threads === "auto" ? "auto" : integerOption(input, "threads", 1, 64),
   };
 }
 
@@ -147,8 +146,9 @@ async function formForBudget(
   const source = await openSourceForCommand(input, cli);
   try {
     const { ctx, slots = 1, chunk, maxLogits, quantization, kv } = asked;
-    const { signal } = cli;
-    const options = { ctx, slots, chunk, maxLogits, quantization, kv, signal };
+    const { signal, host } = cli;
+    const threads = countThreads(asked.threads, host.threads).count;
+    const options = { ctx, slots, chunk, maxLogits, threads, quantization, kv, signal };
     const { plan: _, ...form } = await fittingForm(source.input, budget, options);
     return { ...form, slots, budgetBytes: kernelBudget(budget) };
   } finally {
@@ -162,6 +162,16 @@ export function openSourceForCommand(input: Arguments, cli: CliContext): Promise
   return withProgress(cli, (onPull) =>
     openUnpacked(host, modelName(input, cli), { env, fetch, signal, onPull }),
   );
+}
+
+/** The threads of a model, and why they are fewer than asked for, where they are. */
+export function threadsOf({ runner, info }: LoadedModel): { threads: number; reason?: string } {
+  const { used, asked, reason } = runner.threads ?? {
+    used: 1,
+    asked: 2,
+    reason: info.threadsReason,
+  };
+  return { threads: used, ...(used < asked && { reason }) };
 }
 
 /** Opens a model without loading its weights; the caller closes it. */

@@ -57,7 +57,9 @@ export const run: Command = {
         total_tokens: prompt_ids.length + ids.length,
       };
       const { backend, kernel } = engine.info;
-      const document = { text, ids, prompt_ids, finish_reason, usage, timings, backend, kernel };
+      const threads = engine.stats().threads?.used ?? 1;
+      const facts = { usage, timings, backend, kernel, threads };
+      const document = { text, ids, prompt_ids, finish_reason, ...facts };
       cli.out(`${JSON.stringify(document)}\n`);
     } finally {
       await engine.dispose();

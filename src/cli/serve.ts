@@ -53,12 +53,17 @@ export const serve: Command = {
     const server = await listen(input, cli, (request) => app.fetch(request));
     try {
       try {
-        const { id, backend, kernel, ctx, slots: count } = (await served.load()).info;
+        const { info } = await served.load();
+        const { id, backend, kernel, ctx, slots: count, threads, threadsReason } = info;
+        const several = threads > 1 ? `${threads} threads, ` : "";
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
         cli.out(
           `${id} at ${server.url}/v1, ready in ${seconds} s ` +
-            `(${backend} ${kernel}, ${count} x ${ctx} positions)\n`,
+            `(${backend} ${kernel}, ${several}${count} x ${ctx} positions)\n`,
         );
+        if (threads === 1 && threadsReason !== undefined) {
+          cli.err(`pronk serve: 1 thread: ${threadsReason}\n`);
+        }
       } catch (error) {
         if (!isFound || !isRepairable(error)) throw error;
         cli.err(`pronk serve: ${error.message}; requests to ${server.url}/v1 try again\n`);

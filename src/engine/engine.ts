@@ -1,5 +1,5 @@
 /** One model, many callers. */
-import type { MemoryUse } from "../backends/backend.ts";
+import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
 import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
@@ -14,6 +14,10 @@ export interface ModelInfo {
   readonly kernel: string;
   /** Why these kernels, for people: `dot: fastest here (GOP/s: …)`. Absent where there is no choice. */
   readonly kernelReason?: string | undefined;
+  /** That run a batch at most; stats() says how many do now. */
+  readonly threads: number;
+  /** Why they are fewer than asked for, where they are. */
+  readonly threadsReason?: string | undefined;
   readonly ctx: number;
   readonly slots: number;
   readonly vocab: number;
@@ -34,6 +38,8 @@ export interface EngineStats {
   /** Of those, taken from the cache. */
   readonly cached_tokens: number;
   readonly generated_tokens: number;
+  /** Where the model was loaded for several threads. */
+  readonly threads?: ThreadUse;
 }
 
 /**

@@ -7,7 +7,7 @@ import { createReferenceRunner } from "../backends/reference/reference-runner.ts
 import type { RunnerOptions } from "../backends/runner-options.ts";
 import { type SelectedKernel, selectKernel } from "../backends/wasm/kernel-variants.ts";
 import { planMemory, WASM32_BYTES } from "../backends/wasm/memory-layout.ts";
-import { createWasmRunner } from "../backends/wasm/wasm-runner.ts";
+import { createWasmRunner, type RunnerThreads } from "../backends/wasm/wasm-runner.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
@@ -25,6 +25,7 @@ import { openGguf } from "./open-gguf.ts";
 import { openPack } from "./open-pack.ts";
 import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
+import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
 
 export interface PlanOptions {
   /** What the model is called; default: the pack's or the file's own name. */
@@ -47,10 +48,14 @@ export interface PlanOptions {
   readonly maxLogits?: number;
   /** Bytes that the whole plan may take. Default and limit: the 4 GiB of wasm32. */
   readonly budgetBytes?: number;
+  /** Threads that compute a batch; "auto": one a core. Same bytes, other speed. Default 1. */
+  readonly threads?: number | "auto";
   readonly signal?: AbortSignal;
 }
 
 export interface LoadOptions extends PlanOptions {
+  /** All threads for every batch, whether that pays or not. Default: what is measured as fastest. */
+  readonly fixedThreads?: boolean;
   readonly kernel?: "auto" | "dot" | "m" | "simd";
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -87,7 +92,7 @@ export async function planModel(input: ModelInput, options: PlanOptions = {}): P
   return planOpened(model, options);
 }
 
-/** The memory plan of a model at these options. */
+/** The memory plan of a model at these options; "auto" threads count as one. */
 export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan {
   const { config, tensors, weightBytes } = model;
   const plan = planLlama(config);
@@ -98,7 +103,16 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     wholeNumber("maxLogits", options.maxLogits ?? slots, maxRows),
   );
   const kv = options.kv ?? model.facts.quantization.kv;
-  const runnerAt = (ctx: number): RunnerOptions => ({ ctx, slots, maxRows, maxLogits, kv });
+  const { threads: asked } = options;
+  const threads = asked === "auto" ? 1 : checkThreads(asked ?? 1);
+  const runnerAt = (ctx: number): RunnerOptions => ({
+    ctx,
+    slots,
+    maxRows,
+    maxLogits,
+    kv,
+    threads,
+  });
   const memoryAt = (ctx: number): MemoryUse =>
     planMemory(plan, tensors, weightBytes, runnerAt(ctx)).use;
   const { max_position_embeddings } = config;
@@ -124,50 +138,86 @@ export async function loadModel(
   options: LoadOptions = {},
 ): Promise<LoadedModel> {
   const { signal, onProgress } = options;
-  const { model, plan, runner: sizes } = await planModel(input, options);
-  const { runner, kernelReason } = createRunner(model, plan, sizes, runtime, options);
-  const tokenizer = await model.loadTokenizer(signal);
-  if (!tokenizer) {
-    throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
+  const threads = countThreads(options.threads, runtime.threads);
+  const { count } = threads;
+  const planned = await planModel(input, { ...options, threads: count });
+  const { model } = planned;
+  const { runner, kernelReason, threadsReason } = await createRunner(
+    planned,
+    threads,
+    runtime,
+    options,
+  );
+  try {
+    const tokenizer = await model.loadTokenizer(signal);
+    if (!tokenizer) {
+      throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
+    }
+    await model.loadWeights(runner.weights, { signal, onProgress, digest: runtime.digest });
+    const system = await fingerprint(model, await model.shardHashes(runner.weights), runner);
+    await runner.ready;
+    const { backend, kernel, ctx, slots, vocab, memory } = runner;
+    const { used, asked, reason } = runner.threads ?? { used: 1, asked: 1, reason: undefined };
+    return {
+      runner,
+      tokenizer,
+      template: createTemplateFor(model.facts.chat_template, tokenizer),
+      info: {
+        id: options.id ?? model.facts.name,
+        created: Math.floor(runtime.wallClock() / 1000),
+        backend,
+        kernel,
+        kernelReason,
+        threads: used,
+        threadsReason: used < asked ? reason : threadsReason,
+        ctx,
+        slots,
+        vocab,
+        memory,
+        fingerprint: system,
+      },
+    };
+  } catch (error) {
+    // Its threads would live on.
+    runner.dispose();
+    throw error;
   }
-  await model.loadWeights(runner.weights, { signal, onProgress, digest: runtime.digest });
-  const { backend, kernel, ctx, slots, vocab, memory } = runner;
-  return {
-    runner,
-    tokenizer,
-    template: createTemplateFor(model.facts.chat_template, tokenizer),
-    info: {
-      id: options.id ?? model.facts.name,
-      created: Math.floor(runtime.wallClock() / 1000),
-      backend,
-      kernel,
-      kernelReason,
-      ctx,
-      slots,
-      vocab,
-      memory,
-      fingerprint: await fingerprint(model, await model.shardHashes(runner.weights), runner),
-    },
-  };
 }
 
-function createRunner(
-  model: OpenedModel,
-  plan: Plan,
-  sizes: RunnerOptions,
+interface CreatedRunner {
+  readonly runner: Runner;
+  readonly kernelReason?: string;
+  /** Why threads that were asked for are not there. */
+  readonly threadsReason?: string | undefined;
+}
+
+async function createRunner(
+  { model, plan, runner: sizes }: ModelPlan,
+  { count, reason }: ThreadCount,
   runtime: Runtime,
   options: LoadOptions,
-): { runner: Runner; kernelReason?: string } {
+): Promise<CreatedRunner> {
   const { tensors, weightBytes } = model;
   if (options.backend === "reference") {
-    return { runner: createReferenceRunner(plan, tensors, weightBytes, sizes) };
+    const runner = createReferenceRunner(plan, tensors, weightBytes, sizes);
+    const threadsReason = count > 1 ? "the reference backend has one thread" : reason;
+    return { runner, threadsReason };
   }
   const kernel: SelectedKernel = selectKernel(runtime.kernels, {
     variant: options.kernel,
     now: runtime.now,
   });
-  const runner = createWasmRunner(plan, tensors, weightBytes, kernel, sizes);
-  return { runner, kernelReason: kernel.reason };
+  const create = (threads: number, beside?: RunnerThreads): Runner =>
+    createWasmRunner(plan, tensors, weightBytes, kernel, { ...sizes, threads }, beside);
+  const kernelReason = kernel.reason;
+  if (count === 1) return { runner: create(1), kernelReason, threadsReason: reason };
+  try {
+    const beside = await prepareThreads(runtime, kernel, options.fixedThreads);
+    return { runner: create(count, beside), kernelReason };
+  } catch (error) {
+    if (!(error instanceof PronkError) || error.code === "out_of_memory") throw error;
+    return { runner: create(1), kernelReason, threadsReason: error.message };
+  }
 }
 
 export interface PackOptions {

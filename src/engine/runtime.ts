@@ -1,4 +1,5 @@
 /** What an entry injects: the core never asks which runtime it is in. */
+import type { ThreadHost } from "../backends/wasm/threads/thread-host.ts";
 import type { Digest } from "../pack/digest.ts";
 
 export interface Runtime {
@@ -7,6 +8,8 @@ export interface Runtime {
     readonly relaxed?: WebAssembly.Module;
     readonly plain: WebAssembly.Module;
   };
+  /** Where there are threads, or why there are none. */
+  readonly threads?: ThreadHost | string;
   /** A macrotask: lets timers, sockets and other requests run. */
   yieldTask(): Promise<void>;
   /** SHA-256 of weights as they arrive. Default: WebCrypto, which copies what it hashes. */

@@ -128,6 +128,7 @@ export class Scheduler {
       busy: this.#slots.filter(({ sequence }) => sequence !== undefined).length,
       queued: this.#queue.length,
       ...this.#totals,
+      ...(this.#runner.threads && { threads: this.#runner.threads }),
     };
   }
 

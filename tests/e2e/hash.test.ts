@@ -40,6 +40,22 @@ test.each([
   expect(await hash(DEFAULT_PACK, options, newerNode)).toMatchObject({ logits_sha256 });
 });
 
+test.each([
+  ["2 threads", ["--threads", "2"]],
+  ["2 threads, a batch of 8", ["--threads", "2", "--batch", "8"]],
+  ["3 threads, chunks of 7", ["--threads", "3", "--chunk", "7"]],
+])(
+  "%s give the same hash on every runtime that has threads",
+  { timeout: 300_000 },
+  async (_, options) => {
+    const { logits_sha256 } = await known;
+    const threads = Number(options[1]);
+    for (const line of [thisNode, ...(["node", "deno", "bun"] as const).map(commandLineOn)]) {
+      expect(await hash(DEFAULT_PACK, options, line)).toMatchObject({ logits_sha256, threads });
+    }
+  },
+);
+
 test("every kernel variant gives the same hash", { timeout: 300_000 }, async () => {
   const { logits_sha256 } = await known;
   for (const kernel of ["dot", "m", "simd"]) {

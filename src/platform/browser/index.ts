@@ -14,6 +14,7 @@ import type { Runtime } from "../../engine/runtime.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { loadKernels } from "./kernels.ts";
 import { openModel } from "./open-model.ts";
+import { createThreads } from "./threads.ts";
 import { yieldTask } from "./yield.ts";
 
 export interface CreateEngineOptions extends LoadOptions, EngineOptions {
@@ -35,7 +36,8 @@ export async function createEngine(
   options: CreateEngineOptions = {},
 ): Promise<Engine> {
   const kernels = options.kernels ?? (await loadKernels());
-  const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
+  const threads = createThreads();
+  const runtime: Runtime = { kernels, threads, yieldTask, now, wallClock, randomSeed };
   const { fetch = globalThis.fetch.bind(globalThis), hub, signal } = options;
   const named =
     typeof model === "string"

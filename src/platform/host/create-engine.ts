@@ -11,7 +11,7 @@ import { DEFAULT_MODEL } from "../../hub/known-models.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import type { Environment } from "./cache-folder.ts";
 import type { Host } from "./host.ts";
-import { loadKernels } from "./kernels.ts";
+import { loadKernels, readKernel } from "./kernels.ts";
 import { type NamedModel, openModel } from "./open-model.ts";
 
 /** Where loading stands. */
@@ -49,7 +49,9 @@ async function digest(bytes: Uint8Array): Promise<ArrayBuffer> {
 /** Kernels, clocks and yields of this host. */
 export async function createRuntime(host: Host): Promise<Runtime> {
   const kernels = await loadKernels(host);
-  return { kernels, yieldTask: host.yieldTask, digest, now, wallClock, randomSeed };
+  const readKernels = (name: "plain" | "relaxed") => readKernel(host, `${name}.wasm`);
+  const threads = { ...host.threads, readKernels };
+  return { kernels, threads, yieldTask: host.yieldTask, digest, now, wallClock, randomSeed };
 }
 
 /** openModel with this module's options. */

@@ -16,7 +16,8 @@ export async function loadKernels(host: Pick<Host, "readFile">): Promise<Runtime
   return compileKernels({ plain, relaxed });
 }
 
-async function readKernel(
+/** The bytes of a module. @throws PronkError "not_found" when the package is incomplete. */
+export async function readKernel(
   host: Pick<Host, "readFile">,
   name: string,
 ): Promise<Uint8Array<ArrayBuffer>> {

@@ -28,7 +28,7 @@ describe("exit codes", () => {
     ["a name of Object's", ["constructor"]],
     ["a wrong option", ["inspect", "--wings"]],
     ["a value that is no choice", ["inspect", tiny, "--quant", "q1"]],
-    ["two threads", ["inspect", tiny, "--threads", "2"]],
+    ["no thread at all", ["inspect", tiny, "--threads", "0"]],
     ["packing to nowhere", ["pack", tiny]],
     ["pulling a path", ["pull", tiny]],
     [

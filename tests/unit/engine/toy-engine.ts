@@ -51,7 +51,7 @@ export function engineOver<R extends Runner>(
 }
 
 function toyInfo({ backend, kernel, ctx, slots, vocab, memory }: Runner): ModelInfo {
-  const known = { id: "toy", created: 1_700_000_000, fingerprint: "fp_toy" };
+  const known = { id: "toy", created: 1_700_000_000, fingerprint: "fp_toy", threads: 1 };
   return { ...known, backend, kernel, ctx, slots, vocab, memory };
 }
 

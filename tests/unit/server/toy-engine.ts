@@ -107,6 +107,7 @@ export function createToy(options: ToyOptions = {}): Toy {
         fingerprint: "fp_toy",
         backend: runner.backend,
         kernel: runner.kernel,
+        threads: 1,
         kernelReason: "script: the only one",
         memory: runner.memory,
         ctx,

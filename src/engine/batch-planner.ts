@@ -13,10 +13,27 @@ import type { Slot } from "./slots.ts";
  */
 const PROMPT_SHARE = 4;
 
+/** Rows of one slot in a batch. */
+export interface PlannedSpan {
+  readonly slot: Slot;
+  /** Of the sequence's own tokens, from the first that its cache has not. */
+  readonly count: number;
+  /** Tokens that may come after them, run in the same batch to be compared with what does come. */
+  proposals: readonly number[];
+}
+
+/** Rows of logits whose next tokens belong to one sequence. */
+export interface PlannedSteps {
+  readonly sequence: Sequence;
+  readonly slot: Slot;
+  /** The first of its logits; one more for each proposal. */
+  readonly logits: number;
+  readonly proposals: readonly number[];
+}
+
 export interface BatchPlan {
   readonly batch: Batch;
-  /** For each row of `batch.logitsRows`, whose next token it gives. */
-  readonly sequences: readonly Sequence[];
+  readonly steps: readonly PlannedSteps[];
 }
 
 export type BatchLimits = Pick<Runner, "maxRows" | "maxLogits"> & {
@@ -37,8 +54,8 @@ export class BatchPlanner {
     this.#limits = limits;
   }
 
-  /** undefined when no slot has a sequence. */
-  plan(slots: readonly Slot[]): BatchPlan | undefined {
+  /** Empty when no slot has a sequence. */
+  plan(slots: readonly Slot[]): PlannedSpan[] {
     const turn = this.#turn++;
     const decoding = from(slots, this.#lastDecoded + 1).filter((slot) => pending(slot) === 1);
     const prompt = from(slots, this.#lastPrompt + 1).find((slot) => pending(slot) > 1);
@@ -49,9 +66,9 @@ export class BatchPlanner {
       prompt === undefined ? maxRows : maxRows - reservedRows(maxRows, turn),
     );
 
-    const rows = new RowBuilder();
+    const spans: PlannedSpan[] = [];
     for (const slot of decoding.slice(0, decodingRows)) {
-      rows.add(slot, 1);
+      spans.push({ slot, count: 1, proposals: [] });
       this.#lastDecoded = slot.index;
     }
     if (prompt !== undefined) {
@@ -60,12 +77,32 @@ export class BatchPlanner {
       // The last row of a prompt needs its logits. It waits for a batch that can give them.
       if (count === left && decodingRows === maxLogits) count--;
       if (count > 0) {
-        rows.add(prompt, count);
+        spans.push({ slot: prompt, count, proposals: [] });
         this.#lastPrompt = prompt.index;
       }
     }
-    return rows.build();
+    return spans;
   }
+}
+
+/** Slots whose sequences have ended since are left out; undefined when none is left. */
+export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefined {
+  const ids: number[] = [];
+  const spans: Span[] = [];
+  const logitsRows: number[] = [];
+  const steps: PlannedSteps[] = [];
+  for (const { slot, count, proposals } of planned) {
+    const { sequence, index, length: start } = slot;
+    if (sequence === undefined) continue;
+    for (let i = 0; i < count; i++) ids.push(sequence.ids[start + i]);
+    const last = ids.length - 1;
+    ids.push(...proposals);
+    spans.push({ slot: index, start, count: count + proposals.length });
+    if (start + count < sequence.length) continue;
+    steps.push({ sequence, slot, logits: logitsRows.length, proposals });
+    for (let row = last; row < ids.length; row++) logitsRows.push(row);
+  }
+  return spans.length === 0 ? undefined : { batch: { ids, spans, logitsRows }, steps };
 }
 
 /** Tokens that the slot's sequence has and its cache has not. */
@@ -82,27 +119,4 @@ function reservedRows(maxRows: number, turn: number): number {
 function from(slots: readonly Slot[], start: number): Slot[] {
   const first = start % slots.length;
   return [...slots.slice(first), ...slots.slice(0, first)];
-}
-
-class RowBuilder {
-  readonly #ids: number[] = [];
-  readonly #spans: Span[] = [];
-  readonly #logitsRows: number[] = [];
-  readonly #sequences: Sequence[] = [];
-
-  /** The next `count` tokens of the slot's sequence. */
-  add({ sequence, index, length }: Slot, count: number): void {
-    if (sequence === undefined) return;
-    for (let i = 0; i < count; i++) this.#ids.push(sequence.ids[length + i]);
-    this.#spans.push({ slot: index, start: length, count });
-    if (length + count < sequence.length) return;
-    this.#logitsRows.push(this.#ids.length - 1);
-    this.#sequences.push(sequence);
-  }
-
-  build(): BatchPlan | undefined {
-    if (this.#spans.length === 0) return undefined;
-    const batch = { ids: this.#ids, spans: this.#spans, logitsRows: this.#logitsRows };
-    return { batch, sequences: this.#sequences };
-  }
 }

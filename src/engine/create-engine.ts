@@ -5,9 +5,12 @@
  * the same bits for any batch and the sampler's draws depend on seed and position alone.
  */
 import { PronkError } from "../errors.ts";
+import { BatchCost } from "./batch-cost.ts";
+import { DraftModel } from "./draft-model.ts";
 import type { Engine } from "./engine.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { type EngineRuntime, Scheduler } from "./scheduler.ts";
+import { type EngineRuntime, Scheduler, type Speculation } from "./scheduler.ts";
+import { type Speculate, Speculator } from "./speculator.ts";
 
 export interface EngineOptions {
   /** Requests that wait at most, beside those that run; more are "overloaded". Default 64. */
@@ -17,6 +20,17 @@ export interface EngineOptions {
    * the runner takes.
    */
   readonly prefillRows?: number;
+  /**
+   * Runs tokens that are likely to come ahead, in one batch with the one that is known, and keeps
+   * those that do come: the same output, sooner where text repeats. Takes the rows of logits that the
+   * model was loaded with beyond one a slot. Default "lookup".
+   */
+  readonly speculate?: Speculate;
+  /**
+   * When the context is full, keep its start (`n_keep`), drop the older half of the rest, read what
+   * is left again and go on, as far as max_tokens asks. Default false: the output ends there.
+   */
+  readonly contextShift?: boolean;
 }
 
 /** A minute of short chats at a second each; what waits longer has usually given up. */
@@ -34,21 +48,46 @@ export function createEngine(
 ): Engine {
   const { runner, tokenizer } = model;
   const { maxQueue = DEFAULT_MAX_QUEUE, prefillRows = runner.maxRows } = options;
+  const { speculate = "lookup", contextShift = false } = options;
   checkOption("maxQueue", maxQueue, 0);
   checkOption("prefillRows", prefillRows, 1);
+  if (typeof contextShift !== "boolean") {
+    throw new PronkError("bad_request", `contextShift: ${contextShift} is not true or false`, {
+      param: "contextShift",
+    });
+  }
   const scheduler = new Scheduler(runner, tokenizer, runtime, {
     maxQueue,
     prefillRows: Math.min(prefillRows, runner.maxRows),
+    contextShift,
+    speculation: createSpeculation(model, runtime, speculate),
   });
   return {
     info: model.info,
     tokenizer,
+    contextShift,
     template: model.template,
     stream: (request, { signal } = {}) => scheduler.submit(request, signal),
     generate: (request, { signal } = {}) => scheduler.submit(request, signal).result,
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),
   };
+}
+
+function createSpeculation(
+  model: LoadedModel,
+  runtime: EngineRuntime,
+  speculate: Speculate,
+): Speculation | undefined {
+  // One row of logits is the known token's.
+  if (speculate === "off" || model.runner.maxLogits === 1) return undefined;
+  const draft =
+    speculate === "lookup"
+      ? undefined
+      : new DraftModel(speculate.draft, model, () => runtime.now());
+  const cost = new BatchCost();
+  const speculator = new Speculator(model.runner, cost, draft);
+  return { speculator, cost, dispose: () => draft?.dispose() };
 }
 
 function checkOption(param: string, value: number, least: number): void {

@@ -40,6 +40,11 @@ export interface EngineStats {
   readonly generated_tokens: number;
   /** Where the model was loaded for several threads. */
   readonly threads?: ThreadUse;
+  /** Tokens that were proposed and run ahead; and those of them that came. */
+  readonly draft_tokens: number;
+  readonly accepted_draft_tokens: number;
+  /** Times that a full context was cut to go on. */
+  readonly context_shifts: number;
 }
 
 /**
@@ -57,6 +62,8 @@ export interface Generation extends AsyncIterable<TokenPart> {
 export interface Engine {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
+  /** Whether a generation goes on when the context is full. */
+  readonly contextShift: boolean;
   /** undefined when the model has no chat template. */
   readonly template: ChatTemplate | undefined;
   /**

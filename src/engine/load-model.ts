@@ -26,6 +26,7 @@ import { openPack } from "./open-pack.ts";
 import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
 import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
+import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
 
 export interface PlanOptions {
   /** What the model is called; default: the pack's or the file's own name. */
@@ -44,8 +45,13 @@ export interface PlanOptions {
   readonly backend?: "auto" | "wasm" | "reference";
   /** Rows of a batch: the chunk of prefill. Default 64. */
   readonly chunk?: number;
-  /** Rows of logits of a batch. Default: one a slot. */
+  /** Rows of logits of a batch. Default: one a slot, and those for speculation. */
   readonly maxLogits?: number;
+  /**
+   * Unless off: rows of logits for the SPECULATED_ROWS tokens that an engine may run ahead, 4 bytes by
+   * the size of the vocabulary each; 3 MB in all for 49,152 tokens. Default off.
+   */
+  readonly speculate?: Speculate;
   /** Bytes that the whole plan may take. Default and limit: the 4 GiB of wasm32. */
   readonly budgetBytes?: number;
   /** Threads that compute a batch; "auto": one a core. Same bytes, other speed. Default 1. */
@@ -100,7 +106,7 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
   const maxRows = Math.max(slots, wholeNumber("chunk", options.chunk ?? DEFAULT_CHUNK, MAX_CHUNK));
   const maxLogits = Math.min(
     maxRows,
-    wholeNumber("maxLogits", options.maxLogits ?? slots, maxRows),
+    wholeNumber("maxLogits", options.maxLogits ?? defaultLogits(slots, maxRows, options), maxRows),
   );
   const kv = options.kv ?? model.facts.quantization.kv;
   const { threads: asked } = options;
@@ -125,6 +131,10 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     (positions) => memoryAt(positions).total,
   );
   return { model, config, plan, runner: runnerAt(ctx), memory: memoryAt(ctx) };
+}
+
+function defaultLogits(slots: number, maxRows: number, { speculate = "off" }: PlanOptions): number {
+  return speculate === "off" ? slots : Math.min(maxRows, slots + SPECULATED_ROWS);
 }
 
 /**

@@ -9,15 +9,23 @@
 import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
-import type { GenerateRequest } from "../generate/request.ts";
+import type { GenerateRequest, TokenPart } from "../generate/request.ts";
 import { resolveRequest } from "../generate/resolve-request.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import { type BatchPlan, BatchPlanner } from "./batch-planner.ts";
+import type { BatchCost } from "./batch-cost.ts";
+import {
+  type BatchPlan,
+  BatchPlanner,
+  buildBatch,
+  type PlannedSpan,
+  type PlannedSteps,
+} from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
 import { Outlet } from "./outlet.ts";
 import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { chooseSlot, createSlots, type Slot } from "./slots.ts";
+import type { Speculator } from "./speculator.ts";
 
 /** What of its host the engine needs. */
 export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed">;
@@ -27,6 +35,17 @@ export interface SchedulerOptions {
   readonly maxQueue: number;
   /** Rows of a prompt's chunk at most. */
   readonly prefillRows: number;
+  /** Generations go on when the context is full. */
+  readonly contextShift: boolean;
+  /** undefined: every batch runs what is known. */
+  readonly speculation: Speculation | undefined;
+}
+
+export interface Speculation {
+  readonly speculator: Speculator;
+  readonly cost: BatchCost;
+  /** After the runner's own. */
+  dispose(): void;
 }
 
 /**
@@ -53,7 +72,9 @@ export class Scheduler {
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
   readonly #maxQueue: number;
-  readonly #eogIds: readonly number[];
+  readonly #tokenizer: Tokenizer;
+  readonly #contextShift: boolean;
+  readonly #speculation: Speculation | undefined;
   readonly #context: SequenceContext;
   readonly #planner: BatchPlanner;
   readonly #slots: Slot[];
@@ -68,7 +89,15 @@ export class Scheduler {
   /** Why nothing can be run any more. */
   #closed: PronkError | undefined;
   #disposed: Promise<void> | undefined;
-  readonly #totals = { requests: 0, prompt_tokens: 0, cached_tokens: 0, generated_tokens: 0 };
+  readonly #totals = {
+    requests: 0,
+    prompt_tokens: 0,
+    cached_tokens: 0,
+    generated_tokens: 0,
+    draft_tokens: 0,
+    accepted_draft_tokens: 0,
+    context_shifts: 0,
+  };
 
   constructor(
     runner: Runner,
@@ -79,7 +108,9 @@ export class Scheduler {
     this.#runner = runner;
     this.#runtime = runtime;
     this.#maxQueue = options.maxQueue;
-    this.#eogIds = tokenizer.eogIds;
+    this.#tokenizer = tokenizer;
+    this.#contextShift = options.contextShift;
+    this.#speculation = options.speculation;
     this.#planner = new BatchPlanner({
       maxRows: runner.maxRows,
       maxLogits: runner.maxLogits,
@@ -89,6 +120,8 @@ export class Scheduler {
     let candidates: Candidates | undefined;
     this.#context = {
       tokenizer,
+      ctx: runner.ctx,
+      lookup: options.speculation !== undefined,
       candidates: () => (candidates ??= createCandidates(runner.vocab)),
       now: () => runtime.now(),
     };
@@ -104,7 +137,9 @@ export class Scheduler {
       const resolved = resolveRequest(request, {
         vocab,
         ctx,
-        eogIds: this.#eogIds,
+        contextShift: this.#contextShift,
+        bosId: this.#tokenizer.bosId,
+        eogIds: this.#tokenizer.eogIds,
         randomSeed: () => this.#runtime.randomSeed(),
       });
       const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++);
@@ -197,11 +232,27 @@ export class Scheduler {
   #takeTurn(): Promise<void> | undefined {
     this.#expire();
     this.#admit();
-    const plan = this.#planner.plan(this.#slots);
+    const spans = this.#planner.plan(this.#slots);
+    if (spans.length === 0) {
+      this.#turns++;
+      return undefined;
+    }
+    const drafting = this.#speculation?.speculator.propose(spans);
+    if (drafting === undefined) return this.#run(spans);
+    return this.#fly(
+      drafting,
+      () => this.#run(spans),
+      (error) => this.#break(error),
+    );
+  }
+
+  #run(spans: readonly PlannedSpan[]): Promise<void> | undefined {
+    const plan = buildBatch(spans);
     if (plan === undefined) {
       this.#turns++;
       return undefined;
     }
+    const startedMs = this.#runtime.now();
     let running: void | Promise<void>;
     try {
       running = this.#runner.forward(plan.batch);
@@ -210,18 +261,27 @@ export class Scheduler {
       return undefined;
     }
     if (running === undefined) {
-      this.#absorb(plan);
+      this.#absorb(plan, startedMs);
       return undefined;
     }
-    this.#inFlight = running
-      .then(
-        () => this.#absorb(plan),
-        (error) => this.#fail(plan, error),
-      )
-      .finally(() => {
-        this.#inFlight = undefined;
-      });
-    return this.#inFlight;
+    return this.#fly(
+      running,
+      () => this.#absorb(plan, startedMs),
+      (error) => this.#fail(plan, error),
+    );
+  }
+
+  /** Waits for what is asynchronous; the promise that it keeps never rejects. */
+  #fly(
+    work: Promise<void>,
+    then: () => void | Promise<void>,
+    fail: (error: unknown) => void,
+  ): Promise<void> {
+    const flight = work.then(then, fail).finally(() => {
+      if (this.#inFlight === flight) this.#inFlight = undefined;
+    });
+    this.#inFlight = flight;
+    return flight;
   }
 
   /** Gives free slots to the first of the queue. */
@@ -244,8 +304,11 @@ export class Scheduler {
   }
 
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
-  #absorb({ batch, sequences }: BatchPlan): void {
+  #absorb({ batch, steps }: BatchPlan, startedMs: number): void {
     this.#turns++;
+    if (batch.logitsRows.length === batch.ids.length) {
+      this.#speculation?.cost.observe(batch.ids.length, this.#runtime.now() - startedMs);
+    }
     let row = 0;
     for (const { slot: index, start, count } of batch.spans) {
       const slot = this.#slots[index];
@@ -253,30 +316,59 @@ export class Scheduler {
       slot.length = start + count;
       slot.used = this.#turns;
     }
-    sequences.forEach((sequence, index) => {
-      // It may have been cancelled while the batch ran.
-      if (sequence.state === "running") this.#step(sequence, index);
-    });
+    // Those that were cancelled while the batch ran keep what it wrote.
+    for (const step of steps) if (step.sequence.state === "running") this.#advance(step);
   }
 
-  #step(sequence: Sequence, index: number): void {
+  /**
+   * Chooses tokens for as long as the proposals are what is chosen, one after the other, exactly as
+   * without proposals; what the cache holds beyond them is written over.
+   */
+  #advance({ sequence, slot, logits, proposals }: PlannedSteps): void {
     const { outlet } = sequence;
-    try {
-      const part = sequence.step(this.#runner, index);
-      this.#totals.generated_tokens++;
+    slot.length -= proposals.length;
+    sequence.proposed += proposals.length;
+    this.#totals.draft_tokens += proposals.length;
+    let accepted = 0;
+    for (let isRight = true; isRight; ) {
+      const part = this.#step(sequence, logits + accepted);
+      if (part === undefined) return;
       outlet.push(part);
+      isRight = part.token === proposals[accepted];
+      if (isRight) {
+        accepted++;
+        slot.length++;
+        sequence.accepted++;
+        this.#totals.accepted_draft_tokens++;
+      }
       if (part.finish_reason !== undefined) {
         outlet.finish(sequence.result(part.finish_reason));
         this.#end(sequence, undefined);
-      } else if (outlet.iterated && outlet.buffered >= RUN_AHEAD_PARTS) {
+        return;
+      }
+      if (outlet.iterated && outlet.buffered >= RUN_AHEAD_PARTS) {
         sequence.lastReadMs = this.#runtime.now();
         this.#leaveSlot(sequence);
         sequence.state = "paused";
+        return;
       }
+    }
+    if (proposals.length > 0) sequence.record.settle(proposals.length, accepted);
+  }
+
+  /** The next token, from these logits; undefined when they are not numbers. */
+  #step(sequence: Sequence, index: number): TokenPart | undefined {
+    const { shifts } = sequence;
+    try {
+      const part = sequence.step(this.#runner, index);
+      this.#totals.context_shifts += sequence.shifts - shifts;
+      this.#totals.generated_tokens++;
+      return part;
     } catch (error) {
       // Logits that are not numbers come from a cache that is not: nothing may be built on it.
       if (sequence.slot !== undefined) sequence.slot.length = 0;
       this.#end(sequence, error);
+      return undefined;
     }
   }
 
@@ -284,8 +376,7 @@ export class Scheduler {
   #fail({ batch }: BatchPlan, cause: unknown): void {
     this.#turns++;
     if (!(cause instanceof PronkError && cause.code === "bad_request")) {
-      const error = new PronkError("engine_failed", "engine: the backend failed", { cause });
-      this.#disposed = this.#close(error);
+      this.#break(cause);
       return;
     }
     const error = new PronkError("engine_failed", "engine: the backend refused a batch", { cause });
@@ -294,6 +385,11 @@ export class Scheduler {
       this.#slots[slot].length = 0;
       if (sequence !== undefined) this.#end(sequence, error);
     }
+  }
+
+  #break(cause: unknown): void {
+    const error = new PronkError("engine_failed", "engine: the backend failed", { cause });
+    this.#disposed = this.#close(error);
   }
 
   /** Ends generations that nobody drives or reads any more. */
@@ -334,5 +430,6 @@ export class Scheduler {
     }
     await this.#inFlight;
     this.#runner.dispose();
+    this.#speculation?.dispose();
   }
 }

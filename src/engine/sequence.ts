@@ -4,6 +4,7 @@ import type { Candidates } from "../generate/candidates.ts";
 import { tokenLogprobs } from "../generate/logprobs.ts";
 import { createOutputText, type OutputText } from "../generate/output-text.ts";
 import { notNumbers } from "../generate/processors.ts";
+import { PromptLookup } from "../generate/prompt-lookup.ts";
 import type {
   FinishReason,
   GenerateResult,
@@ -15,7 +16,8 @@ import type { ResolvedRequest } from "../generate/resolve-request.ts";
 import { createSampler, type Sampler } from "../generate/sampler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Slot } from "./slots.ts";
+import { commonPrefix, type Slot } from "./slots.ts";
+import { SpeculationRecord } from "./speculation-record.ts";
 
 /**
  * queued: waits for a slot. running: has one. paused: its consumer does not read; it has no slot and
@@ -25,15 +27,27 @@ export type SequenceState = "queued" | "running" | "paused" | "ended";
 
 export interface SequenceContext {
   readonly tokenizer: Tokenizer;
+  /** Positions of a slot. */
+  readonly ctx: number;
+  /** Whether sequences look up what may come next. */
+  readonly lookup: boolean;
   /** Scratch of the sampler, made when first needed. */
   candidates(): Candidates;
   now(): number;
 }
 
 export class Sequence {
-  /** Prompt, then output; the first `length` are known. */
+  /** The context: prompt, then output, less what was cut out of it; the first `length` are known. */
   readonly ids: Int32Array;
   length: number;
+  /** Times that the context was full and was cut. */
+  shifts = 0;
+  /** What may come next, by what came before; undefined where nobody asks. */
+  lookup: PromptLookup | undefined;
+  readonly record: SpeculationRecord = new SpeculationRecord();
+  /** Tokens that were proposed and run ahead, and those of them that came. */
+  proposed = 0;
+  accepted = 0;
   state: SequenceState = "queued";
   slot: Slot | undefined;
   /** Turns of the scheduler when somebody last drove it on behalf of this sequence. */
@@ -52,6 +66,7 @@ export class Sequence {
   readonly #context: SequenceContext;
   readonly #sampler: Sampler;
   readonly #text: OutputText;
+  readonly #output: number[] = [];
   readonly #texts: string[] = [];
   readonly #logprobs: { logprob: number; top_logprobs: readonly TokenLogprob[] }[] = [];
   readonly #submittedMs: number;
@@ -61,7 +76,7 @@ export class Sequence {
 
   constructor(request: ResolvedRequest, context: SequenceContext, outlet: Outlet, arrival: number) {
     const { promptIds, maxTokens } = request;
-    this.ids = new Int32Array(promptIds.length + maxTokens);
+    this.ids = new Int32Array(Math.min(context.ctx, promptIds.length + maxTokens));
     this.ids.set(promptIds);
     this.length = promptIds.length;
     this.outlet = outlet;
@@ -73,11 +88,20 @@ export class Sequence {
     this.#submittedMs = context.now();
   }
 
+  /** Tokens that it may still give. */
+  get left(): number {
+    return this.#request.maxTokens - this.#output.length;
+  }
+
   /** True for the first slot that it gets, not after a pause; `cached` tokens are in it already. */
   start(cached: number): boolean {
     if (this.#startedMs !== undefined) return false;
     this.#startedMs = this.#context.now();
     this.#cached = cached;
+    const { predictionIds } = this.#request;
+    if (this.#context.lookup || predictionIds !== undefined) {
+      this.lookup = new PromptLookup(this.ids.subarray(0, this.length), predictionIds);
+    }
     return true;
   }
 
@@ -88,8 +112,8 @@ export class Sequence {
    * @throws PronkError "engine_failed" when the logits are not numbers.
    */
   step(runner: Runner, index: number): TokenPart {
-    const { promptIds, maxTokens, stopIds, topLogprobs } = this.#request;
-    const generated = this.length - promptIds.length;
+    const { stopIds, topLogprobs } = this.#request;
+    const generated = this.#output.length;
     const token = this.#sampler.greedy
       ? runner.argmax(index)
       : this.#sampler.sample(runner.logits(index), generated);
@@ -101,13 +125,16 @@ export class Sequence {
         : tokenLogprobs(runner.logits(index), token, topLogprobs);
     this.#firstTokenMs ??= this.#context.now();
     this.#sampler.accept(token);
-    this.ids[this.length++] = token;
+    this.lookup?.push(token);
+    this.#output.push(token);
 
     let text = stopIds.has(token) ? "" : this.#text.push(token);
     let finish: FinishReason | undefined;
     if (stopIds.has(token) || this.#text.stopped) finish = "stop";
-    else if (generated + 1 === maxTokens) finish = "length";
+    else if (this.left === 0) finish = "length";
     if (finish !== undefined) text += this.#text.flush();
+    // The last token of all is run by nobody: the context is not cut for it.
+    if (finish === undefined || this.length < this.ids.length) this.#append(token);
     this.#texts.push(text);
     if (logprobs !== undefined) this.#logprobs.push(logprobs);
     return {
@@ -120,15 +147,42 @@ export class Sequence {
 
   /** What it has produced so far. */
   result(finishReason: FinishReason): GenerateResult {
-    const { promptIds, sampling, topLogprobs } = this.#request;
+    const { sampling, topLogprobs } = this.#request;
     return {
-      ids: [...this.ids.subarray(promptIds.length, this.length)],
+      ids: this.#output,
       text: this.#texts.join(""),
       finish_reason: finishReason,
       timings: this.#timings(),
       seed: sampling.seed,
       ...(topLogprobs === undefined ? undefined : { logprobs: this.#logprobs }),
+      ...this.#predictionUse(),
     };
+  }
+
+  #append(token: number): void {
+    if (this.length === this.ids.length) this.#shift();
+    this.ids[this.length++] = token;
+  }
+
+  /**
+   * Makes room: the kept start stays, the older half of the rest goes. What is left is at new
+   * positions, so that all of it but the start has to be read again, as any prompt is.
+   */
+  #shift(): void {
+    const { keep } = this.#request;
+    const from = keep + Math.ceil((this.length - keep) / 2);
+    this.ids.copyWithin(keep, from, this.length);
+    this.length -= from - keep;
+    this.shifts++;
+    if (this.slot === undefined) return;
+    this.slot.length = commonPrefix(this.slot, this.ids.subarray(0, this.length));
+  }
+
+  #predictionUse(): Pick<GenerateResult, "prediction"> | undefined {
+    const { predictionIds } = this.#request;
+    if (predictionIds === undefined) return undefined;
+    const accepted = this.lookup?.predictionHits ?? 0;
+    return { prediction: { accepted, rejected: predictionIds.length - accepted } };
   }
 
   #timings(): Timings {
@@ -140,9 +194,11 @@ export class Sequence {
       queue_ms: started - this.#submittedMs,
       prompt_n: promptTokens,
       prompt_ms: first - started,
-      predicted_n: this.length - promptTokens,
+      predicted_n: this.#output.length,
       predicted_ms: end - first,
       cached_n: this.#cached,
+      draft_n: this.proposed,
+      draft_n_accepted: this.accepted,
     };
   }
 }

@@ -46,7 +46,8 @@ export function chooseSlot(
   return best;
 }
 
-function commonPrefix(slot: Slot, ids: Int32Array): number {
+/** Tokens of `ids`, all but the last, that the slot's cache begins with. */
+export function commonPrefix(slot: Slot, ids: Int32Array): number {
   const most = Math.min(slot.length, ids.length - 1);
   let length = 0;
   while (length < most && slot.ids[length] === ids[length]) length++;

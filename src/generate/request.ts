@@ -22,7 +22,7 @@ export interface SamplingOptions {
 
 export interface GenerateRequest extends SamplingOptions {
   readonly prompt_ids: readonly number[];
-  /** Default: the rest of the context. */
+  /** Default: the rest of the context, which it cannot exceed unless the engine shifts it. */
   readonly max_tokens?: number;
   /** Texts that end the output and are not part of it; found across token borders. */
   readonly stop?: readonly string[];
@@ -32,6 +32,16 @@ export interface GenerateRequest extends SamplingOptions {
   readonly ignore_eos?: boolean;
   /** Also report log-probabilities, with this many alternatives (0 to 20). */
   readonly top_logprobs?: number;
+  /**
+   * What the output is expected to be, from its first token on. Only its speed depends on it, where
+   * the engine speculates.
+   */
+  readonly prediction_ids?: readonly number[];
+  /**
+   * Tokens at the start of the prompt that a context shift keeps; half of the context at most.
+   * Default: BOS, where the prompt begins with it.
+   */
+  readonly n_keep?: number;
 }
 
 export type FinishReason = "stop" | "length";
@@ -62,6 +72,17 @@ export interface Timings {
   readonly predicted_ms: number;
   /** Prompt tokens taken from the cache. */
   readonly cached_n: number;
+  /** Tokens that were proposed and run ahead; and those of them that came. */
+  readonly draft_n: number;
+  readonly draft_n_accepted: number;
+}
+
+/** What came of `prediction_ids`. */
+export interface PredictionUse {
+  /** Tokens that came where they were predicted. */
+  readonly accepted: number;
+  /** The others. */
+  readonly rejected: number;
 }
 
 export interface GenerateResult {
@@ -71,4 +92,6 @@ export interface GenerateResult {
   readonly timings: Timings;
   readonly seed: number;
   readonly logprobs?: { logprob: number; top_logprobs: readonly TokenLogprob[] }[];
+  /** When there was a prediction. */
+  readonly prediction?: PredictionUse;
 }

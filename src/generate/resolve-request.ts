@@ -21,6 +21,9 @@ const TWO_TO_63 = 0x8000000000000000;
 export interface RequestLimits {
   readonly vocab: number;
   readonly ctx: number;
+  /** The output may go beyond the context. */
+  readonly contextShift: boolean;
+  readonly bosId: number | undefined;
   /** When the request names no stop_ids. */
   readonly eogIds: readonly number[];
   /** When the request names no seed. An integer. */
@@ -30,8 +33,11 @@ export interface RequestLimits {
 /** A request in its bounds, with nothing left to decide; shares no array with the caller's. */
 export interface ResolvedRequest {
   readonly promptIds: Int32Array;
-  /** Tokens at most, within the context; 0: nothing is to be run. */
+  /** Tokens at most; 0: nothing is to be run. */
   readonly maxTokens: number;
+  /** Tokens that a context shift keeps. */
+  readonly keep: number;
+  readonly predictionIds: Int32Array | undefined;
   readonly stop: readonly string[];
   /** Empty under ignore_eos. */
   readonly stopIds: ReadonlySet<number>;
@@ -67,12 +73,15 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
   checkNumber(request.frequency_penalty, "frequency_penalty", -2, 2);
   checkNumber(request.presence_penalty, "presence_penalty", -2, 2);
   checkInteger(request.top_logprobs, "top_logprobs", 0, MAX_TOP_LOGPROBS);
+  checkInteger(request.n_keep, "n_keep", 0, Number.MAX_SAFE_INTEGER);
   // An int64; beyond 2^53 a number is a multiple of a power of two, and still that integer.
   checkInteger(request.seed, "seed", -TWO_TO_63, TWO_TO_63);
 
   return {
     promptIds: Int32Array.from(prompt),
-    maxTokens: Math.min(maxTokens ?? ctx, ctx - prompt.length),
+    maxTokens: resolveMaxTokens(maxTokens, ctx - prompt.length, limits),
+    keep: Math.min(request.n_keep ?? (prompt[0] === limits.bosId ? 1 : 0), prompt.length, ctx >> 1),
+    predictionIds: resolvePrediction(request.prediction_ids, vocab),
     stop: resolveStop(request.stop),
     stopIds: resolveStopIds(request, limits),
     topLogprobs: request.top_logprobs,
@@ -88,6 +97,29 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
       seed: request.seed ?? limits.randomSeed(),
     },
   };
+}
+
+/** @param room positions behind the prompt. */
+function resolveMaxTokens(
+  asked: number | undefined,
+  room: number,
+  { contextShift }: RequestLimits,
+): number {
+  if (asked === undefined) return room;
+  return contextShift ? asked : Math.min(asked, room);
+}
+
+function resolvePrediction(
+  ids: readonly number[] | undefined,
+  vocab: number,
+): Int32Array | undefined {
+  if (ids === undefined || ids.length === 0) return undefined;
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids))
+    throw bad("prediction_ids", "not a list of ids");
+  ids.forEach((id, i) => {
+    checkId(id, vocab, `prediction_ids[${i}]`, "prediction_ids");
+  });
+  return Int32Array.from(ids);
 }
 
 function resolveStop(stop: readonly string[] | undefined): readonly string[] {

@@ -31,6 +31,7 @@ export interface TinyOptions {
   readonly slots?: number;
   readonly maxRows?: number;
   readonly observe?: RunnerOptions["observe"];
+  readonly ctx?: number;
 }
 
 /** The file, in memory. */
@@ -43,8 +44,8 @@ export async function openTiny(
   create: CreateRunner,
   options: TinyOptions,
 ): Promise<Runner> {
-  const { quantization, kv, slots = 1, maxRows = 64, observe } = options;
+  const { quantization, kv, slots = 1, maxRows = 64, ctx = 128, observe } = options;
   const model = await openGguf([readGolden(file)], { quantization, profile: "default" });
-  const sizes = { ctx: 128, slots, maxRows, maxLogits: maxRows, kv, observe };
+  const sizes = { ctx, slots, maxRows, maxLogits: maxRows, kv, observe };
   return create(planLlama(model.config), model.entries, sizes);
 }

@@ -43,7 +43,12 @@ export async function createEngine(
     typeof model === "string"
       ? await openModel(model, { fetch, hub, signal })
       : { id: undefined, input: model };
-  const loaded = await loadModel(named.input, runtime, { ...options, id: options.id ?? named.id });
+  const { speculate = "lookup" } = options;
+  const loaded = await loadModel(named.input, runtime, {
+    ...options,
+    speculate,
+    id: options.id ?? named.id,
+  });
   return createModelEngine(loaded, runtime, options);
 }
 

@@ -1,5 +1,5 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
-import { createEngine } from "../../engine/create-engine.ts";
+import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
@@ -21,7 +21,13 @@ const BUDGET_BYTES = 108_000_000;
 const MAX_CTX = 1024;
 
 export interface WorkerOptions<Env>
-  extends Pick<LoadOptions, "id" | "ctx" | "slots" | "kv" | "kernel" | "chunk" | "budgetBytes"> {
+  extends Pick<LoadOptions, "id" | "ctx" | "slots" | "kv" | "kernel" | "chunk" | "budgetBytes">,
+    Pick<EngineOptions, "contextShift"> {
+  /**
+   * "lookup" runs tokens ahead that the text itself suggests: the same output, sooner where text
+   * repeats. Its 3 MB (at 49,152 tokens) are taken from the context where memory is short. Default off.
+   */
+  readonly speculate?: "off" | "lookup";
   /** The package's two modules, imported by the Worker: they cannot be compiled from bytes. */
   readonly kernels: Runtime["kernels"];
   /** Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. */
@@ -79,7 +85,7 @@ async function startEngine<Env>(
 ): Promise<Engine> {
   const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
   const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
-  const { id, ctx, kv, chunk } = options;
+  const { id, ctx, kv, chunk, speculate = "off", contextShift } = options;
   const model = await loadModel({ pack: retryingFolder(pack(env)) }, runtime, {
     id,
     ctx,
@@ -88,10 +94,11 @@ async function startEngine<Env>(
     kv,
     kernel,
     chunk,
+    speculate,
     budgetBytes,
     onProgress: ({ loaded, total }) => onProgress(loaded / total),
   });
-  return createEngine(model, runtime);
+  return createEngine(model, runtime, { speculate, contextShift });
 }
 
 function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {

@@ -56,4 +56,65 @@ describe.each(backends)("on %s", (_, create) => {
       ids = [...ids, ...again.ids, ...prompt(3, turn)];
     }
   });
+
+  test("tokens that are run ahead, by a draft in another form, change nothing", async () => {
+    const { engine: single } = engineOver(await open(create, 1, 64), { tokenizer });
+    const alone = [];
+    for (const request of requests) alone.push(await single.generate(request));
+    const runner = await open(create, 3, 24);
+    const draft = await openTiny("MIX_Q4_1_Q8_0.gguf", create, {
+      quantization: "q4",
+      kv: "int8",
+      slots: 3,
+    });
+    const { info } = single;
+    // Batches of the model all take 100 ms and the draft's 1 ms: whatever may come is run ahead.
+    let ms = 0;
+    for (const [one, takes] of [
+      [runner, 100],
+      [draft, 1],
+    ] as const) {
+      const forward = one.forward.bind(one);
+      one.forward = (batch) => {
+        ms += takes;
+        return forward(batch);
+      };
+    }
+    const { engine } = engineOver(runner, {
+      tokenizer,
+      runtime: { now: () => ms },
+      speculate: { draft: { runner: draft, tokenizer, info } },
+    });
+    const together = await Promise.all(requests.map((request) => engine.generate(request)));
+    expect(together.map(({ ids, text, logprobs }) => ({ ids, text, logprobs }))).toEqual(
+      alone.map(({ ids, text, logprobs }) => ({ ids, text, logprobs })),
+    );
+    const { draft_tokens, accepted_draft_tokens } = engine.stats();
+    expect(accepted_draft_tokens).toBeGreaterThan(0);
+    expect(draft_tokens).toBeGreaterThan(accepted_draft_tokens);
+    await engine.dispose();
+  });
+
+  test("after a context shift comes what comes after a prompt of the tokens that are left", async () => {
+    const sizes = { quantization: "auto", kv: "int16", slots: 1, maxRows: 16, ctx: 32 } as const;
+    const runner = await openTiny("MIX_Q4_1_Q8_0.gguf", create, sizes);
+    const { engine } = engineOver(runner, { tokenizer, contextShift: true });
+    const prompt_ids = prompt(20, 6);
+    const { ids } = await engine.generate({
+      prompt_ids,
+      max_tokens: 60,
+      temperature: 0,
+      n_keep: 4,
+    });
+    expect(engine.stats().context_shifts).toBeGreaterThan(2);
+
+    const { engine: fresh } = engineOver(await open(create, 1, 64), { tokenizer });
+    let window: number[] = [...prompt_ids];
+    for (const token of ids) {
+      const next = await fresh.generate({ prompt_ids: window, max_tokens: 1, temperature: 0 });
+      expect(next.ids).toEqual([token]);
+      if (window.length === 32) window = [...window.slice(0, 4), ...window.slice(4 + 14)];
+      window.push(token);
+    }
+  });
 });

@@ -98,6 +98,8 @@ describe("ends", () => {
         predicted_n: 0,
         predicted_ms: 0,
         cached_n: 0,
+        draft_n: 0,
+        draft_n_accepted: 0,
       },
       seed: 5,
       logprobs: [],
@@ -237,6 +239,9 @@ test("counts requests and tokens", async () => {
     prompt_tokens: 6,
     cached_tokens: 2,
     generated_tokens: 6,
+    draft_tokens: 0,
+    accepted_draft_tokens: 0,
+    context_shifts: 0,
   });
 });
 
@@ -254,6 +259,8 @@ test("measures by the injected clock", async () => {
     predicted_n: 3,
     predicted_ms: 20,
     cached_n: 0,
+    draft_n: 0,
+    draft_n_accepted: 0,
   });
   expect((await second).timings).toMatchObject({ queue_ms: 40, prompt_ms: 10, predicted_ms: 0 });
 });

@@ -2,6 +2,7 @@
 import type { Runner } from "../../../src/backends/backend.ts";
 import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
 import type { Engine, Generation, ModelInfo } from "../../../src/engine/engine.ts";
+import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { EngineRuntime } from "../../../src/engine/scheduler.ts";
 import type { TokenPart } from "../../../src/generate/request.ts";
 import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
@@ -48,6 +49,12 @@ export function engineOver<R extends Runner>(
     rest,
   );
   return { engine, runner, clock };
+}
+
+/** A toy model for engines that take one, such as a draft. */
+export function toyModel(toy: ToyOptions = {}, tokenizer: Tokenizer = toyTokenizer()): LoadedModel {
+  const runner = new ToyRunner(toy);
+  return { runner, tokenizer, info: toyInfo(runner) };
 }
 
 function toyInfo({ backend, kernel, ctx, slots, vocab, memory }: Runner): ModelInfo {

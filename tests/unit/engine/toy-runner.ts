@@ -16,6 +16,8 @@ export interface ToyOptions {
   readonly async?: boolean;
   /** The hash's start: another model. */
   readonly weights?: number;
+  /** Logits depend on so many of the last tokens only: such a model soon repeats itself. */
+  readonly memory?: number;
 }
 
 export const TOY_EOS = 0;
@@ -38,8 +40,11 @@ export class ToyRunner implements Runner {
   /** Called before a batch is run; may throw. */
   before: ((batch: Batch) => void) | undefined;
   disposed: number = 0;
+  /** What it was made with, to make another. */
+  readonly made: { readonly weights: number | undefined; readonly isAsync: boolean };
   readonly #async: boolean;
   readonly #seed: number;
+  readonly #memory: number;
   /** Tokens in each slot's cache. */
   readonly #caches: number[][];
   #logits: Float32Array[] = [];
@@ -52,6 +57,8 @@ export class ToyRunner implements Runner {
     this.maxRows = options.maxRows ?? 8;
     this.maxLogits = options.maxLogits ?? this.slots;
     this.#async = options.async ?? false;
+    this.made = { weights: options.weights, isAsync: options.async ?? false };
+    this.#memory = options.memory ?? Number.POSITIVE_INFINITY;
     this.#seed = options.weights ?? 0x12345678;
     this.#caches = Array.from({ length: this.slots }, () => []);
   }
@@ -119,7 +126,9 @@ export class ToyRunner implements Runner {
       cache.length = start;
       for (let i = 0; i < count; i++, row++) {
         cache.push(ids[row]);
-        if (logitsRows.includes(row)) this.#logits.push(toyLogits(cache, this.vocab, this.#seed));
+        if (!logitsRows.includes(row)) continue;
+        const seen = cache.slice(Math.max(0, cache.length - this.#memory));
+        this.#logits.push(toyLogits(seen, this.vocab, this.#seed));
       }
     }
   }

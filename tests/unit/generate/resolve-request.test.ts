@@ -3,7 +3,14 @@ import { PronkError } from "../../../src/errors.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
 import { resolveRequest } from "../../../src/generate/resolve-request.ts";
 
-const limits = { vocab: 100, ctx: 16, eogIds: [2, 7], randomSeed: () => 1234 };
+const limits = {
+  vocab: 100,
+  ctx: 16,
+  contextShift: false,
+  bosId: 1,
+  eogIds: [2, 7],
+  randomSeed: () => 1234,
+};
 
 const resolve = (request: Partial<GenerateRequest>) =>
   resolveRequest({ prompt_ids: [1, 2, 3], ...request }, limits);

@@ -74,6 +74,45 @@ export function encodeChat(
   return prompt;
 }
 
+/**
+ * How many tokens at the start of a prompt are the system messages that it begins with: what a shift
+ * of the context keeps. Where the template writes something by itself in front of a conversation
+ * without one, that; at least BOS.
+ */
+export function systemLength(
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  prompt: readonly number[],
+): number {
+  const first = messages.findIndex(({ role }) => role !== "system");
+  const head = messages.slice(0, first < 0 ? messages.length : first);
+  // With a turn of the same role but another text, what both have in common is in front of the turn.
+  const turn = messages[head.length] ?? { role: "user", content: "" };
+  const others = OTHER_TURNS.flatMap((content) => {
+    try {
+      return [encodeChat(template, tokenizer, [...head, { ...turn, content }])];
+    } catch {
+      return []; // a template that wants more than one turn
+    }
+  });
+  const [one, other] = others;
+  const hasBos = prompt[0] === tokenizer.bosId ? 1 : 0;
+  if (one === undefined || other === undefined) return hasBos;
+  const common = Math.min(commonLength(prompt, one), commonLength(prompt, other));
+  return Math.max(hasBos, common);
+}
+
+/** Contents that have no beginning in common with each other. */
+const OTHER_TURNS = ["a", "1"];
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a[length] === b[length]) length++;
+  return length;
+}
+
 function specialTextsOf(tokenizer: Tokenizer): SpecialTexts {
   const known = specialTexts.get(tokenizer);
   if (known !== undefined) return known;

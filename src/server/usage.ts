@@ -6,7 +6,12 @@ export interface Usage {
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
-  readonly completion_tokens_details: { readonly reasoning_tokens: number };
+  readonly completion_tokens_details: {
+    readonly reasoning_tokens: number;
+    /** Of `prediction`, over all choices. */
+    readonly accepted_prediction_tokens: number;
+    readonly rejected_prediction_tokens: number;
+  };
 }
 
 /**
@@ -27,7 +32,11 @@ export function usageOf(
     completion_tokens,
     total_tokens: prompt_tokens + completion_tokens,
     prompt_tokens_details: { cached_tokens: sum(firsts.map(({ timings }) => timings.cached_n)) },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: 0,
+      accepted_prediction_tokens: sum(results.map(({ prediction }) => prediction?.accepted ?? 0)),
+      rejected_prediction_tokens: sum(results.map(({ prediction }) => prediction?.rejected ?? 0)),
+    },
   };
 }
 
@@ -41,6 +50,9 @@ export interface WireTimings {
   readonly predicted_n: number;
   readonly predicted_ms: number;
   readonly predicted_per_second: number;
+  /** Tokens that were proposed and run ahead; and those of them that came. */
+  readonly draft_n: number;
+  readonly draft_n_accepted: number;
 }
 
 /** Sums over choices: with several of them, milliseconds are those of slots, not of the wall. */
@@ -60,6 +72,8 @@ export function timingsOf(results: readonly GenerateResult[]): WireTimings {
     predicted_n,
     predicted_ms,
     predicted_per_second: perSecond(predicted_n, predicted_ms),
+    draft_n: total((t) => t.draft_n),
+    draft_n_accepted: total((t) => t.draft_n_accepted),
   };
 }
 

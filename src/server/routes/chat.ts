@@ -1,9 +1,10 @@
 /** POST /v1/chat/completions. */
 import { PronkError } from "../../errors.ts";
+import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
 import { answer } from "../answer.ts";
 import { readJsonObject } from "../body.ts";
 import { toChatMessages } from "../chat-messages.ts";
-import { encodeChat } from "../chat-prompt.ts";
+import { encodeChat, systemLength } from "../chat-prompt.ts";
 import type { ServerContext } from "../context.ts";
 import type { AnswerShape } from "../job.ts";
 import { checkChoices, checkPrompt } from "../limits.ts";
@@ -62,7 +63,13 @@ export function chatRoute(server: ServerContext): Route {
           fields: request,
           prompts: [prompt],
           n: request.n ?? 1,
-          sampling,
+          sampling: {
+            ...sampling,
+            ...predictionOf(request, tokenizer),
+            ...(engine.contextShift && {
+              n_keep: systemLength(template, tokenizer, messages, prompt),
+            }),
+          },
           logprobs:
             alternatives === undefined ? undefined : () => chatLogprobs(tokenizer, alternatives),
         });
@@ -77,6 +84,17 @@ function maxTokensOf(request: ChatRequest): { value: number | undefined; param: 
     return { value: max_completion_tokens, param: "max_completion_tokens" };
   }
   return { value: max_tokens ?? undefined, param: "max_tokens" };
+}
+
+/** The ids of what is expected, as the model would write it. */
+function predictionOf(
+  { prediction }: ChatRequest,
+  tokenizer: Tokenizer,
+): { prediction_ids?: number[] } {
+  if (prediction == null) return {};
+  const { content } = prediction;
+  const text = typeof content === "string" ? content : content.map((part) => part.text).join("");
+  return { prediction_ids: tokenizer.encode(text, { addSpecialTokens: false }) };
 }
 
 /** How many top_logprobs were asked for; undefined when no log-probabilities were. */

@@ -3,9 +3,14 @@ import * as z from "zod/mini";
 import type { Maybe } from "./maybe.ts";
 import { type SamplingFields, samplingFields } from "./sampling.ts";
 
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
 /** One part of a message's content. Media parts are known, to be refused by name. */
 export type ContentPart =
-  | { type: "text"; text: string }
+  | TextPart
   | { type: "refusal"; refusal: string }
   | { type: "image_url" | "input_audio" | "file" };
 
@@ -26,7 +31,11 @@ export interface ChatRequest extends SamplingFields {
   logprobs?: Maybe<boolean>;
   /** Needs logprobs. */
   top_logprobs?: Maybe<number>;
+  /** What the answer is expected to be: it comes sooner where it is right. */
+  prediction?: Maybe<{ type: "content"; content: string | TextPart[] }>;
 }
+
+const textPart: z.ZodMiniType<TextPart> = z.object({ type: z.literal("text"), text: z.string() });
 
 const part: z.ZodMiniType<ContentPart> = z.discriminatedUnion("type", [
   z.object({ type: z.literal("text"), text: z.string() }),
@@ -49,4 +58,10 @@ export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
   max_completion_tokens: samplingFields.max_tokens,
   logprobs: z.nullish(z.boolean()),
   top_logprobs: z.nullish(z.int().check(z.gte(0), z.lte(20))),
+  prediction: z.nullish(
+    z.object({
+      type: z.literal("content"),
+      content: z.union([z.string(), z.array(textPart)]),
+    }),
+  ),
 });

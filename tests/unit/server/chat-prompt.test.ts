@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
-import { encodeChat } from "../../../src/server/chat-prompt.ts";
+import { encodeChat, systemLength } from "../../../src/server/chat-prompt.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import type { ChatMessage, ChatTemplate } from "../../../src/templates/chat-template.ts";
 import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
@@ -123,4 +123,30 @@ test("messages that use every private-use character and a control token are refu
   expect(() => encodeChat(llama3, llama3Tokenizer, [user(`${all.join("")}<|eot_id|>`)])).toThrow(
     expect.objectContaining({ code: "bad_request", param: "messages" }),
   );
+});
+
+describe("the length of the system messages", () => {
+  const long = "The colour of the sea is blue because of how water scatters light, mostly.";
+
+  test.each(Object.entries(TEMPLATES))("with a template %s", (_, [tokenizer, template]) => {
+    const length = (messages: ChatMessage[]): number =>
+      systemLength(template, tokenizer, messages, encodeChat(template, tokenizer, messages));
+    const withSystem = [system(long), user("a first question"), assistant("yes"), user("why?")];
+    const prompt = encodeChat(template, tokenizer, withSystem);
+    const kept = tokenizer.decode(prompt.slice(0, length(withSystem)));
+    expect(kept).toContain(long.slice(0, -1));
+    expect(kept).not.toContain("first");
+    // Whatever the question is.
+    expect(length([system(long), user("zzz")])).toBe(length(withSystem));
+    expect(length([user("a first question")])).toBeLessThan(length(withSystem) - 8);
+  });
+
+  test("is BOS's where the template refuses any other conversation", () => {
+    const picky = jinja(
+      "{{ bos_token }}{% if messages[0].content != 'x' %}{{ raise_exception('no') }}{% endif %}x",
+      llama3Tokenizer.tokenText(llama3Tokenizer.bosId ?? 0),
+    );
+    const prompt = encodeChat(picky, llama3Tokenizer, [user("x")]);
+    expect(systemLength(picky, llama3Tokenizer, [user("x")], prompt)).toBe(1);
+  });
 });

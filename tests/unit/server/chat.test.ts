@@ -38,7 +38,11 @@ describe("a whole answer", () => {
         completion_tokens: toy.replyIds.length,
         total_tokens: promptIds.length + toy.replyIds.length,
         prompt_tokens_details: { cached_tokens: expect.any(Number) },
-        completion_tokens_details: { reasoning_tokens: 0 },
+        completion_tokens_details: {
+          reasoning_tokens: 0,
+          accepted_prediction_tokens: 0,
+          rejected_prediction_tokens: 0,
+        },
       },
       timings: { prompt_n: promptIds.length, predicted_n: toy.replyIds.length },
     });
@@ -342,5 +346,83 @@ describe("log-probabilities", () => {
     const bytes = chunk.choices[0].logprobs.content.flatMap((entry: Json) => entry.bytes);
     expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe("😀");
     expect(chunk.choices[0].logprobs.content.length).toBeGreaterThan(1);
+  });
+});
+
+describe("a prediction", () => {
+  const predicted = "There are 9 days in a week.";
+
+  test.each([
+    ["a text", predicted],
+    [
+      "parts",
+      [
+        { type: "text", text: predicted.slice(0, 12) },
+        { type: "text", text: predicted.slice(12) },
+      ],
+    ],
+  ])("as %s changes no answer, and its use is counted", async (_, content) => {
+    const prediction = { type: "content", content };
+    const { json } = await postJson(app, CHAT, chat({ prediction }));
+    expect(json.choices[0].message.content).toBe(REPLY);
+    const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } =
+      json.usage.completion_tokens_details;
+    const { length } = tokenizer.encode(predicted, { addSpecialTokens: false });
+    expect(accepted).toBeGreaterThan(2);
+    expect(rejected).toBeGreaterThan(0);
+    expect(accepted + rejected).toBe(length);
+    expect(json.timings).toMatchObject({
+      draft_n: expect.any(Number),
+      draft_n_accepted: expect.any(Number),
+    });
+  });
+
+  test("may be null or empty", async () => {
+    for (const prediction of [null, { type: "content", content: "" }]) {
+      expect((await postJson(app, CHAT, chat({ prediction }))).status).toBe(200);
+    }
+  });
+
+  test.each([
+    ["prediction.type", { type: "tokens", content: "a" }],
+    ["prediction.content", { type: "content" }],
+    ["prediction.content[0].type", { type: "content", content: [{ type: "image_url" }] }],
+  ])("with a wrong %s is refused", async (param, prediction) => {
+    const { status, json } = await postJson(app, CHAT, chat({ prediction }));
+    expect(status).toBe(400);
+    expect(json.error.param).toBe(param);
+  });
+});
+
+describe("an engine that shifts its context", () => {
+  const rambling = { random: true, ctx: 64, contextShift: true };
+  const messages = [{ role: "system", content: "Be brief." }, ...question];
+
+  test("answers beyond it, up to max_tokens, and keeps the system message", async () => {
+    const { engine } = createToy(rambling);
+    const kept: (number | undefined)[] = [];
+    const { stream } = engine;
+    engine.stream = (request, options) => {
+      kept.push(request.n_keep);
+      return stream(request, options);
+    };
+    const body = chat({ messages, max_tokens: 150, ignore_eos: true });
+    const { json } = await postJson(createApp({ engine }), CHAT, body);
+    expect(json.usage.completion_tokens).toBe(150);
+    expect(engine.stats().context_shifts).toBeGreaterThan(2);
+    const prompt = tokenizer.encode(template.render(messages), {
+      addSpecialTokens: false,
+      parseSpecial: true,
+    });
+    const text = tokenizer.decode(prompt.slice(0, kept[0]));
+    expect(text).toContain("Be brief.");
+    expect(text).not.toContain("How");
+  });
+
+  test("without max_tokens answers as far as the context goes", async () => {
+    const { engine } = createToy(rambling);
+    const { json } = await postJson(createApp({ engine }), CHAT, chat({ ignore_eos: true }));
+    expect(json.usage.total_tokens).toBe(64);
+    expect(json.choices[0].finish_reason).toBe("length");
   });
 });

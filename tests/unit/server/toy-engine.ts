@@ -35,6 +35,7 @@ export interface ToyOptions {
   readonly ctx?: number;
   readonly slots?: number;
   readonly maxQueue?: number;
+  readonly contextShift?: boolean;
   readonly template?: ChatTemplate | undefined;
   /** Called before each batch; what it throws or rejects with is the backend's failure. */
   readonly onForward?: (call: number) => void | Promise<void>;
@@ -120,7 +121,10 @@ export function createToy(options: ToyOptions = {}): Toy {
       now: () => performance.now(),
       randomSeed: () => Math.floor(Math.random() * 2 ** 32),
     },
-    maxQueue === undefined ? {} : { maxQueue },
+    {
+      ...(maxQueue === undefined ? {} : { maxQueue }),
+      contextShift: options.contextShift ?? false,
+    },
   );
   return { engine, forwards: () => calls, replyIds };
 }

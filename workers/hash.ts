@@ -1,8 +1,9 @@
 /**
  * Answers with the hash of the model's logits, as `pronk hash` computes it: proof that an isolate,
- * here or deployed, gives the same bits. ?chunk=N and ?batch=N as on the command line.
+ * here or deployed, gives the same bits. ?chunk=N, ?batch=N and ?speculate=true as on the command
+ * line.
  */
-import { HASH_CTX, type Hasher, hashLogits } from "../src/cli/logits-hash.ts";
+import { HASH_CTX, type Hasher, hashLogits, hashRows } from "../src/cli/logits-hash.ts";
 import { type LoadOptions, loadModel } from "../src/engine/load-model.ts";
 import { now, randomSeed, wallClock } from "../src/platform/clock.ts";
 import { r2Source } from "../src/platform/cloudflare/index.ts";
@@ -26,6 +27,7 @@ export default {
     const query = new URL(request.url).searchParams;
     const chunk = Number(query.get("chunk") ?? 64);
     const batch = Number(query.get("batch") ?? 1);
+    const how = { chunk, batch, speculate: query.get("speculate") === "true" };
     const option = (name: string): never => (query.get(name) ?? undefined) as never;
     const options: LoadOptions = { kv: option("kv"), kernel: option("kernel") };
     const runtime = { kernels: { relaxed, plain }, yieldTask, now, wallClock, randomSeed };
@@ -35,10 +37,10 @@ export default {
         backend: option("backend"),
         ctx: HASH_CTX,
         slots: batch,
-        chunk: chunk * batch,
-        maxLogits: chunk * batch,
+        chunk: hashRows(how),
+        maxLogits: hashRows(how),
       });
-      const found = await hashLogits(runner, createHasher(), { chunk, batch, yieldTask });
+      const found = await hashLogits(runner, createHasher(), { ...how, yieldTask });
       return Response.json({ ...found, kernel: runner.kernel });
     } catch (error) {
       return Response.json({ error: (error as Error).message }, { status: 500 });

@@ -1,5 +1,4 @@
 /** pronk bench: speed and memory of one model on this runtime, medians over repetitions. */
-import { createEngine } from "../engine/create-engine.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import { peakResidentBytes } from "../platform/host/peak-memory.ts";
@@ -21,7 +20,12 @@ import {
 } from "./bench-workload.ts";
 import { ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import {
+  engineForCommand,
+  JSON_OPTION,
+  MODEL_OPTIONS,
+  SPECULATE_OPTIONS,
+} from "./model-options.ts";
 
 const CHILD_TIMEOUT_MS = 120_000;
 
@@ -34,14 +38,15 @@ export const bench: Command = {
     reps: { type: "string", value: "N", help: "repetitions, default 5" },
     contexts: { type: "string", value: "N,N", help: "instead: speed at these depths, 128,4096" },
     ...MODEL_OPTIONS,
+    ...SPECULATE_OPTIONS,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
     const reps = integerOption(input, "reps", 1, 1000) ?? 5;
     const depths = contextDepths(input);
     const ctx = depths ? Math.max(...depths) : BENCH_CTX;
-    const { model, runtime } = await loadForCommand(input, cli, { ctx, slots: 1 });
-    const engine = createEngine(model, runtime);
+    // Off unless asked for: text without meaning, as it is here, soon repeats itself.
+    const engine = await engineForCommand(input, cli, { ctx, slots: 1, speculate: "off" });
     const { kernel, kernelReason } = engine.info;
     const head: BenchHead = {
       peer: "pronk",

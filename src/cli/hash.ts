@@ -4,8 +4,8 @@ import { PronkError } from "../errors.ts";
 import { choiceOption, flagOption, integerOption, UsageError } from "./arguments.ts";
 import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
-import { HASH_CTX, type Hasher, hashLogits, type LogitsHash } from "./logits-hash.ts";
 import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, threadsOf } from "./model-options.ts";
+import { HASH_CTX, type Hasher, hashLogits, hashRows, type LogitsHash } from "./logits-hash.ts";
 import { hashOnWorkerd } from "./workerd-hash.ts";
 
 const RUNTIMES = ["node", "deno", "bun", "workerd", "all"] as const;
@@ -23,7 +23,11 @@ export interface HashDocument extends LogitsHash {
   readonly threads: number;
   readonly chunk: number;
   readonly batch: number;
+  readonly speculate: boolean;
 }
+
+/** How the same logits are computed. */
+export type HashSizes = Pick<HashDocument, "chunk" | "batch" | "speculate">;
 
 export const hash: Command = {
   name: "hash",
@@ -34,6 +38,7 @@ export const hash: Command = {
     runtime: { type: "string", value: "R", help: `${RUNTIMES.join("|")}: start that runtime` },
     chunk: { type: "string", value: "N", help: "positions of the prompt at a time, default 64" },
     batch: { type: "string", value: "N", help: "the same sequence in N slots, all to be equal" },
+    speculate: { type: "boolean", help: "run the steps ahead, with right and wrong proposals" },
     ...MODEL_OPTIONS,
     ...JSON_OPTION,
   },
@@ -59,18 +64,17 @@ export const hash: Command = {
 };
 
 async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument> {
-  const { chunk, batch } = sizes(input);
+  const how = sizes(input);
   const { model, runtime } = await loadForCommand(input, cli, {
     ctx: HASH_CTX,
-    slots: batch,
-    chunk: batch * chunk,
     fixedThreads: true,
-    maxLogits: batch * chunk,
+    slots: how.batch,
+    chunk: hashRows(how),
+    maxLogits: hashRows(how),
   });
   try {
     const found = await hashLogits(model.runner, createHasher(), {
-      chunk,
-      batch,
+      ...how,
       yieldTask: runtime.yieldTask,
       signal: cli.signal,
     });
@@ -78,16 +82,17 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
     const { kernel } = model.runner;
     const { threads, reason } = threadsOf(model);
     if (reason !== undefined) cli.err(`hash: 1 thread: ${reason}\n`);
-    return { ...found, runtime: name, version, kernel, threads, chunk, batch };
+    return { ...found, runtime: name, version, kernel, threads, ...how };
   } finally {
     model.runner.dispose();
   }
 }
 
-function sizes(input: Arguments): { chunk: number; batch: number } {
+function sizes(input: Arguments): HashSizes {
   return {
     chunk: integerOption(input, "chunk", 1, 1024) ?? DEFAULT_CHUNK,
     batch: integerOption(input, "batch", 1, 64) ?? 1,
+    speculate: flagOption(input, "speculate"),
   };
 }
 
@@ -132,5 +137,8 @@ async function hashOn(
 function passedOn({ positionals, values }: Arguments): string[] {
   const own = ["runtime", "json"];
   const options = Object.entries(values).filter(([name]) => !own.includes(name));
-  return [...positionals, ...options.flatMap(([name, value]) => [`--${name}`, String(value)])];
+  const typed = options.flatMap(([name, value]) =>
+    value === true ? [`--${name}`] : [`--${name}`, String(value)],
+  );
+  return [...positionals, ...typed];
 }

@@ -12,6 +12,21 @@ export const HASH_STEPS = 16;
 /** The smallest context that the run fits in: a multiple of the kernels' tile of 8. */
 export const HASH_CTX = 720;
 
+/**
+ * Tokens of a batch of the verified steps, and how many of the proposals in it are right: each batch
+ * takes the next of them, in turns. The others are written to the cache and have to leave no trace.
+ */
+const VERIFIED_ROWS = 6;
+const RIGHT_PROPOSALS = [0, 5, 2, 1, 4, 3];
+
+/** Rows, and rows of logits, that a runner needs for these options. */
+export function hashRows(
+  options: Pick<LogitsHashOptions, "chunk" | "batch" | "speculate">,
+): number {
+  const { chunk, batch, speculate } = options;
+  return batch * Math.max(chunk, speculate ? VERIFIED_ROWS : 1);
+}
+
 /** An incremental SHA-256: node:crypto, or DigestStream in Workers. */
 export interface Hasher {
   /** `bytes` may change once the promise has settled. */
@@ -31,13 +46,15 @@ export interface LogitsHashOptions {
   readonly chunk: number;
   /** Copies of the sequence in one batch, in as many slots; all must be equal. */
   readonly batch: number;
+  /** Run the greedy steps ahead in batches, with right and wrong proposals. */
+  readonly speculate: boolean;
   readonly yieldTask: () => Promise<void>;
   readonly signal?: AbortSignal;
 }
 
 /**
  * SHA-256 over the little-endian f32 logits. Needs a runner with HASH_CTX positions, `batch` slots,
- * and batch * chunk rows and rows of logits.
+ * and hashRows rows and rows of logits.
  *
  * @throws PronkError "engine_failed" when copies of the sequence differ; "aborted".
  */
@@ -46,14 +63,18 @@ export async function hashLogits(
   hasher: Hasher,
   options: LogitsHashOptions,
 ): Promise<LogitsHash> {
-  const { chunk, batch, signal } = options;
+  const { chunk, batch, speculate, signal } = options;
   const prompt = Array.from(
     { length: HASH_PROMPT_TOKENS },
     (_, i) => (7919 * i + 13) % runner.vocab,
   );
 
-  /** The same tokens in every slot; hashes the first slot's logits. */
-  const run = async (ids: readonly number[], start: number): Promise<void> => {
+  /** The same tokens in every slot; hashes the first slot's first `hashed` rows of logits. */
+  const run = async (
+    ids: readonly number[],
+    start: number,
+    hashed: number = ids.length,
+  ): Promise<void> => {
     const count = ids.length;
     const rows = batch * count;
     await runner.forward({
@@ -72,7 +93,7 @@ export async function hashLogits(
           );
         }
       }
-      await hasher.update(logits);
+      if (i < hashed) await hasher.update(logits);
     }
     signal?.throwIfAborted();
     await options.yieldTask();
@@ -84,12 +105,45 @@ export async function hashLogits(
     await run(ids, start);
     last = ids.length - 1;
   }
-  const ids: number[] = [];
-  for (let step = 0; step < HASH_STEPS; step++) {
-    ids.push(runner.argmax(step === 0 ? last : 0));
-    await run(ids.slice(-1), HASH_PROMPT_TOKENS + step);
-  }
+  const ids = [runner.argmax(last)];
+  /** Runs steps one by one; without `hashed`, only to know their tokens. */
+  const steps = async (hashed: boolean): Promise<void> => {
+    for (let step = 0; step < HASH_STEPS; step++) {
+      await run(ids.slice(step, step + 1), HASH_PROMPT_TOKENS + step, hashed ? 1 : 0);
+      if (ids.length < HASH_STEPS) ids.push(runner.argmax(0));
+    }
+  };
+  await steps(!speculate);
+  if (speculate) await verifySteps(ids, runner.vocab, run);
   return { logits_sha256: await hasher.digest(), ids };
+}
+
+/** The steps once more, over a cache that holds wrong tokens: in batches of proposals. */
+async function verifySteps(
+  known: readonly number[],
+  vocab: number,
+  run: (ids: readonly number[], start: number, hashed: number) => Promise<void>,
+): Promise<void> {
+  const wrong = (id: number): number => (id + 1) % vocab;
+  for (let at = HASH_PROMPT_TOKENS; at < HASH_CTX; at += VERIFIED_ROWS) {
+    const count = Math.min(VERIFIED_ROWS, HASH_CTX - at);
+    await run(
+      Array.from({ length: count }, (_, i) => wrong(i)),
+      at,
+      0,
+    );
+  }
+  for (let step = 0, batch = 0; step < HASH_STEPS; batch++) {
+    const right = 1 + RIGHT_PROPOSALS[batch % RIGHT_PROPOSALS.length];
+    const rows = Math.min(VERIFIED_ROWS, HASH_CTX - HASH_PROMPT_TOKENS - step);
+    const ids = Array.from({ length: rows }, (_, i) => {
+      const id = known[step + i] ?? 0;
+      return i < right ? id : wrong(id);
+    });
+    const accepted = Math.min(right, HASH_STEPS - step, rows);
+    await run(ids, HASH_PROMPT_TOKENS + step, accepted);
+    step += accepted;
+  }
 }
 
 function bytesOf(logits: Float32Array): Uint8Array {

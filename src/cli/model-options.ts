@@ -1,4 +1,6 @@
 /** The options that every command about a model takes, and loading with progress on stderr. */
+import { createEngine } from "../engine/create-engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { LoadedModel } from "../engine/loaded-model.ts";
 import type { Runtime } from "../engine/runtime.ts";
 import { countThreads } from "../engine/threads.ts";
@@ -7,11 +9,12 @@ import {
   defaultModel,
   type HostLoadOptions,
   type LoadStage,
+  loadDraft,
   loadNamedModel,
   openNamedModel,
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
-import { choiceOption, integerOption } from "./arguments.ts";
+import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { createProgress } from "./progress.ts";
@@ -20,6 +23,7 @@ const QUANTIZATIONS = ["auto", "none", "q4", "q8", "f16", "f32"] as const;
 const PROFILES = ["default", "small"] as const;
 const KV_TYPES = ["int16", "int8", "bf16", "f32"] as const;
 const BACKENDS = ["auto", "wasm", "reference"] as const;
+const SPECULATIONS = ["lookup", "off"] as const;
 const KERNELS = ["auto", "dot", "m", "simd"] as const;
 
 /** Which weights: all that packing needs. */
@@ -46,6 +50,23 @@ export const MODEL_OPTIONS: OptionSpecs = {
   threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
+};
+
+/** Of commands that run an engine; bench has no --context-shift, its texts fit. */
+export const SPECULATE_OPTIONS: OptionSpecs = {
+  speculate: {
+    type: "string",
+    value: "S",
+    help: `${SPECULATIONS.join("|")}: run ahead what the text suggests; the same output`,
+  },
+  draft: { type: "string", value: "MODEL", help: "also what this smaller model proposes" },
+};
+
+export const CONTEXT_SHIFT_OPTION: OptionSpecs = {
+  "context-shift": {
+    type: "boolean",
+    help: "when the context is full, drop its older half and go on",
+  },
 };
 
 export const JSON_OPTION: OptionSpecs = {
@@ -80,6 +101,31 @@ export function modelOptions(input: Arguments): HostLoadOptions {
     kernel: choiceOption(input, "kernel", KERNELS),
     threads: input.values.threads === "auto" ? "auto" : integerOption(input, "threads", 1, 64),
   };
+}
+
+/** @throws UsageError */
+export function speculateOption(input: Arguments): HostLoadOptions["speculate"] {
+  const draft = textOption(input, "draft");
+  const speculate = choiceOption(input, "speculate", SPECULATIONS);
+  if (draft === undefined) return speculate;
+  if (speculate === "off") throw new UsageError("--draft: not with --speculate off");
+  return { draft };
+}
+
+/** Loads a model and makes an engine of it, by the options of SPECULATE_ and CONTEXT_SHIFT_OPTION. */
+export async function engineForCommand(
+  input: Arguments,
+  cli: CliContext,
+  more: HostLoadOptions = {},
+): Promise<Engine> {
+  const speculate = speculateOption(input) ?? more.speculate;
+  const { model, runtime } = await loadForCommand(input, cli, { ...more, speculate });
+  const { host, env, fetch, signal } = cli;
+  const options = { ...modelOptions(input), env, fetch, signal, speculate };
+  return createEngine(model, runtime, {
+    speculate: await loadDraft(host, model, runtime, options),
+    contextShift: flagOption(input, "context-shift"),
+  });
 }
 
 const LABELS: Record<LoadStage["phase"], string> = {

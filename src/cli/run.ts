@@ -1,12 +1,17 @@
 /** pronk run: one prompt, streamed to stdout. */
-import { createEngine } from "../engine/create-engine.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
 import { encodeChat } from "../server/chat-prompt.ts";
 import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, Command } from "./command.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import {
+  CONTEXT_SHIFT_OPTION,
+  engineForCommand,
+  JSON_OPTION,
+  MODEL_OPTIONS,
+  SPECULATE_OPTIONS,
+} from "./model-options.ts";
 
 /** For prompts without a template, which seldom end by themselves. */
 const DEFAULT_PROMPT_TOKENS = 128;
@@ -26,6 +31,8 @@ export const run: Command = {
     "top-p": { type: "string", value: "P", help: "nucleus sampling" },
     "top-k": { type: "string", value: "K", help: "among the K most likely" },
     ...MODEL_OPTIONS,
+    ...SPECULATE_OPTIONS,
+    ...CONTEXT_SHIFT_OPTION,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -35,8 +42,7 @@ export const run: Command = {
       throw new UsageError("one of --prompt TEXT and --chat TEXT is needed");
     }
     const sampling = samplingOf(input);
-    const { model, runtime } = await loadForCommand(input, cli, { slots: 1 });
-    const engine = createEngine(model, runtime);
+    const engine = await engineForCommand(input, cli, { slots: 1 });
     try {
       const prompt_ids =
         prompt === undefined

@@ -1,12 +1,16 @@
 /** pronk serve: the HTTP API over one model. */
-import { createEngine } from "../engine/create-engine.ts";
 import { type ErrorCode, PronkError } from "../errors.ts";
 import type { HttpServer } from "../platform/host/host.ts";
 import { createApp } from "../server/app.ts";
 import type { LogEntry } from "../server/context.ts";
 import { integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
-import { loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import {
+  CONTEXT_SHIFT_OPTION,
+  engineForCommand,
+  MODEL_OPTIONS,
+  SPECULATE_OPTIONS,
+} from "./model-options.ts";
 import { createServedEngine } from "./served-engine.ts";
 
 /** What a damaged copy of a model fails with, or storage that is down. */
@@ -25,6 +29,8 @@ export const serve: Command = {
     host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
     slots: { type: "string", value: "N", help: "sequences at a time, default 4; 1 with --budget" },
     ...MODEL_OPTIONS,
+    ...SPECULATE_OPTIONS,
+    ...CONTEXT_SHIFT_OPTION,
   },
   async run(input, cli): Promise<void> {
     const started = performance.now();
@@ -32,17 +38,16 @@ export const serve: Command = {
     const slots = integerOption(input, "slots", 1);
     const keys = apiKeys(env.PRONK_API_KEYS);
     let isFound = false;
-    const served = createServedEngine(async (onProgress) => {
-      const { model, runtime } = await loadForCommand(input, cli, {
+    const served = createServedEngine((onProgress) =>
+      engineForCommand(input, cli, {
         slots,
         onProgress: ({ phase, loaded, total }) => {
           if (phase !== "load") return;
           isFound = true;
           if (total) onProgress(loaded / total);
         },
-      });
-      return createEngine(model, runtime);
-    });
+      }),
+    );
     const app = createApp({
       engine: served.get,
       ready: served.ready,

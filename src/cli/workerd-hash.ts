@@ -7,7 +7,7 @@ import { packModel } from "../engine/load-model.ts";
 import { PronkError } from "../errors.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
 import type { Arguments, CliContext } from "./command.ts";
-import type { HashDocument } from "./hash.ts";
+import type { HashDocument, HashSizes } from "./hash.ts";
 import { modelOptions, openForCommand } from "./model-options.ts";
 import { startWorkerd } from "./workerd.ts";
 
@@ -18,7 +18,7 @@ const TIMEOUT_MS = 300_000;
 export async function hashOnWorkerd(
   input: Arguments,
   cli: CliContext,
-  sizes: { chunk: number; batch: number },
+  sizes: HashSizes,
 ): Promise<HashDocument> {
   return withPackDirectory(input, cli, async (pack) => {
     const workerd = await startWorkerd("hash", pack);

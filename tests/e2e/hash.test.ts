@@ -14,7 +14,7 @@ const hash = async (
   options: readonly string[] = [],
   line: { program: string; args: readonly string[] } = thisNode,
 ) =>
-  JSON.parse(await runChild(line, ["hash", model, ...options, "--json"], { timeoutMs: 300_000 }));
+  JSON.parse(await runChild(line, ["hash", model, ...options, "--json"], { timeoutMs: 600_000 }));
 
 const known = hash(DEFAULT_PACK);
 
@@ -34,6 +34,8 @@ test.each([
   ["chunks of 7", ["--chunk", "7"]],
   ["chunks of 512", ["--chunk", "512"]],
   ["a batch of 3 equal sequences", ["--batch", "3", "--chunk", "5"]],
+  ["steps that are run ahead", ["--speculate"]],
+  ["steps that are run ahead, after chunks of 3", ["--speculate", "--chunk", "3"]],
 ])("%s give the same hash, on both modules", { timeout: 300_000 }, async (_, options) => {
   const { logits_sha256 } = await known;
   expect(await hash(DEFAULT_PACK, options)).toMatchObject({ logits_sha256 });
@@ -55,6 +57,15 @@ test.each([
     }
   },
 );
+
+test("8 sequences whose steps are run ahead give the same hash on every runtime", {
+  timeout: 600_000,
+}, async () => {
+  const { logits_sha256, ids } = await known;
+  const runs = await hash(DEFAULT_PACK, ["--runtime", "all", "--batch", "8", "--speculate"]);
+  expect(runs).toHaveLength(4);
+  for (const run of runs) expect(run).toMatchObject({ logits_sha256, ids, batch: 8 });
+});
 
 test("every kernel variant gives the same hash", { timeout: 300_000 }, async () => {
   const { logits_sha256 } = await known;

@@ -29,6 +29,11 @@ describe("exit codes", () => {
     ["a wrong option", ["inspect", "--wings"]],
     ["a value that is no choice", ["inspect", tiny, "--quant", "q1"]],
     ["no thread at all", ["inspect", tiny, "--threads", "0"]],
+    ["a way to speculate that there is not", ["run", tiny, "--prompt", "x", "--speculate", "dice"]],
+    [
+      "a draft without speculation",
+      ["run", tiny, "--prompt", "x", "--speculate", "off", "--draft", tiny],
+    ],
     ["packing to nowhere", ["pack", tiny]],
     ["pulling a path", ["pull", tiny]],
     [

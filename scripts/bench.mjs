@@ -7,6 +7,7 @@
 //   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
+//   npm run bench -- speculation [arguments]        tokens run ahead, on texts that repeat or not
 //
 // Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
 import { spawnSync } from "node:child_process";
@@ -21,6 +22,7 @@ const ours = {
   peers: file("./bench/peers.mjs"),
   quality: file("./bench/quality.mjs"),
   scaling: file("./bench/scaling.mjs"),
+  speculation: file("./bench/speculation.mjs"),
 };
 const args = Object.hasOwn(ours, kind)
   ? [ours[kind], ...rest]

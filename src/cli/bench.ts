@@ -39,6 +39,7 @@ export const bench: Command = {
     contexts: { type: "string", value: "N,N", help: "instead: speed at these depths, 128,4096" },
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
+    speculate: { ...SPECULATE_OPTIONS.speculate, help: "lookup|off: as of run; default off" },
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {

@@ -57,7 +57,7 @@ export const SPECULATE_OPTIONS: OptionSpecs = {
   speculate: {
     type: "string",
     value: "S",
-    help: `${SPECULATIONS.join("|")}: run ahead what the text suggests; the same output`,
+    help: `${SPECULATIONS.join("|")}: run ahead what the text suggests, same output; default lookup`,
   },
   draft: { type: "string", value: "MODEL", help: "also what this smaller model proposes" },
 };
@@ -92,7 +92,7 @@ export function kvOption(input: Arguments): (typeof KV_TYPES)[number] | undefine
 }
 
 /** @throws UsageError */
-export function modelOptions(input: Arguments): HostLoadOptions {
+export function modelOptions(input: Arguments): Omit<HostLoadOptions, "speculate"> {
   return {
     ...weightOptions(input),
     ctx: integerOption(input, "ctx", 1),
@@ -118,7 +118,9 @@ export async function engineForCommand(
   cli: CliContext,
   more: HostLoadOptions = {},
 ): Promise<Engine> {
-  const speculate = speculateOption(input) ?? more.speculate;
+  // Memory that is counted goes to the context, unless asked for otherwise.
+  const usual = budgetOption(input) === undefined ? more.speculate : "off";
+  const speculate = speculateOption(input) ?? usual;
   const { model, runtime } = await loadForCommand(input, cli, { ...more, speculate });
   const { host, env, fetch, signal } = cli;
   const options = { ...modelOptions(input), env, fetch, signal, speculate };
@@ -194,7 +196,9 @@ async function formForBudget(
     const { ctx, slots = 1, chunk, maxLogits, quantization, kv } = asked;
     const { signal, host } = cli;
     const threads = countThreads(asked.threads, host.threads).count;
-    const options = { ctx, slots, chunk, maxLogits, threads, quantization, kv, signal };
+    const speculate = asked.speculate === "off" ? "off" : "lookup";
+    const sizes = { ctx, slots, chunk, maxLogits, threads, speculate } as const;
+    const options = { ...sizes, quantization, kv, signal };
     const { plan: _, ...form } = await fittingForm(source.input, budget, options);
     return { ...form, slots, budgetBytes: kernelBudget(budget) };
   } finally {

@@ -2,7 +2,7 @@
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
-import { encodeChat } from "../server/chat-prompt.ts";
+import { encodeChat, systemLength } from "../server/chat-prompt.ts";
 import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, Command } from "./command.ts";
 import {
@@ -44,14 +44,14 @@ export const run: Command = {
     const sampling = samplingOf(input);
     const engine = await engineForCommand(input, cli, { slots: 1 });
     try {
-      const prompt_ids =
+      const { prompt_ids, n_keep } =
         prompt === undefined
-          ? chatIds(engine, chat ?? "", textOption(input, "system"))
-          : engine.tokenizer.encode(prompt, { parseSpecial: true });
+          ? chatPrompt(engine, chat ?? "", textOption(input, "system"))
+          : { prompt_ids: engine.tokenizer.encode(prompt, { parseSpecial: true }) };
       const max_tokens =
         integerOption(input, "max-tokens", 1) ??
         (prompt === undefined ? undefined : DEFAULT_PROMPT_TOKENS);
-      const request: GenerateRequest = { ...sampling, prompt_ids, max_tokens };
+      const request: GenerateRequest = { ...sampling, prompt_ids, max_tokens, n_keep };
       const json = flagOption(input, "json");
       const generation = engine.stream(request, { signal: cli.signal });
       for await (const { text } of generation) if (!json && text) cli.out(text);
@@ -84,8 +84,11 @@ function samplingOf(input: Arguments): Omit<GenerateRequest, "prompt_ids"> {
 }
 
 /** @throws PronkError "unsupported" when the model has no chat template. */
-export function chatIds(engine: Engine, text: string, system?: string): number[] {
-  const { template, tokenizer, info } = engine;
+function chatPrompt(
+  { template, tokenizer, info }: Engine,
+  text: string,
+  system?: string,
+): { prompt_ids: number[]; n_keep?: number } {
   if (!template) {
     throw new PronkError("unsupported", `${info.id}: has no chat template; --prompt works`);
   }
@@ -93,5 +96,6 @@ export function chatIds(engine: Engine, text: string, system?: string): number[]
     ...(system === undefined ? [] : [{ role: "system", content: system }]),
     { role: "user", content: text },
   ];
-  return encodeChat(template, tokenizer, messages);
+  const prompt_ids = encodeChat(template, tokenizer, messages);
+  return { prompt_ids, n_keep: systemLength(template, tokenizer, messages, prompt_ids) };
 }

@@ -4,8 +4,8 @@ import { PronkError } from "../errors.ts";
 import { choiceOption, flagOption, integerOption, UsageError } from "./arguments.ts";
 import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, threadsOf } from "./model-options.ts";
 import { HASH_CTX, type Hasher, hashLogits, hashRows, type LogitsHash } from "./logits-hash.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, threadsOf } from "./model-options.ts";
 import { hashOnWorkerd } from "./workerd-hash.ts";
 
 const RUNTIMES = ["node", "deno", "bun", "workerd", "all"] as const;

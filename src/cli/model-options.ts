@@ -1,5 +1,4 @@
 /** The options that every command about a model takes, and loading with progress on stderr. */
-import { createEngine } from "../engine/create-engine.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { LoadedModel } from "../engine/loaded-model.ts";
 import type { Runtime } from "../engine/runtime.ts";
@@ -9,9 +8,9 @@ import {
   defaultModel,
   type HostLoadOptions,
   type LoadStage,
-  loadDraft,
   loadNamedModel,
   openNamedModel,
+  startEngine,
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
@@ -124,10 +123,8 @@ export async function engineForCommand(
   const { model, runtime } = await loadForCommand(input, cli, { ...more, speculate });
   const { host, env, fetch, signal } = cli;
   const options = { ...modelOptions(input), env, fetch, signal, speculate };
-  return createEngine(model, runtime, {
-    speculate: await loadDraft(host, model, runtime, options),
-    contextShift: flagOption(input, "context-shift"),
-  });
+  const contextShift = flagOption(input, "context-shift");
+  return startEngine(host, model, runtime, { ...options, contextShift });
 }
 
 const LABELS: Record<LoadStage["phase"], string> = {

@@ -79,8 +79,9 @@ function createSpeculation(
   runtime: EngineRuntime,
   speculate: Speculate,
 ): Speculation | undefined {
-  // One row of logits is the known token's.
-  if (speculate === "off" || model.runner.maxLogits === 1) return undefined;
+  if (speculate === "off") return undefined;
+  // The only row of logits is the known token's.
+  if (speculate === "lookup" && model.runner.maxLogits === 1) return undefined;
   const draft =
     speculate === "lookup"
       ? undefined

@@ -25,8 +25,8 @@ import { openGguf } from "./open-gguf.ts";
 import { openPack } from "./open-pack.ts";
 import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
-import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
 import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
+import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
 
 export interface PlanOptions {
   /** What the model is called; default: the pack's or the file's own name. */

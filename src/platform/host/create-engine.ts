@@ -6,7 +6,6 @@ import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { LoadedModel } from "../../engine/loaded-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
-import type { Speculate } from "../../engine/speculator.ts";
 import { PronkError } from "../../errors.ts";
 import { DEFAULT_MODEL } from "../../hub/known-models.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
@@ -126,39 +125,37 @@ export async function createHostEngine(
   options: CreateEngineOptions = {},
 ): Promise<Engine> {
   const runtime = await createRuntime(host);
-  const loaded = await loadNamedModel(host, model, runtime, options);
-  return createEngine(loaded, runtime, {
-    ...options,
-    speculate: await loadDraft(host, loaded, runtime, options),
-  });
+  return startEngine(host, await loadNamedModel(host, model, runtime, options), runtime, options);
 }
 
 /**
- * The engine's own option: with the draft model loaded, where one is named, in as many slots and
- * positions as the model has, or as its own limit allows.
+ * An engine over a loaded model, which is freed when there is none; with the draft model loaded, where
+ * one is named, in as many slots, and positions as far as its own limit allows.
  *
- * @throws PronkError as loadNamedModel; the model that is loaded already is freed then.
+ * @throws PronkError as loadNamedModel and createEngine.
  */
-export async function loadDraft(
+export async function startEngine(
   host: Host,
   model: LoadedModel,
   runtime: Runtime,
-  options: HostLoadOptions,
-): Promise<Speculate> {
-  const { speculate = "lookup" } = options;
-  if (typeof speculate === "string") return speculate;
-  const { env, fetch, signal, kernel, backend } = options;
+  options: CreateEngineOptions,
+): Promise<Engine> {
+  const { speculate = "lookup", env, fetch, signal, kernel, backend, threads } = options;
   const { slots, ctx } = model.runner;
+  let draft: LoadedModel | undefined;
   try {
-    const draft = await loadNamedModel(host, speculate.draft, runtime, {
-      ...{ env, fetch, signal, kernel, backend },
+    if (typeof speculate === "string")
+      return createEngine(model, runtime, { ...options, speculate });
+    draft = await loadNamedModel(host, speculate.draft, runtime, {
+      ...{ env, fetch, signal, kernel, backend, threads },
       slots,
       maxCtx: ctx,
       speculate: "off",
     });
-    return { draft };
+    return createEngine(model, runtime, { ...options, speculate: { draft } });
   } catch (error) {
     model.runner.dispose();
+    draft?.runner.dispose();
     throw error;
   }
 }

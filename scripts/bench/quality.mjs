@@ -38,7 +38,7 @@ const say = (line) => process.stderr.write(`${line}\n`);
 
 const { values } = parseArgs({
   options: {
-    tokens: { type: "string", default: "4096" },
+    tokens: { type: "string", default: "2048" },
     rounds: { type: "string", default: "5" },
     core: { type: "string" },
     model: { type: "string" },

@@ -61,7 +61,7 @@ export function rowPacker(
 
   const values = new Float32Array(cols);
   const rowBytes = sourceRowBytes(type, cols);
-  // Without importance a search gains little of six bits, and costs an isolate's head two seconds.
+  // Of six bits a search without importance gains nothing that texts show, for two seconds a head.
   const search = isSearchable(type, form) && (form === "q4m" || importance !== undefined);
   const quantize = search ? searchingQuantizer(form, cols, importance) : rowQuantizer(form, cols);
   return ({ u8 }, from, out, panel, row) => {

@@ -63,6 +63,20 @@ test("every kernel gives the hash of Node", { timeout: 300_000 }, async () => {
   }
 });
 
+test("two threads give the hash of one, where the page may share memory", {
+  timeout: 300_000,
+}, async () => {
+  const asked = { model: "/pack", kernel: "m", chunk: 64, threads: 2 };
+  const alone = await inPage(asked);
+  expect(alone).toMatchObject({
+    threads: 1,
+    reason: expect.stringContaining("not cross-origin isolated"),
+  });
+  const { logits_sha256, ids } = alone;
+  const together = await inPage({ ...asked, isolated: true });
+  expect(together).toEqual({ logits_sha256, ids, kernel: "m", threads: 2 });
+});
+
 test("an error in a page is the error here", async () => {
   await expect(inPage({ model: "/none", messages: [], tokens: 1 })).rejects.toThrow(/none.*404/);
 });

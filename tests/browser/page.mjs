@@ -4,6 +4,7 @@ import { loadModel } from "/dist/src/engine/load-model.js";
 import { createEngine } from "/dist/src/platform/browser/index.js";
 import { loadKernels } from "/dist/src/platform/browser/kernels.js";
 import { openModel } from "/dist/src/platform/browser/open-model.js";
+import { createThreads } from "/dist/src/platform/browser/threads.js";
 import { yieldTask } from "/dist/src/platform/browser/yield.js";
 import { now, randomSeed, wallClock } from "/dist/src/platform/clock.js";
 
@@ -12,20 +13,25 @@ export function answer(setting) {
 }
 
 /** What `pronk hash` prints, of one kernel. */
-async function hash({ model, kernel, chunk }) {
-  const runtime = { kernels: await loadKernels(), yieldTask, now, wallClock, randomSeed };
+async function hash({ model, kernel, chunk, threads }) {
+  const kernels = await loadKernels();
+  const runtime = { kernels, threads: createThreads(), yieldTask, now, wallClock, randomSeed };
   const { input } = await openModel(new URL(model, location.href).href, {
     fetch: fetch.bind(globalThis),
   });
-  const { runner } = await loadModel(input, runtime, {
+  const { runner, info } = await loadModel(input, runtime, {
     ctx: HASH_CTX,
     slots: 1,
     chunk,
     maxLogits: chunk,
     kernel,
+    threads,
+    fixedThreads: true,
   });
   const found = await hashLogits(runner, webHasher(), { chunk, batch: 1, yieldTask });
-  return { ...found, kernel: runner.kernel };
+  const used = threads && { threads: info.threads, reason: info.threadsReason };
+  runner.dispose();
+  return { ...found, kernel: runner.kernel, ...used };
 }
 
 async function chat({ model, messages, tokens }) {

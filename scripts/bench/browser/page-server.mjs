@@ -24,6 +24,7 @@ const MAX_ANSWER_BYTES = 1 << 20;
  * the setting; `POST /answer` is the answer.
  *
  * @param mounts from a path to a file, or from a path that ends with a slash to a folder
+ * @param setting with `isolated`, the page may share memory with its workers
  * @returns `url`; `answer`, a promise of what the page sends (it rejects with the page's error);
  *   and `close`.
  */
@@ -37,6 +38,10 @@ export async function servePage(setting, mounts) {
   answer.catch(() => {});
 
   const server = createServer(async (request, response) => {
+    if (setting.isolated) {
+      response.setHeader("cross-origin-opener-policy", "same-origin");
+      response.setHeader("cross-origin-embedder-policy", "require-corp");
+    }
     try {
       const { pathname } = new URL(request.url, "http://127.0.0.1");
       if (request.method === "POST" && pathname === "/answer") {

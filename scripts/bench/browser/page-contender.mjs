@@ -27,6 +27,7 @@ export function pageContender(head, { root, reps, chat, page, mounts, options })
   return {
     ...head,
     runtime: `Chromium ${version}`,
+    weights: `${head.weights}; first token: from the start of a new browser; memory: the renderer's`,
     program: process.execPath,
     args: [child, JSON.stringify(setting), "measure", `${reps}`],
     greedyArgs: [child, JSON.stringify(setting), "greedy"],

@@ -63,7 +63,12 @@ function installed({ root, model, manifest, chatIds, reps }) {
   };
   const page = (dtype, most = reps) =>
     pageContender(
-      { name: "transformers.js in Chromium", format: dtype, ...head, weights: WEIGHTS[dtype] },
+      {
+        name: "transformers.js in Chromium",
+        format: dtype,
+        ...head,
+        weights: most < reps ? `${WEIGHTS[dtype]}, one repetition a round` : WEIGHTS[dtype],
+      },
       {
         root,
         reps: Math.min(reps, most),

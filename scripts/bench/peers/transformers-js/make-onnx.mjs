@@ -1,12 +1,13 @@
 // The model as ONNX: registries have none, so Python makes it of the GGUF file, once.
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
@@ -25,15 +26,18 @@ const CONVERT_LIMIT_MS = 5 * 60_000;
  */
 export function makeOnnx(folder, model) {
   const script = fileURLToPath(new URL("./onnx_from_gguf.py", import.meta.url));
-  // Another file, or another way to convert it, is another model.
-  const [{ mtimeMs, size }, { mtimeMs: scriptMs }] = [statSync(model), statSync(script)];
-  const key = [basename(model, ".gguf"), size, Math.trunc(mtimeMs), Math.trunc(scriptMs)].join("-");
-  const out = join(folder, "onnx", key);
+  const stem = basename(model, ".gguf");
+  const folders = join(folder, "onnx");
+  const out = join(folders, `${stem}-${conversionKey(script, model)}`);
   if (existsSync(out)) return out;
   const python = join(pythonEnvironment(folder), "bin", "python");
   const unfinished = `${out}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
-  mkdirSync(unfinished, { recursive: true });
+  mkdirSync(folders, { recursive: true });
+  // Of other conversions: 0.9 GB each.
+  for (const old of readdirSync(folders).filter((name) => name.startsWith(`${stem}-`))) {
+    rmSync(join(folders, old), { recursive: true });
+  }
+  mkdirSync(unfinished);
   process.stderr.write(`transformers-js: makes ONNX files of ${basename(model)}\n`);
   execFileSync(python, [script, model, unfinished], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -41,6 +45,13 @@ export function makeOnnx(folder, model) {
   });
   renameSync(unfinished, out);
   return out;
+}
+
+/** Another file, or another way to convert it, is another model. */
+function conversionKey(script, model) {
+  const hash = createHash("sha256").update(JSON.stringify(PACKAGES));
+  for (const file of [script, model]) hash.update(readFileSync(file));
+  return hash.digest("hex").slice(0, 16);
 }
 
 /** A virtual environment with the packages, made once. */

@@ -10,6 +10,8 @@ const LABEL_WIDTH = 240;
 const NUMBER_WIDTH = 70;
 const BAR = 13;
 const ROW = 38;
+/** Of a row: its label's baseline, so that it stands between both bars. */
+const BASELINE = 22;
 const TOP = 64;
 const BOTTOM = 16;
 
@@ -71,7 +73,13 @@ function legend() {
 
 function contenderBars(row, y, scale) {
   const ours = row.peer === "pronk";
-  const label = text(LABEL_WIDTH - 8, y + ROW / 2, row.label, `label${ours ? " ours" : ""}`, "end");
+  const label = text(
+    LABEL_WIDTH - 8,
+    y + BASELINE,
+    row.label,
+    `label${ours ? " ours" : ""}`,
+    "end",
+  );
   const bars = SERIES.flatMap(({ key, name, at }) => {
     const { median, min, max } = row[key];
     const middle = y + at + BAR / 2;

@@ -4,7 +4,8 @@
 //
 // Every contender of scripts/bench/peers is a child process that does the work of `pronk bench` and
 // prints its document. A round runs each of them once, so that what the machine does meanwhile hits
-// all alike; the order turns from round to round. NAME runs that peer alone, beside pronk. --write
+// all alike; the order turns from round to round. NAME runs that peer alone, beside pronk; with all of
+// them a round takes about 7 minutes, most of it the slow WebAssembly ones. --write
 // keeps the raw figures in docs/benchmarks.json and makes the page's section and chart of them.
 import {
   comparisonOptions,

@@ -122,6 +122,13 @@ test("bars depend on the CPU's flag; where it is unknown, those that do are left
   expect(least(null)).toMatchObject({ peer: "every peer" });
 });
 
+test("tables say when the machine was busy", () => {
+  const quiet = pronk([20]);
+  for (const round of quiet.rounds) round.waited = 0.02;
+  expect(resultTables(document([quiet]))).not.toContain("busy");
+  expect(resultTables(document([pronk([20])]))).toContain("The machine was busy: pronk, Q4_1 ");
+});
+
 test("tables name the machine and its flag, contenders, kernels, ratios and margins", () => {
   const tables = resultTables(
     document([pronk([20]), contender("node-llama-cpp, Q4_1", [10], { runtime: "Node 20.1.0" })]),

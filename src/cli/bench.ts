@@ -43,6 +43,7 @@ export const bench: Command = {
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
+    if (input.values.ctx !== undefined) throw new UsageError("--ctx: the bench fixes it");
     const reps = integerOption(input, "reps", 1, 1000) ?? 5;
     const depths = contextDepths(input);
     const ctx = depths ? Math.max(...depths) : BENCH_CTX;

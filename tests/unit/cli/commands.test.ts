@@ -35,6 +35,8 @@ describe("exit codes", () => {
       ["run", tiny, "--prompt", "x", "--speculate", "off", "--draft", tiny],
     ],
     ["packing to nowhere", ["pack", tiny]],
+    ["depths without room for the steps", ["bench", tiny, "--contexts", "128,32"]],
+    ["a context beside the bench's own", ["bench", tiny, "--ctx", "64"]],
     ["pulling a path", ["pull", tiny]],
     [
       "a budget beside a profile",
@@ -221,4 +223,22 @@ test("pull by reference downloads into the cache and prints where", async () => 
   } finally {
     await hub.close();
   }
+});
+
+test("bench --contexts prints its figures for every depth, the shallowest first", async () => {
+  const model = "tests/goldens/tokenizers/tok_bpe.gguf";
+  const { code, out } = await pronk([
+    "bench",
+    model,
+    "--contexts",
+    "48,40",
+    "--reps",
+    "1",
+    "--json",
+  ]);
+  expect(code).toBe(0);
+  const { contexts, ...head } = JSON.parse(out);
+  expect(head).toMatchObject({ peer: "pronk", threads: 1, kernel_reason: expect.any(String) });
+  expect(contexts).toMatchObject([{ positions: 40 }, { positions: 48 }]);
+  for (const at of contexts) expect(Math.min(at.prefill_tps, at.decode_tps)).toBeGreaterThan(0);
 });

@@ -1,14 +1,16 @@
 /**
- * What a batch costs by its rows, measured while it is used. Where clocks stand still (Workers) or
- * nothing was measured yet, what the wasm kernels took on one machine stands in, relative to one row.
+ * What a batch costs by its rows, in batches of one row: at first what the wasm kernels took on one
+ * machine, then what is measured here while batches are run. Each is compared with the last few, whose
+ * rows may be others, so that a machine whose speed wavers is measured against itself. Where clocks
+ * stand still (Workers) the first figures stay.
  */
 
 /** Rows of a tile: a batch of 5 costs about as much as one of 8. */
 const TILE_ROWS = 4;
 
 /**
- * Batches of more than one row run through matrix products of tiles: in rows of a batch of one,
- * which runs through matrix-vector products. SmolLM2-135M in 4 bits, Node 20 and 24, medians.
+ * Batches of more than one row run through matrix products of tiles, those of one through matrix-vector
+ * products. SmolLM2-135M in 4 bits, Node 20 and 24, medians.
  */
 const MANY_ROWS_COST = 1.4;
 const TILE_COST = 2.1;
@@ -16,12 +18,12 @@ const TILE_COST = 2.1;
 /** Tiles beyond this many are one class. */
 const CLASSES = 10;
 
-/**
- * Weight of the newest measurement: of the first few an average, together with what the neighbouring
- * classes say; then slow, since a machine's speed wavers from moment to moment.
- */
-const NEWEST = 0.04;
-const NEIGHBOURS_COUNT = 3;
+/** The last batches, whose median says how fast the machine is now. */
+const RECENT = 5;
+
+/** Weight of the newest measurement: the first few make an average with what is known at first. */
+const NEWEST = 0.05;
+const KNOWN_COUNTS = 1;
 
 /** A batch that took longer than expected was interrupted, most likely: it counts as this much longer. */
 const LONGEST = 2;
@@ -30,13 +32,15 @@ const LONGEST = 2;
 const FRESH = 512;
 
 /** What was not measured is taken for a little cheaper than it looks, so that it is tried. */
-const OPTIMISM = 0.85;
+const OPTIMISM = 0.9;
 
 export class BatchCost {
-  /** Milliseconds by `relativeCost`, by class; 0: not measured. */
-  readonly #unit = new Float64Array(CLASSES);
+  /** By class: measured by expected. That of one row is 1 by definition. */
+  readonly #ratio = new Float64Array(CLASSES).fill(1);
+  readonly #count = new Float64Array(CLASSES);
   readonly #measuredAt = new Float64Array(CLASSES);
-  readonly #measured = new Float64Array(CLASSES);
+  /** Milliseconds of the last batches by their cost. */
+  readonly #recent: number[] = [];
   #batches = 0;
 
   /** A batch of `rows` rows, all with their logits, took `ms`; 0 where the clock stands still. */
@@ -44,38 +48,46 @@ export class BatchCost {
     this.#batches++;
     if (!(ms > 0)) return;
     const at = classOf(rows);
-    const unit = ms / relativeCost(rows);
-    const known = this.#unit[at] || this.#likelyUnit(at);
-    this.#measuredAt[at] = this.#batches;
-    const count = ++this.#measured[at];
-    const newest = Math.max(NEWEST, 1 / (NEIGHBOURS_COUNT + count));
-    this.#unit[at] =
-      known === undefined ? unit : known + newest * (Math.min(unit, LONGEST * known) - known);
+    if (at > 0 && this.#recent.length > 0) {
+      const known = this.#ratio[at];
+      const found = ms / (relativeCost(rows) * this.unitMs);
+      const newest = Math.max(NEWEST, 1 / (KNOWN_COUNTS + ++this.#count[at]));
+      this.#ratio[at] = known + newest * (Math.min(found, LONGEST * known) - known);
+      this.#measuredAt[at] = this.#batches;
+    }
+    this.#recent.push(ms / (relativeCost(rows) * this.#ratio[at]));
+    if (this.#recent.length > RECENT) this.#recent.shift();
   }
 
-  /** In one and the same unit for all numbers of rows: milliseconds once anything was measured. */
+  /** Milliseconds of one row now; 0 where nothing was measured. */
+  get unitMs(): number {
+    const sorted = [...this.#recent].sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] ?? 0;
+  }
+
+  /** In batches of one row. */
   of(rows: number): number {
     const at = classOf(rows);
-    if (this.#isFresh(at)) return relativeCost(rows) * this.#unit[at];
-    const unit = this.#likelyUnit(at) ?? 1;
-    return relativeCost(rows) * unit * (at === 0 ? 1 : OPTIMISM);
+    if (at === 0) return 1;
+    if (this.#isFresh(at)) return relativeCost(rows) * this.#ratio[at];
+    return relativeCost(rows) * this.#neighbourRatio(at) * OPTIMISM;
   }
 
   #isFresh(at: number): boolean {
-    return this.#unit[at] > 0 && this.#batches - this.#measuredAt[at] < FRESH;
+    return this.#count[at] > 0 && this.#batches - this.#measuredAt[at] < FRESH;
   }
 
-  /** Of the nearest class that is fresh, else its own old one, if any. */
-  #likelyUnit(at: number): number | undefined {
+  /** Of the nearest class of several rows that is fresh. */
+  #neighbourRatio(at: number): number {
     for (let away = 1; away < CLASSES; away++) {
-      if (this.#isFresh(at - away)) return this.#unit[at - away];
-      if (this.#isFresh(at + away)) return this.#unit[at + away];
+      if (this.#isFresh(at - away)) return this.#ratio[at - away];
+      if (this.#isFresh(at + away)) return this.#ratio[at + away];
     }
-    return this.#unit[at] || undefined;
+    return 1;
   }
 }
 
-/** In batches of one row. */
+/** In batches of one row, as measured elsewhere. */
 export function relativeCost(rows: number): number {
   return rows === 1 ? 1 : MANY_ROWS_COST + TILE_COST * Math.ceil(rows / TILE_ROWS);
 }

@@ -69,9 +69,9 @@ export class DraftModel {
     }));
   }
 
-  /** Of one proposal, where one row of the target costs `targetRow`. */
-  stepCost(targetRow: number): number {
-    return this.#stepMs || this.#size * targetRow;
+  /** Of one proposal, in batches of one row of the target, which take `targetMs`; 0: not known. */
+  stepCost(targetMs: number): number {
+    return this.#stepMs > 0 && targetMs > 0 ? this.#stepMs / targetMs : this.#size;
   }
 
   /**

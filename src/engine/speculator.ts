@@ -129,7 +129,7 @@ export class Speculator {
     rows: number,
     tokens: number,
   ): Choice {
-    const step = draft.stepCost(this.#cost.of(1));
+    const step = draft.stepCost(this.#cost.unitMs);
     const seen = powers(odds, record.draftOdds);
     const best = this.#best(seen, rows, tokens, step, record.leastGain);
     if (best.count > 0) return best;

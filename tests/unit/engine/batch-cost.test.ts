@@ -7,38 +7,49 @@ test("stands on what the kernels took elsewhere where the clock stands still", (
   expect(cost.of(1)).toBe(1);
   expect(cost.of(16) / cost.of(8)).toBeCloseTo(relativeCost(16) / relativeCost(8));
   expect(cost.of(8)).toBeGreaterThan(4);
+  expect(cost.unitMs).toBe(0);
 });
 
 test("comes to what is measured, by tiles of 4 rows", () => {
   const cost = new BatchCost();
-  for (let n = 0; n < 200; n++) {
-    cost.observe(1, 10);
-    cost.observe(8, 15);
-  }
-  expect(cost.of(1)).toBeCloseTo(10, 1);
-  expect(cost.of(8)).toBeCloseTo(15, 0);
-  expect(cost.of(5)).toBeCloseTo(15, 0);
+  for (let n = 0; n < 600; n++) cost.observe(n % 4 === 3 ? 8 : 1, n % 4 === 3 ? 15 : 10);
+  expect(cost.unitMs).toBeCloseTo(10, 1);
+  expect(cost.of(8)).toBeCloseTo(1.5, 1);
+  expect(cost.of(5)).toBe(cost.of(8));
+  // A little cheaper than its neighbour says.
+  expect(cost.of(12) / relativeCost(12)).toBeLessThan(cost.of(8) / relativeCost(8));
 });
 
-test("takes what was not measured for a little cheaper than its neighbours say", () => {
+test("compares batches of several rows alone, too", () => {
   const cost = new BatchCost();
-  for (let n = 0; n < 50; n++) cost.observe(1, 10);
-  expect(cost.of(4)).toBeLessThan(10 * relativeCost(4));
-  expect(cost.of(4)).toBeGreaterThan(5 * relativeCost(4));
+  for (let n = 0; n < 400; n++) cost.observe(n % 2 ? 4 : 8, n % 2 ? 20 : 22);
+  expect(cost.of(8) / cost.of(4)).toBeCloseTo(1.1, 1);
+});
+
+test("a machine that is slower for a while changes nothing", () => {
+  const cost = new BatchCost();
+  for (let n = 0; n < 1000; n++) {
+    const slow = n % 100 < 50 ? 1 : 3;
+    cost.observe(n % 10 ? 1 : 8, slow * (n % 10 ? 10 : 56));
+  }
+  expect(cost.of(8)).toBeGreaterThan(5);
+  expect(cost.of(8)).toBeLessThan(6.5);
 });
 
 test("a batch that was interrupted counts little", () => {
   const cost = new BatchCost();
-  for (let n = 0; n < 100; n++) cost.observe(1, 10);
+  for (let n = 0; n < 100; n++) cost.observe(n % 2 ? 1 : 8, n % 2 ? 10 : 56);
+  const before = cost.of(8);
+  cost.observe(8, 10_000);
   cost.observe(1, 10_000);
-  expect(cost.of(1)).toBeLessThan(10.5);
+  expect(cost.of(8)).toBeLessThan(1.1 * before);
+  expect(cost.unitMs).toBeLessThan(20);
 });
 
 test("forgets what was measured long ago, so that it is tried again", () => {
   const cost = new BatchCost();
-  for (let n = 0; n < 20; n++) cost.observe(1, 10);
-  for (let n = 0; n < 20; n++) cost.observe(8, 1000);
-  expect(cost.of(8)).toBeGreaterThan(90);
+  for (let n = 0; n < 60; n++) cost.observe(n % 3 ? 1 : 8, n % 3 ? 10 : 1000);
+  expect(cost.of(8)).toBeGreaterThan(2 * relativeCost(8));
   for (let n = 0; n < 600; n++) cost.observe(1, 10);
-  expect(cost.of(8)).toBeLessThan(10 * relativeCost(8));
+  expect(cost.of(8)).toBeLessThan(relativeCost(8));
 });

@@ -1,7 +1,8 @@
 // y = W a for one row of quantized activations, panel by panel: the body of every gemv_*.
-// A template: the file that includes it has defined CODES_BYTES, VALUES_BYTES (of a block) and dot_block().
+// A template: the file that includes it has defined CODES_BYTES, VALUES_BYTES (of a block), STREAMS and dot_block().
 //
-// Decoding reads every weight once a token, so memory bounds it: one pass, no unpacking to memory.
+// Decoding reads every weight once a token, so memory bounds it: one pass, no unpacking to memory, and STREAMS panels
+// side by side, far apart: while one waits at the border of a page, where hardware stops reading ahead, others go on.
 //
 // The float order, equal to that of gemm.h: y = D * u + M * v, each a chain from +0 over ascending blocks:
 //   D += float(integer dot) * (activation scale * weight scale)      M += scaled sum * minimum
@@ -10,6 +11,7 @@
 #pragma once
 #include "activation.h"
 #include "panel.h"
+#include <stddef.h>
 
 // The integer dot products of a block with a panel's 16 rows; `zero` is taken off each.
 static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero);
@@ -22,31 +24,55 @@ static ALWAYS_INLINE void add_scaled_rows(panel_vector *acc, v128_t s, const uin
   }
 }
 
+// A panel on its way through its blocks.
+typedef struct {
+  const uint8_t *header, *w;
+  panel_vector d, m;
+} panel_stream;
+
+static ALWAYS_INLINE panel_stream start_stream(const uint8_t *panel) {
+  const panel_vector zero = splat_panel(wasm_f32x4_const_splat(0));
+  return (panel_stream){panel, panel + PANEL_HEADER_BYTES, zero, zero};
+}
+
+static ALWAYS_INLINE void add_block(panel_stream *p, const uint8_t *values, int32_t zero, v128_t scaled_sum, v128_t scale,
+                                    int32_t has_minimum) {
+  if (has_minimum) {
+    add_scaled_rows(&p->m, scaled_sum, p->w);
+    p->w += SCALES_BYTES;
+  }
+  const panel_vector dots = dot_block(p->w + SCALES_BYTES, values, zero);
+  UNROLLED for (int v = 0; v < 4; v++) {
+    const v128_t s = wasm_f32x4_mul(scale, load_scales((const int16_t *)p->w + 4 * v));
+    p->d.quad[v] = wasm_f32x4_add(p->d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), s));
+  }
+  p->w += SCALES_BYTES + CODES_BYTES;
+}
+
+static ALWAYS_INLINE void store_stream(float *y, const panel_stream *p, int32_t has_minimum, int32_t accumulate) {
+  const panel_vector products = p->d, minima = p->m; // copies, so that d and m stay in registers
+  store_panel(y, &products, has_minimum ? &minima : 0, p->header, accumulate);
+}
+
 // `zero_point` is what the codes are too large by.
 static ALWAYS_INLINE void gemv(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols,
                                int32_t accumulate, int32_t has_minimum, int32_t zero_point) {
   const int32_t blocks = cols / BLOCK;
   const float *scaled_sums = (const float *)a, *scales = scaled_sums + blocks;
   const int32_t *sums = (const int32_t *)(scales + blocks);
-  for (int32_t row = 0; row < rows; row += PANEL_ROWS, y += PANEL_ROWS) {
-    panel_vector m = splat_panel(wasm_f32x4_const_splat(0)), d = m;
-    const uint8_t *header = w;
-    w += PANEL_HEADER_BYTES;
+  const size_t panel_bytes = PANEL_HEADER_BYTES + blocks * (SCALES_BYTES * (has_minimum ? 2 : 1) + CODES_BYTES);
+  const int32_t panels = rows / PANEL_ROWS, turns = (panels + STREAMS - 1) / STREAMS;
+  for (int32_t turn = 0; turn < turns; turn++, w += panel_bytes, y += PANEL_ROWS) {
+    // The last turn of an odd number of panels computes one of them twice.
+    const int32_t distance = turn + turns < panels ? turns : 0;
+    panel_stream near = start_stream(w), far = start_stream(w + distance * panel_bytes);
     const uint8_t *values = (const uint8_t *)(sums + blocks);
     ROLLED for (int32_t b = 0; b < blocks; b++, values += VALUES_BYTES) {
-      if (has_minimum) {
-        add_scaled_rows(&m, wasm_v128_load32_splat(scaled_sums + b), w);
-        w += SCALES_BYTES;
-      }
-      const panel_vector dots = dot_block(w + SCALES_BYTES, values, zero_point * sums[b]);
-      const v128_t s = wasm_v128_load32_splat(scales + b);
-      UNROLLED for (int v = 0; v < 4; v++) {
-        const v128_t scale = wasm_f32x4_mul(s, load_scales((const int16_t *)w + 4 * v));
-        d.quad[v] = wasm_f32x4_add(d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), scale));
-      }
-      w += SCALES_BYTES + CODES_BYTES;
+      const v128_t scaled_sum = wasm_v128_load32_splat(scaled_sums + b), scale = wasm_v128_load32_splat(scales + b);
+      add_block(&near, values, zero_point * sums[b], scaled_sum, scale, has_minimum);
+      if (STREAMS == 2) add_block(&far, values, zero_point * sums[b], scaled_sum, scale, has_minimum);
     }
-    const panel_vector products = d, minima = m; // copies, so that d and m stay in registers
-    store_panel(y, &products, has_minimum ? &minima : 0, header, accumulate);
+    store_stream(y, &near, has_minimum, accumulate);
+    if (STREAMS == 2 && distance) store_stream(y + distance * PANEL_ROWS, &far, has_minimum, accumulate);
   }
 }

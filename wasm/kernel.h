@@ -56,22 +56,3 @@ static inline v128_t round_to_i32(v128_t x) {
   const v128_t magic = wasm_f32x4_const_splat(ROUNDING_MAGIC);
   return wasm_i32x4_sub(wasm_f32x4_add(x, magic), magic); // as integers, so the difference is the integer
 }
-
-// e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r
-// (Cephes expf).
-static inline v128_t exp_f32x4(v128_t x) {
-  const v128_t magic = wasm_f32x4_const_splat(ROUNDING_MAGIC);
-  x = wasm_f32x4_pmax(wasm_f32x4_const_splat(-87.3f), wasm_f32x4_pmin(wasm_f32x4_const_splat(88.3f), x));
-  const v128_t t = wasm_f32x4_add(wasm_f32x4_mul(x, wasm_f32x4_const_splat(1.44269504f)), magic);
-  const v128_t n = wasm_f32x4_sub(t, magic);
-  const v128_t r = wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(2.12194440e-4f)),
-                                  wasm_f32x4_add(wasm_f32x4_mul(n, wasm_f32x4_const_splat(-0.693359375f)), x));
-  v128_t p = wasm_f32x4_const_splat(1.9875691500e-4f);
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(1.3981999507e-3f));
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(8.3334519073e-3f));
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(4.1665795894e-2f));
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(1.6666665459e-1f));
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_const_splat(5.0000001201e-1f));
-  p = wasm_f32x4_add(wasm_f32x4_mul(p, wasm_f32x4_mul(r, r)), wasm_f32x4_add(r, wasm_f32x4_const_splat(1.0f)));
-  return wasm_f32x4_mul(p, wasm_i32x4_shl(wasm_i32x4_add(t, wasm_i32x4_const_splat(127)), 23));
-}

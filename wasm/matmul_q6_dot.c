@@ -4,7 +4,7 @@
 #if RELAXED
 #include "tile.h"
 
-enum { CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
+enum { STREAMS = 2, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
 #include "gemv.h"
 

@@ -5,17 +5,52 @@
 
 #include "activation.h"
 
-static inline v128_t gated(v128_t gate, v128_t up) {
-  const v128_t one = wasm_f32x4_const_splat(1.0f);
-  const v128_t silu = wasm_f32x4_div(gate, wasm_f32x4_add(one, exp_f32x4(wasm_f32x4_neg(gate))));
+// Of e^x (Cephes expf). V8 builds a vector constant anew at each use, with three instructions; what is loaded once stays
+// in a register or on the stack. Hence volatile: the compiler would make constants of them again.
+static const volatile float EXP[] = {-87.3f,           88.3f,           1.44269504f,     ROUNDING_MAGIC,  2.12194440e-4f,
+                                     -0.693359375f,    1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                                     1.6666665459e-1f, 5.0000001201e-1f, 1.0f};
+
+typedef struct {
+  v128_t lowest, highest, log2_e, magic, ln2_low, minus_ln2_high, c6, c5, c4, c3, c2, c1, one;
+} exp_constants;
+
+static ALWAYS_INLINE exp_constants load_exp(void) {
+  const volatile float *c = EXP;
+  return (exp_constants){wasm_f32x4_splat(c[0]),  wasm_f32x4_splat(c[1]), wasm_f32x4_splat(c[2]),  wasm_f32x4_splat(c[3]),
+                         wasm_f32x4_splat(c[4]),  wasm_f32x4_splat(c[5]), wasm_f32x4_splat(c[6]),  wasm_f32x4_splat(c[7]),
+                         wasm_f32x4_splat(c[8]),  wasm_f32x4_splat(c[9]), wasm_f32x4_splat(c[10]), wasm_f32x4_splat(c[11]),
+                         wasm_f32x4_splat(c[12])};
+}
+
+// e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r.
+static ALWAYS_INLINE v128_t exp_f32x4(v128_t x, const exp_constants *c) {
+  x = wasm_f32x4_pmax(c->lowest, wasm_f32x4_pmin(c->highest, x));
+  const v128_t t = wasm_f32x4_add(wasm_f32x4_mul(x, c->log2_e), c->magic); // n lands in the low bits
+  const v128_t n = wasm_f32x4_sub(t, c->magic);
+  const v128_t r = wasm_f32x4_add(wasm_f32x4_mul(n, c->ln2_low), wasm_f32x4_add(wasm_f32x4_mul(n, c->minus_ln2_high), x));
+  v128_t p = wasm_f32x4_add(wasm_f32x4_mul(c->c6, r), c->c5);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), c->c4);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), c->c3);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), c->c2);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, r), c->c1);
+  p = wasm_f32x4_add(wasm_f32x4_mul(p, wasm_f32x4_mul(r, r)), wasm_f32x4_add(r, c->one));
+  return wasm_i32x4_add(p, wasm_i32x4_shl(t, 23)); // n is added to the exponent: p is at least 0.7, the result normal
+}
+
+static ALWAYS_INLINE v128_t gated(v128_t gate, v128_t up, const exp_constants *c) {
+  const v128_t silu = wasm_f32x4_div(gate, wasm_f32x4_add(c->one, exp_f32x4(wasm_f32x4_neg(gate), c)));
   return wasm_f32x4_mul(silu, up);
 }
 
 static __attribute__((noinline)) void swiglu_row(float *y, const float *gate, const float *up, int32_t ffn) {
+  const exp_constants c = load_exp();
   int32_t k = 0;
-  for (; k + 4 <= ffn; k += 4) wasm_v128_store(y + k, gated(wasm_v128_load(gate + k), wasm_v128_load(up + k)));
+  ROLLED for (; k + 4 <= ffn; k += 4) {
+    wasm_v128_store(y + k, gated(wasm_v128_load(gate + k), wasm_v128_load(up + k), &c));
+  }
   for (; k < ffn; k++) {
-    y[k] = wasm_f32x4_extract_lane(gated(wasm_v128_load32_zero(gate + k), wasm_v128_load32_zero(up + k)), 0);
+    y[k] = wasm_f32x4_extract_lane(gated(wasm_v128_load32_zero(gate + k), wasm_v128_load32_zero(up + k), &c), 0);
   }
 }
 

@@ -120,7 +120,7 @@ static void attend(const sequence *s, float *out, const float *q, int rows, int 
 
 // 2^x as the kernels compute it: the polynomial is part of the defined result.
 static float exp2_naively(float x) {
-  x = x < -125.0f ? -125.0f : x;
+  x = x < -96.0f ? -96.0f : x;
   const float n = nearbyintf(x), f = x - n;
   float p = 0x1.5bba12p-10f * f + 0x1.3cea88p-7f;
   p = p * f + 0x1.c6b752p-5f;

@@ -159,7 +159,7 @@ describe.each(KV_TYPES)("attention over %s", (kv) => {
   test("keeps the values of distant keys when whole blocks of others vanish", () => {
     const { k, v, ld } = AttentionCase.columns(shape);
     const qkv = randomNumbers(5, shape.ctx * ld);
-    // q . k * scale is 0 for the first 8 keys and about -200 for the others: their p is below 2^-125
+    // q . k * scale is 0 for the first 8 keys and about -200 for the others: their p is at most 2^-96
     for (let row = 0; row < shape.ctx; row++)
       for (let i = 0; i < v; i++) qkv[row * ld + i] = i < k ? 5 : row < 8 ? 0 : -5;
     const subject = new AttentionCase("plain", shape, qkv, ld);

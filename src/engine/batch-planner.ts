@@ -13,6 +13,9 @@ import type { Slot } from "./slots.ts";
  */
 const PROMPT_SHARE = 4;
 
+/** Of a prompt at most while others decode: their tokens wait for it, 0.1 to 0.2 s at this size. */
+const INTERLEAVED_ROWS = 64;
+
 /** Rows of one slot in a batch. */
 export interface PlannedSpan {
   readonly slot: Slot;
@@ -73,7 +76,8 @@ export class BatchPlanner {
     }
     if (prompt !== undefined) {
       const left = pending(prompt);
-      let count = Math.min(left, prefillRows, maxRows - decodingRows);
+      const rows = decodingRows > 0 ? Math.min(prefillRows, INTERLEAVED_ROWS) : prefillRows;
+      let count = Math.min(left, rows, maxRows - decodingRows);
       // The last row of a prompt needs its logits. It waits for a batch that can give them.
       if (count === left && decodingRows === maxLogits) count--;
       if (count > 0) {

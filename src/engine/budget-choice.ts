@@ -5,7 +5,7 @@
 import type { KvType } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
-import { type ModelPlan, type PlanOptions, planModel } from "./load-model.ts";
+import { BUDGET_CHUNK, type ModelPlan, type PlanOptions, planModel } from "./load-model.ts";
 import type { ModelInput } from "./opened-model.ts";
 
 export interface FormChoice {
@@ -62,7 +62,13 @@ export async function chooseForBudget(
 ): Promise<FittingForm> {
   const budgetBytes = Math.max(0, budget.bytes - budget.reservedBytes);
   const planAt = (form: Candidate, more: PlanOptions): Promise<ModelPlan> =>
-    planModel(input, { maxCtx: DEFAULT_CTX, ...options, ...form, ...more });
+    planModel(input, {
+      maxCtx: DEFAULT_CTX,
+      ...options,
+      chunk: options.chunk ?? BUDGET_CHUNK,
+      ...form,
+      ...more,
+    });
   let smallest: { form: Candidate; plan: ModelPlan } | undefined;
   let tooLarge: unknown;
   for (const form of candidatesFor(input, options)) {

@@ -43,7 +43,7 @@ export interface PlanOptions {
   readonly quantization?: Quantization;
   readonly profile?: Profile;
   readonly backend?: "auto" | "wasm" | "reference";
-  /** Rows of a batch: the chunk of prefill. Default 64. */
+  /** Rows of a batch: the chunk of prefill. Default 128; 64 with a budget. */
   readonly chunk?: number;
   /** Rows of logits of a batch. Default: one a slot, and those for speculation. */
   readonly maxLogits?: number;
@@ -76,8 +76,10 @@ export interface ModelPlan {
   readonly memory: MemoryUse;
 }
 
-/** 64 rows keep the activations in the second-level cache; 128 are 1 % faster. */
-const DEFAULT_CHUNK = 64;
+/** Each chunk reads and unpacks all weights: 128 rows are 5 % faster than 64, 256 only 1 % more. */
+const DEFAULT_CHUNK = 128;
+/** Where memory is short: the activations take half as much. */
+export const BUDGET_CHUNK = 64;
 const DEFAULT_SLOTS = 4;
 const MAX_SLOTS = 256;
 const MAX_CHUNK = 4096;
@@ -98,12 +100,19 @@ export async function planModel(input: ModelInput, options: PlanOptions = {}): P
   return planOpened(model, options);
 }
 
+function defaultChunk({ budgetBytes }: PlanOptions): number {
+  return budgetBytes === undefined ? DEFAULT_CHUNK : BUDGET_CHUNK;
+}
+
 /** The memory plan of a model at these options; "auto" threads count as one. */
 export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan {
   const { config, tensors, weightBytes } = model;
   const plan = planLlama(config);
   const slots = wholeNumber("slots", options.slots ?? DEFAULT_SLOTS, MAX_SLOTS);
-  const maxRows = Math.max(slots, wholeNumber("chunk", options.chunk ?? DEFAULT_CHUNK, MAX_CHUNK));
+  const maxRows = Math.max(
+    slots,
+    wholeNumber("chunk", options.chunk ?? defaultChunk(options), MAX_CHUNK),
+  );
   const maxLogits = Math.min(
     maxRows,
     wholeNumber("maxLogits", options.maxLogits ?? defaultLogits(slots, maxRows, options), maxRows),

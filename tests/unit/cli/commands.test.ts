@@ -154,7 +154,7 @@ describe("--budget", () => {
   /** Of an isolate's budget, so much is for its heap. */
   const heap = 20_000_000;
   const total = async (...more: string[]): Promise<number> => {
-    const args = ["inspect", tiny, "--json", "--slots", "1", ...more];
+    const args = ["inspect", tiny, "--json", "--slots", "1", "--budget", "1GB", ...more];
     return JSON.parse((await pronk(args)).out).memory.total;
   };
 

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { chooseForBudget } from "../../../src/engine/budget-choice.ts";
-import { type PlanOptions, packModel, planModel } from "../../../src/engine/load-model.ts";
+import {
+  BUDGET_CHUNK,
+  type PlanOptions,
+  packModel,
+  planModel,
+} from "../../../src/engine/load-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
 import { PronkError } from "../../../src/errors.ts";
 import { readGolden } from "../../support/tiny-gguf.ts";
@@ -26,7 +31,8 @@ async function totalOf(
   [quantization, profile, kv]: (typeof ORDER)[number],
   more: PlanOptions = {},
 ): Promise<number> {
-  const { memory } = await planModel(input, { quantization, profile, kv, slots, ...more });
+  const form = { quantization, profile, kv, slots, chunk: BUDGET_CHUNK };
+  const { memory } = await planModel(input, { ...form, ...more });
   return memory.total;
 }
 
@@ -93,6 +99,7 @@ test("a pack keeps its weights; its cache may shrink", async () => {
 
 test("the refusal names the numbers and the next thing to do", async () => {
   const [weights, total] = await planModel(floats, {
+    chunk: BUDGET_CHUNK,
     quantization: "q4",
     profile: "small",
     kv: "int8",

@@ -1,6 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { loadModel, packModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
+import {
+  BUDGET_CHUNK,
+  loadModel,
+  packModel,
+  planModel,
+  planOpened,
+} from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
@@ -86,7 +92,7 @@ test("memory is planned to the byte before anything is loaded", async () => {
 });
 
 test("the context shrinks to the budget, which the whole plan keeps", async () => {
-  const full = await planModel(gguf(BPE), { slots: 1 });
+  const full = await planModel(gguf(BPE), { slots: 1, chunk: BUDGET_CHUNK });
   const budgetBytes = full.memory.total - 10_000;
   const { runner, memory } = await planModel(gguf(BPE), { slots: 1, budgetBytes });
   expect(memory.total).toBeLessThanOrEqual(budgetBytes);

@@ -78,10 +78,15 @@ export interface Plan {
   readonly config: LlamaConfig;
   /** Columns of each buffer: the distance between its rows. */
   readonly buffers: Readonly<Record<BufferName, number>>;
-  /** Over every row of the batch. */
+  /** Over every row of the batch: all but the last layer's attention and MLP. */
   readonly steps: readonly Step[];
-  /** Over the rows whose logits are wanted, gathered from x. */
+  /**
+   * The rest, over the rows whose logits are wanted: of the others only keys and values are ever
+   * read again. A prompt of 512 tokens takes 3 % less with 30 layers.
+   */
   readonly head: readonly Step[];
+  /** Buffers whose wanted rows must be moved to the front before `head` runs. */
+  readonly gathered: readonly BufferName[];
 }
 
 export function planLlama(config: LlamaConfig): Plan {
@@ -93,6 +98,7 @@ export function planLlama(config: LlamaConfig): Plan {
   const upColumn = paddedRows(ffn);
 
   const steps: Step[] = [{ op: "embed", out: "x", weight: EMBEDDING }];
+  const head: Step[] = [];
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const part = (name: string, rows: number, column: number, bias: boolean): MatmulPart => {
       const tensor = layerTensor(layer, name);
@@ -121,6 +127,9 @@ export function planLlama(config: LlamaConfig): Plan {
       { op: "rope", buffer: "qkv", column: 0, heads },
       { op: "rope", buffer: "qkv", column: keyColumn, heads: kvHeads },
       { op: "storeKv", layer, in: "qkv", keyColumn, valueColumn },
+    );
+    const rest = layer === config.num_hidden_layers - 1 ? head : steps;
+    rest.push(
       { op: "attention", layer, out: "att", in: "qkv", queryColumn: 0 },
       {
         op: "matmul",
@@ -158,6 +167,23 @@ export function planLlama(config: LlamaConfig): Plan {
       },
     );
   }
+  head.push(
+    { op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM },
+    {
+      op: "matmul",
+      out: "logits",
+      in: "h",
+      cols: dim,
+      accumulate: false,
+      parts: [
+        {
+          weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
+          rows: vocab,
+          column: 0,
+        },
+      ],
+    },
+  );
   return {
     config,
     buffers: {
@@ -170,22 +196,7 @@ export function planLlama(config: LlamaConfig): Plan {
       logits: paddedRows(vocab),
     },
     steps,
-    head: [
-      { op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM },
-      {
-        op: "matmul",
-        out: "logits",
-        in: "h",
-        cols: dim,
-        accumulate: false,
-        parts: [
-          {
-            weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
-            rows: vocab,
-            column: 0,
-          },
-        ],
-      },
-    ],
+    head,
+    gathered: ["x", "qkv"],
   };
 }

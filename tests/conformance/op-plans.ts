@@ -82,6 +82,7 @@ function planOf(config: LlamaConfig, steps: readonly Step[]): Plan {
         parts: [{ weight: EYE, rows: dim, column: 0 }],
       },
     ],
+    gathered: ["x"],
   };
 }
 

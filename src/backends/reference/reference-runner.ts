@@ -11,6 +11,7 @@ import { unpackRow } from "../../pack/unpack-row.ts";
 import type { Batch, MemoryUse, Runner, Span } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
+import { wantedSpans } from "../wanted-spans.ts";
 import { argmax, attention, matmulColumn, type Rows, rmsNorm, rope, swiglu } from "./ops.ts";
 
 export function createReferenceRunner(
@@ -92,13 +93,16 @@ class ReferenceRunner implements Runner {
     const rows = batch.ids.length;
     for (const step of this.#plan.steps) this.#run(step, rows, batch.ids, batch.spans);
 
-    const { x } = this.#buffers;
-    batch.logitsRows.forEach((row, i) => {
-      x.data.copyWithin(i * x.stride, row * x.stride, (row + 1) * x.stride);
-    });
+    for (const name of this.#plan.gathered) {
+      const { data, stride } = this.#buffers[name];
+      batch.logitsRows.forEach((row, i) => {
+        data.copyWithin(i * stride, row * stride, (row + 1) * stride);
+      });
+    }
     this.#logitsCount = batch.logitsRows.length;
     if (this.#logitsCount === 0) return;
-    for (const step of this.#plan.head) this.#run(step, this.#logitsCount, [], []);
+    const wanted = wantedSpans(batch.spans, batch.logitsRows);
+    for (const step of this.#plan.head) this.#run(step, this.#logitsCount, [], wanted);
   }
 
   logits(index: number): Float32Array {

@@ -14,7 +14,7 @@ import {
   tiledRows,
 } from "./activation-layout.ts";
 import { attentionScratchBytes, kvLayout } from "./kv-layout.ts";
-import { controlBytes } from "./threads/control.ts";
+import { controlBytes, mostSpans } from "./threads/control.ts";
 
 /** The kernels' stack (64 KiB, first in memory) and their constants; checked against __heap_base. */
 export const RESERVED_BYTES: number = 80 * 1024;
@@ -141,7 +141,7 @@ export function planMemory(
     attention: allocate(mostAttention),
   });
   const first = allocateScratch();
-  const control = allocate(threadCount === 1 ? 0 : controlBytes(threadCount, options.slots));
+  const control = allocate(threadCount === 1 ? 0 : controlBytes(threadCount, mostSpans(options)));
   const threads = Array.from({ length: threadCount - 1 }, () => ({
     stack: allocate(STACK_BYTES) + STACK_BYTES,
     rowActivations: allocate(activationBytes(ActivationLayout.words, 1, widest)),

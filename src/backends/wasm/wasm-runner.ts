@@ -9,6 +9,7 @@ import type { PackedTensor } from "../../pack/manifest.ts";
 import type { Batch, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
+import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
@@ -188,7 +189,7 @@ class WasmRunner implements Runner {
     this.#logitsCount = logitsRows.length;
     if (this.#logitsCount === 0) return;
     this.#gatherRows(logitsRows);
-    runPart(this.#head, this.#logitsCount, spans, WHOLE);
+    runPart(this.#head, this.#logitsCount, wantedSpans(spans, logitsRows), WHOLE);
   }
 
   #runThreads(threads: ThreadPool, rows: number, batch: Batch): void {
@@ -199,7 +200,8 @@ class WasmRunner implements Runner {
         return;
       }
       const { spans, logitsRows } = batch;
-      threads.run(count, rows, spans, logitsRows.length, () => this.#gatherRows(logitsRows));
+      const wanted = wantedSpans(spans, logitsRows);
+      threads.run(count, rows, spans, wanted, () => this.#gatherRows(logitsRows));
       this.#logitsCount = logitsRows.length;
     });
   }
@@ -226,12 +228,16 @@ class WasmRunner implements Runner {
     };
   }
 
-  /** Moves the rows whose logits are wanted to the front of x. */
+  /** Moves the rows whose logits are wanted to the front of what the head reads. */
   #gatherRows(wanted: readonly number[]): void {
-    const width = this.#plan.buffers.x;
-    const x = this.#layout.buffers.x / 4;
-    for (const [i, row] of wanted.entries()) {
-      if (i !== row) this.#f32.copyWithin(x + i * width, x + row * width, x + (row + 1) * width);
+    const { gathered, buffers } = this.#plan;
+    for (const name of gathered) {
+      const width = buffers[name];
+      const at = this.#layout.buffers[name] / 4;
+      for (const [i, row] of wanted.entries()) {
+        if (i === row) continue;
+        this.#f32.copyWithin(at + i * width, at + row * width, at + (row + 1) * width);
+      }
     }
   }
 

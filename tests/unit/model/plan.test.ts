@@ -50,6 +50,19 @@ test("outputs of one product start at multiples of 16 columns and do not overlap
   }
 });
 
+test("what only wanted rows need comes after the last layer's keys and values", () => {
+  const { steps, head, gathered } = planLlama(config);
+  expect(steps.at(-1)).toMatchObject({ op: "storeKv", layer: config.num_hidden_layers - 1 });
+  expect(head[0]).toMatchObject({ op: "attention", layer: config.num_hidden_layers - 1 });
+  // The first to touch a gathered buffer reads it; all others are written before they are read.
+  const filled = new Set<string>(gathered);
+  for (const step of head) {
+    if ("in" in step) expect(filled.has(step.in), step.in).toBe(true);
+    if (step.op === "matmul" && step.accumulate) expect(filled.has(step.out), step.out).toBe(true);
+    if ("out" in step) filled.add(step.out);
+  }
+});
+
 test("a tied head reads the embedding", () => {
   const { head } = planLlama({ ...config, tie_word_embeddings: true });
   expect(head.at(-1)).toMatchObject({ parts: [{ weight: "model.embed_tokens.weight" }] });

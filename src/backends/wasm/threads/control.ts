@@ -5,6 +5,7 @@
  */
 import { PronkError } from "../../../errors.ts";
 import type { Span } from "../../backend.ts";
+import type { RunnerOptions } from "../../runner-options.ts";
 
 /** A cache line, in words. */
 const LINE = 16;
@@ -33,9 +34,14 @@ export interface Command {
   readonly spans: readonly Span[];
 }
 
-/** Bytes of the words for so many threads and slots. */
-export function controlBytes(threads: number, slots: number): number {
-  return (COMMANDS + threads * LINE + slots * SPAN_WORDS) * 4;
+/** A batch has one span a slot at most, the rows whose logits are wanted one each at most. */
+export function mostSpans({ slots, maxLogits }: RunnerOptions): number {
+  return Math.max(slots, maxLogits);
+}
+
+/** Bytes of the words for so many threads and spans. */
+export function controlBytes(threads: number, spans: number): number {
+  return (COMMANDS + threads * LINE + spans * SPAN_WORDS) * 4;
 }
 
 export interface WaitOptions {
@@ -75,15 +81,15 @@ export class Control {
   readonly #threads: number;
   readonly #options: WaitOptions;
 
-  /** `address` in bytes, of `controlBytes(threads, slots)`. */
+  /** `address` in bytes, of `controlBytes(threads, spans)`. */
   constructor(
     memory: WebAssembly.Memory,
     address: number,
     threads: number,
-    slots: number,
+    spans: number,
     options: WaitOptions,
   ) {
-    const words = controlBytes(threads, slots) / 4;
+    const words = controlBytes(threads, spans) / 4;
     this.#words = new Int32Array(memory.buffer, address, words);
     this.#bytes = new Uint8Array(memory.buffer, address, words * 4);
     this.#threads = threads;
@@ -107,13 +113,7 @@ export class Control {
     words[BATCH] = count;
     words[BATCH + 1] = rows;
     words[BATCH + 2] = logits;
-    words[BATCH + 3] = spans.length;
-    let at = COMMANDS + this.#threads * LINE;
-    for (const { slot, start, count: length } of spans) {
-      words[at++] = slot;
-      words[at++] = start;
-      words[at++] = length;
-    }
+    this.spans = spans;
     for (let index = 1; index < count; index++) this.#signal(index);
   }
 
@@ -123,13 +123,30 @@ export class Control {
     this.#wait(word, seen, word + 1, Number.POSITIVE_INFINITY);
     if (this.state !== ThreadState.running) return undefined;
     const words = this.#words;
+    const [count, rows, logits] = words.subarray(BATCH, BATCH + 3);
+    return { count, rows, logits, spans: this.spans };
+  }
+
+  /** Of the rows that are run, as last set before a signal or a barrier. */
+  get spans(): readonly Span[] {
+    const words = this.#words;
     let at = COMMANDS + this.#threads * LINE;
-    const spans = Array.from({ length: words[BATCH + 3] }, () => {
+    return Array.from({ length: words[BATCH + 3] }, () => {
       const span = { slot: words[at], start: words[at + 1], count: words[at + 2] };
       at += SPAN_WORDS;
       return span;
     });
-    return { count: words[BATCH], rows: words[BATCH + 1], logits: words[BATCH + 2], spans };
+  }
+
+  set spans(spans: readonly Span[]) {
+    const words = this.#words;
+    words[BATCH + 3] = spans.length;
+    let at = COMMANDS + this.#threads * LINE;
+    for (const { slot, start, count } of spans) {
+      words[at++] = slot;
+      words[at++] = start;
+      words[at++] = count;
+    }
   }
 
   /**

@@ -106,7 +106,8 @@ export function shareOfAttention(
 /** Two neighbours as one call, where they are of one K/V head and make a rectangle. */
 function merge(a: AttentionPiece, b: AttentionPiece): AttentionPiece | undefined {
   if (a.slot !== b.slot || a.kvHead !== b.kvHead) return undefined;
-  if (a.from === b.from && a.row + a.rows === b.row) return { ...a, rows: a.rows + b.rows };
+  const follows = a.row + a.rows === b.row && a.position + a.rows === b.position;
+  if (a.from === b.from && follows) return { ...a, rows: a.rows + b.rows };
   if (a.row === b.row && a.rows === b.rows && a.to === b.from) return { ...a, to: b.to };
   return undefined;
 }

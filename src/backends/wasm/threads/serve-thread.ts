@@ -11,7 +11,7 @@ import { instantiateKernels } from "../kernel-loader.ts";
 import type { Kernels } from "../kernels.gen.ts";
 import type { LoweringInput } from "../lower.ts";
 import { type MemoryLayout, RESERVED_BYTES } from "../memory-layout.ts";
-import { Control, maySleep, ThreadState } from "./control.ts";
+import { Control, maySleep, mostSpans, ThreadState } from "./control.ts";
 import { STACK_POINTER } from "./share-module.ts";
 import { lowerPart, runPart, type ThreadProgram } from "./thread-program.ts";
 
@@ -42,7 +42,7 @@ export function serveThread(
   try {
     const { index, threads, timeoutMs, memory, layout, options } = start;
     const waiting = { now, maySleep: maySleep(), timeoutMs };
-    control = new Control(memory, layout.control, threads, options.slots, waiting);
+    control = new Control(memory, layout.control, threads, mostSpans(options), waiting);
     const programs = createPrograms(start, control);
     answer({ ready: true });
     for (let seen = 0; ; seen = (seen + 1) | 0) {
@@ -54,9 +54,9 @@ export function serveThread(
       runPart(steps, rows, spans, part);
       if (logits > 0) {
         control.barrier(count);
-        // The caller gathers the rows whose logits are wanted.
+        // The caller gathers the rows whose logits are wanted, and says which they are.
         control.barrier(count);
-        runPart(head, logits, spans, part);
+        runPart(head, logits, control.spans, part);
       }
       control.arrive(count);
     }

@@ -6,7 +6,7 @@
 import { PronkError } from "../../../errors.ts";
 import type { Span, ThreadUse } from "../../backend.ts";
 import type { LoweringInput } from "../lower.ts";
-import { Control, maySleep, ThreadState } from "./control.ts";
+import { Control, maySleep, mostSpans, ThreadState } from "./control.ts";
 import type { ThreadAnswer, ThreadStart } from "./serve-thread.ts";
 import { ThreadChoice } from "./thread-choice.ts";
 import type { Thread, ThreadHost } from "./thread-host.ts";
@@ -59,7 +59,7 @@ export class ThreadPool {
     this.#input = input;
     this.#choice = fixed ? undefined : new ThreadChoice(this.#threads);
     this.#now = now;
-    this.#control = new Control(memory, layout.control, this.#threads, start.options.slots, {
+    this.#control = new Control(memory, layout.control, this.#threads, mostSpans(start.options), {
       now,
       maySleep: maySleep(),
       timeoutMs,
@@ -74,8 +74,8 @@ export class ThreadPool {
   }
 
   /**
-   * Runs the plan's steps on `count` threads, and its head where logits are wanted, for which
-   * `gather` moves the rows in between.
+   * Runs the plan's steps on `count` threads, and its head over the `wanted` rows, if any, which
+   * `gather` moves to the front in between.
    *
    * @throws PronkError "engine_failed"; what a kernel throws. The threads have ended then.
    */
@@ -83,20 +83,22 @@ export class ThreadPool {
     count: number,
     rows: number,
     spans: readonly Span[],
-    logits: number,
+    wanted: readonly Span[],
     gather: () => void,
   ): void {
     const control = this.#control;
     const { steps, head } = this.#program(count);
     const part = { index: 0, count };
     try {
+      const logits = wanted.reduce((sum, span) => sum + span.count, 0);
       control.start({ count, rows, logits, spans });
       runPart(steps, rows, spans, part);
       if (logits > 0) {
         control.barrier(count);
         gather();
+        control.spans = wanted;
         control.barrier(count);
-        runPart(head, logits, spans, part);
+        runPart(head, logits, wanted, part);
       }
       control.barrier(count);
     } catch (error) {

@@ -1,0 +1,21 @@
+import type { Span } from "./backend.ts";
+
+/**
+ * The spans of some rows of a batch, ascending: what is left of its spans when the other rows are
+ * taken away. A slot comes more than once where its wanted rows are not neighbours.
+ */
+export function wantedSpans(spans: readonly Span[], rows: readonly number[]): Span[] {
+  const wanted: Span[] = [];
+  let next = 0;
+  let first = 0; // row of the span at hand
+  for (const { slot, start, count } of spans) {
+    while (next < rows.length && rows[next] < first + count) {
+      const from = next;
+      do next++;
+      while (next < rows.length && rows[next] === rows[next - 1] + 1 && rows[next] < first + count);
+      wanted.push({ slot, start: start + rows[from] - first, count: next - from });
+    }
+    first += count;
+  }
+  return wanted;
+}

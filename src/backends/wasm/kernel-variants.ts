@@ -7,6 +7,7 @@
 import { PronkError } from "../../errors.ts";
 import type { KernelVariant } from "./activation-layout.ts";
 import { createTrial, type KernelTrial, TRIAL_OPERATIONS } from "./kernel-trial.ts";
+import { timeVariants } from "./time-variants.ts";
 
 export interface KernelModules {
   /** Absent where the engine does not compile it. */
@@ -34,25 +35,11 @@ const UNTIMED_CHOICE: KernelVariant = "m";
 /** Runs before the second look at the values, where none are timed: engines optimize within 100. */
 const WARM_RUNS = 300;
 
-/** Runs in which any useful clock advances: 1 ms, the coarsest that browsers have, are some 500. */
-const CLOCK_RUNS = 1500;
-
-/** A timed batch is at least this many ticks of the clock long: m and dot differ by 20 % or more. */
-const BATCH_TICKS = 5;
-
-/** Longer than 5 ms on any engine: a clock that makes more of it has stopped. */
-const MAX_BATCH = 16_384;
-
 /**
- * Engines run unoptimized code first, which says little about the variants; optimized code is at
- * least this much faster, and comes after 2 to 15 ms, in some engines in two steps. Timing ends when
- * each variant has it and none has gained for a while. At the first limit all may have been
- * optimized before; where some have gained and others not, it would be unfair, so it goes on.
+ * Modules whose kernels were timed in this process: the engine keeps their optimized code, so that
+ * they are as fast from the first sample on.
  */
-const OPTIMIZED_GAIN = 1.3;
-const SETTLED_MS = 3;
-const TIMING_LIMIT_MS = 15;
-const UNFAIR_LIMIT_MS = 60;
+const timedBefore = new WeakSet<WebAssembly.Module>();
 
 /**
  * (module (func (param v128 v128) (result v128) local.get 0 local.get 1 i16x8.relaxed_dot_i8x16_i7x16_s))
@@ -87,34 +74,28 @@ export async function compileKernels(bytes: {
 }
 
 /**
- * Chooses a variant, in about 10 ms where it is timed, else in 2.
+ * Chooses a variant, in about 10 ms where it is timed, else in 2; at once where there is no choice.
  *
  * @throws PronkError "unsupported" when the variant asked for does not run here, or no module does.
  */
 export function selectKernel(modules: KernelModules, options: KernelOptions = {}): SelectedKernel {
   const { variant = "auto", now } = options;
-  const simd = createTrial(modules.plain, "simd");
-  if (variant === "simd") return { module: modules.plain, variant, reason: "simd: as asked for" };
+  const { plain, relaxed } = modules;
+  if (variant === "simd") return { module: plain, variant, reason: "simd: as asked for" };
 
-  const expected = simd.bits();
+  const asked: readonly ("dot" | "m")[] = variant === "auto" ? ["dot", "m"] : [variant];
   const refusals: string[] = [];
-  const isRight = (trial: KernelTrial, when: string): boolean => {
-    const right = equal(trial.bits(), expected);
-    if (!right) refusals.push(`${trial.variant} refused: wrong values ${when}`);
-    return right;
+  const refuse = (name: KernelVariant, why: string): void => {
+    refusals.push(`${name} ${why}`);
   };
-
-  const cold = (variant === "auto" ? (["dot", "m"] as const) : [variant])
-    .map((name) => createRelaxedTrial(modules, name, refusals))
-    .filter((trial) => trial !== undefined)
-    .filter((trial) => isRight(trial, "in its first calls"));
-  const times =
-    variant === "auto" && now && cold.length > 0 ? timeTrials([...cold, simd], now) : undefined;
-  if (!times) for (const trial of cold) for (let i = 0; i < WARM_RUNS; i++) trial.run();
-  const right = cold.filter((trial) => isRight(trial, "once optimized"));
+  const { right, times } = relaxed
+    ? tryRelaxed(relaxed, plain, asked, variant === "auto" ? now : undefined, refuse)
+    : { right: [], times: undefined };
+  if (!relaxed)
+    for (const name of asked) refuse(name, "not possible: no relaxed SIMD in this engine");
 
   const chosen = (name: KernelVariant, why: string): SelectedKernel => ({
-    module: name === "simd" ? modules.plain : (modules.relaxed ?? modules.plain),
+    module: name === "simd" ? plain : (relaxed ?? plain),
     variant: name,
     reason: [`${name}: ${why}`, ...refusals].join("; "),
   });
@@ -124,79 +105,59 @@ export function selectKernel(modules: KernelModules, options: KernelOptions = {}
   }
   if (right.length === 0) return chosen("simd", "runs everywhere");
   if (!times) {
-    const untimed = right.find((trial) => trial.variant === UNTIMED_CHOICE) ?? right[0];
-    return chosen(untimed.variant, now ? "the clock stands still" : "no clock to time with");
+    const untimed = right.find((name) => name === UNTIMED_CHOICE) ?? right[0];
+    return chosen(untimed, now ? "the clock stands still" : "no clock to time with");
   }
-  const names = [...right, simd].map((trial) => trial.variant);
+  const names: KernelVariant[] = [...right, "simd"];
   const speed = (name: KernelVariant): number => TRIAL_OPERATIONS / (times.get(name) ?? 0) / 1e6;
   const fastest = names.reduce((a, b) => (speed(b) > speed(a) ? b : a));
   const speeds = names.map((name) => `${name} ${Math.round(speed(name))}`).join(", ");
   return chosen(fastest, `fastest here (GOP/s: ${speeds})`);
 }
 
-function createRelaxedTrial(
-  modules: KernelModules,
-  variant: "dot" | "m",
-  refusals: string[],
-): KernelTrial | undefined {
-  if (!modules.relaxed) {
-    refusals.push(`${variant} not possible: no relaxed SIMD in this engine`);
-    return undefined;
-  }
-  try {
-    return createTrial(modules.relaxed, variant);
-  } catch (cause) {
-    refusals.push(`${variant} not possible: ${reasonOf(cause)}`);
-    return undefined;
-  }
-}
-
-/** The shortest time of a run of each, in milliseconds; undefined when the clock stands still. */
-function timeTrials(
-  trials: readonly KernelTrial[],
-  now: () => number,
-): Map<KernelVariant, number> | undefined {
-  const tick = clockTick(trials[0], now);
-  if (tick === undefined) return undefined;
-  const start = now();
-  let calls = 1;
-  const batch = (trial: KernelTrial): number => {
-    const before = now();
-    for (let i = 0; i < calls; i++) trial.run();
-    return now() - before;
+/**
+ * Of the variants asked for, those whose values are right, before and after the engine has optimized
+ * them; with a clock that runs, milliseconds of a run of each and of simd.
+ */
+function tryRelaxed(
+  relaxed: WebAssembly.Module,
+  plain: WebAssembly.Module,
+  asked: readonly ("dot" | "m")[],
+  now: (() => number) | undefined,
+  refuse: (name: KernelVariant, why: string) => void,
+): {
+  readonly right: readonly KernelVariant[];
+  readonly times: ReadonlyMap<KernelVariant, number> | undefined;
+} {
+  const simd = createTrial(plain, "simd");
+  const expected = simd.bits();
+  const isRight = (trial: KernelTrial, when: string): boolean => {
+    const right = equal(trial.bits(), expected);
+    if (!right) refuse(trial.variant, `refused: wrong values ${when}`);
+    return right;
   };
-  while (calls < MAX_BATCH && batch(trials[0]) < BATCH_TICKS * tick) calls *= 2;
-
-  const first = trials.map((trial) => Math.max(batch(trial), tick) / calls);
-  let best = first;
-  let gained = now();
-  for (;;) {
-    const batches = trials.map(batch);
-    // once optimized, a batch may be too short for a coarse clock
-    const times = batches.map((ms, i) => (ms > tick ? Math.min(best[i], ms / calls) : best[i]));
-    if (Math.min(...batches) < BATCH_TICKS * tick) calls *= 2;
-    if (calls > MAX_BATCH) return undefined;
-    if (times.some((ms, i) => ms < 0.95 * best[i])) gained = now();
-    best = times;
-    const optimized = best.filter((ms, i) => ms * OPTIMIZED_GAIN < first[i]).length;
-    if (optimized === best.length && now() - gained > SETTLED_MS) break;
-    const unfair = optimized > 0 && optimized < best.length;
-    if (now() - start > (unfair ? UNFAIR_LIMIT_MS : TIMING_LIMIT_MS)) break;
+  const cold = asked
+    .map((name) => {
+      try {
+        return createTrial(relaxed, name, simd);
+      } catch (cause) {
+        refuse(name, `not possible: ${reasonOf(cause)}`);
+        return undefined;
+      }
+    })
+    .filter((trial) => trial !== undefined)
+    .filter((trial) => isRight(trial, "in its first calls"));
+  const trials = [...cold, simd];
+  let times: number[] | undefined;
+  if (now && cold.length > 0) {
+    times = timeVariants(trials, now, timedBefore.has(plain) && timedBefore.has(relaxed));
+    for (const module of [plain, relaxed]) timedBefore.add(module);
   }
-  return new Map(trials.map(({ variant }, i) => [variant, best[i]]));
-}
-
-/** The smallest step of the clock that was seen; undefined when it does not move while work is done. */
-function clockTick(trial: KernelTrial, now: () => number): number | undefined {
-  const steps: number[] = [];
-  let last = now();
-  for (let i = 0; i < CLOCK_RUNS && steps.length < 3; i++) {
-    trial.run();
-    const time = now();
-    if (time > last) steps.push(time - last);
-    last = time;
-  }
-  return steps.length > 0 ? Math.min(...steps) : undefined;
+  if (!times) for (const trial of cold) for (let i = 0; i < WARM_RUNS; i++) trial.run();
+  return {
+    right: cold.filter((trial) => isRight(trial, "once optimized")).map(({ variant }) => variant),
+    times: times && new Map(trials.map(({ variant }, i) => [variant, times[i]])),
+  };
 }
 
 function equal(a: Uint32Array, b: Uint32Array): boolean {

@@ -118,8 +118,7 @@ function specialTextsOf(tokenizer: Tokenizer): SpecialTexts {
   if (known !== undefined) return known;
   const ids = new Map<string, number>();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  for (let id = 0; id < tokenizer.vocabSize; id++) {
-    if (!tokenizer.isSpecial(id)) continue;
+  for (const id of tokenizer.specialIds()) {
     const text = decoder.decode(tokenizer.tokenBytes(id));
     if (text !== "" && !ids.has(text)) ids.set(text, id);
   }

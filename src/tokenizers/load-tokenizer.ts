@@ -6,7 +6,7 @@ import { PronkError } from "../errors.ts";
 import { spell, unspell } from "./byte-level.ts";
 import { hashBytes, mixHash } from "./hashing.ts";
 import { Merger } from "./merger.ts";
-import { SpecialTokens } from "./special-tokens.ts";
+import { idsOfTypes, SpecialTokens } from "./special-tokens.ts";
 import { Utf8StreamDecoder } from "./stream-decoder.ts";
 import {
   ByteLevelEncoder,
@@ -31,6 +31,11 @@ const NO_BYTES = new Uint8Array(0);
  */
 export function loadTokenizer(bytes: Uint8Array): Tokenizer {
   return new BpeTokenizer(readVocabulary(bytes));
+}
+
+function isSpecialType(type: number): boolean {
+  const kind = type & ~LITERAL;
+  return kind === TokenType.control || kind === TokenType.unknown;
 }
 
 function typeOf(types: Uint8Array, id: number): number {
@@ -241,8 +246,11 @@ class BpeTokenizer implements Tokenizer {
   }
 
   isSpecial(id: number): boolean {
-    const type = typeOf(this.#vocabulary.types, this.#checkId(id));
-    return type === TokenType.control || type === TokenType.unknown;
+    return isSpecialType(this.#vocabulary.types[this.#checkId(id)]!);
+  }
+
+  specialIds(): number[] {
+    return idsOfTypes(this.#vocabulary.types, isSpecialType);
   }
 
   #checkId(id: number): number {

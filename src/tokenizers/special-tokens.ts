@@ -22,8 +22,7 @@ export class SpecialTokens {
     const { types, bytes, offsets } = vocabulary;
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const texts: [string, number][] = [];
-    for (let id = 0; id < types.length; id++) {
-      if (!wanted(types[id]!)) continue;
+    for (const id of idsOfTypes(types, wanted)) {
       texts.push([decoder.decode(bytes.subarray(offsets[id], offsets[id + 1])), id]);
     }
     const units = texts.reduce((sum, [text]) => sum + text.length, 0);
@@ -75,4 +74,14 @@ export class SpecialTokens {
     }
     return undefined;
   }
+}
+
+/** Ids of the tokens for which `wanted(type)` holds, ascending. By the engine's own search: few tokens are special, and a first encoding waits for it. */
+export function idsOfTypes(types: Uint8Array, wanted: (type: number) => boolean): number[] {
+  const ids: number[] = [];
+  for (let type = 0; type < 256; type++) {
+    if (!wanted(type)) continue;
+    for (let id = types.indexOf(type); id >= 0; id = types.indexOf(type, id + 1)) ids.push(id);
+  }
+  return ids.sort((a, b) => a - b);
 }

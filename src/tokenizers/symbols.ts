@@ -39,7 +39,7 @@ export class ByteLevelEncoder implements WordEncoder {
   constructor(vocabulary: Vocabulary, merger: Merger) {
     this.#vocabulary = vocabulary;
     this.#merger = merger;
-    this.#bytes = new Uint8Array(longestPiece(vocabulary) + 4);
+    this.#bytes = new Uint8Array((vocabulary.ignoreMerges ? longestPiece(vocabulary) : 0) + 4);
   }
 
   encodeWord(

@@ -43,6 +43,7 @@ export function toyTokenizer(
     tokenText: unused,
     tokenId: unused,
     isSpecial,
+    specialIds: () => [...eogIds],
     encodeWithOffsets: unused,
   };
 }

@@ -104,7 +104,7 @@ test("of control tokens that begin alike the longest is the one that a template 
   const texts = ["<|a", "<|a|>"];
   const encode = (text: string) => [...text].map((c) => 2 + c.charCodeAt(0));
   const alike = {
-    ...{ vocabSize: 2, isSpecial: () => true },
+    ...{ vocabSize: 2, specialIds: () => [0, 1] },
     tokenBytes: (id: number) => new TextEncoder().encode(texts[id]),
     encode,
   } as unknown as Tokenizer;

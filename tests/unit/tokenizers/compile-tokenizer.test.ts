@@ -235,6 +235,7 @@ test("without token types, the special tokens that the file names are not text",
     false,
     false,
   ]);
+  expect(tokenizer.specialIds()).toEqual([0, 1, 2]);
   // Byte tokens are known by their spelling.
   expect(tokenizer.encode("é")).toEqual([1, 259, 3 + 0xc3, 3 + 0xa9]);
   expect(tokenizer.decode([3 + 0xc3, 3 + 0xa9])).toBe("é");

@@ -233,3 +233,10 @@ test("skipping special tokens leaves out control and unknown tokens only", () =>
   expect(sentencePiece.decode(ids)).toBe("<s><unk> hi<tool></s>");
   expect(sentencePiece.decode(ids, { skipSpecialTokens: true })).toBe("hi<tool>");
 });
+
+test("lists the special tokens that it knows one by one, ascending", () => {
+  const all = Array.from({ length: byteLevel.vocabSize }, (_, id) => id);
+  const special = all.filter((id) => byteLevel.isSpecial(id));
+  expect(special.length).toBeGreaterThan(1);
+  expect(byteLevel.specialIds()).toEqual(special);
+});

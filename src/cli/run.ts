@@ -4,6 +4,7 @@ import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
 import { encodeChat, systemLength } from "../server/chat-prompt.ts";
 import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
+import { coldStartOf, coldStartText } from "./cold-start.ts";
 import type { Arguments, Command } from "./command.ts";
 import {
   CONTEXT_SHIFT_OPTION,
@@ -33,6 +34,7 @@ export const run: Command = {
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
+    verbose: { type: "boolean", help: "say on stderr where the time to the first token went" },
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -42,7 +44,9 @@ export const run: Command = {
       throw new UsageError("one of --prompt TEXT and --chat TEXT is needed");
     }
     const sampling = samplingOf(input);
+    const command = performance.now();
     const engine = await engineForCommand(input, cli, { slots: 1 });
+    const loaded = performance.now();
     try {
       const { prompt_ids, n_keep } =
         prompt === undefined
@@ -53,18 +57,26 @@ export const run: Command = {
         (prompt === undefined ? undefined : DEFAULT_PROMPT_TOKENS);
       const request: GenerateRequest = { ...sampling, prompt_ids, max_tokens, n_keep };
       const json = flagOption(input, "json");
+      const prompted = performance.now();
       const generation = engine.stream(request, { signal: cli.signal });
-      for await (const { text } of generation) if (!json && text) cli.out(text);
+      let firstToken: number | undefined;
+      for await (const { text } of generation) {
+        firstToken ??= performance.now();
+        if (!json && text) cli.out(text);
+      }
       const { ids, text, finish_reason, timings } = await generation.result;
+      const { backend, kernel, loading } = engine.info;
+      const cold_start =
+        loading && firstToken && coldStartOf({ command, loaded, prompted, firstToken }, loading);
+      if (cold_start && flagOption(input, "verbose")) cli.err(coldStartText(cold_start));
       if (!json) return cli.out("\n");
       const usage = {
         prompt_tokens: prompt_ids.length,
         completion_tokens: ids.length,
         total_tokens: prompt_ids.length + ids.length,
       };
-      const { backend, kernel } = engine.info;
       const threads = engine.stats().threads?.used ?? 1;
-      const facts = { usage, timings, backend, kernel, threads };
+      const facts = { usage, timings, cold_start, backend, kernel, threads };
       const document = { text, ids, prompt_ids, finish_reason, ...facts };
       cli.out(`${JSON.stringify(document)}\n`);
     } finally {

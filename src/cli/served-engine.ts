@@ -29,7 +29,7 @@ export function createServedEngine(
         // What failed is told until a try succeeds.
         if (readiness.status === "loading") readiness = { status: "loading", progress };
       });
-      readiness = { status: "ready" };
+      readiness = { status: "ready", loading: engine.info.loading };
       return engine;
     } catch (error) {
       readiness = { status: "failed", error: error as Error };

@@ -3,6 +3,7 @@ import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
 import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import type { LoadTimings } from "./load-timings.ts";
 
 /** What the entries know of a loaded model. */
 export interface ModelInfo {
@@ -24,6 +25,8 @@ export interface ModelInfo {
   readonly memory: MemoryUse;
   /** hash(manifest, kernel version, sampler version): same fingerprint, same output. */
   readonly fingerprint: string;
+  /** How long each part of loading took; absent when it was not loaded by loadModel(). */
+  readonly loading?: LoadTimings | undefined;
 }
 
 export interface EngineStats {

@@ -11,6 +11,7 @@ import { createWasmRunner, type RunnerThreads } from "../backends/wasm/wasm-runn
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
+import { subtleDigest } from "../pack/digest.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
 import { checkUsesImportance, type Importance, withImportance } from "../pack/importance.ts";
 import type { Manifest } from "../pack/manifest.ts";
@@ -20,6 +21,7 @@ import { writePack } from "../pack/write-pack.ts";
 import { createTemplateFor } from "../templates/choose-template.ts";
 import { fitContext } from "./context-fit.ts";
 import { fingerprint } from "./fingerprint.ts";
+import { LoadWatch } from "./load-timings.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { openGguf } from "./open-gguf.ts";
 import { openPack } from "./open-pack.ts";
@@ -157,30 +159,38 @@ export async function loadModel(
   options: LoadOptions = {},
 ): Promise<LoadedModel> {
   const { signal, onProgress } = options;
+  const watch = new LoadWatch(runtime.now);
   const threads = countThreads(options.threads, runtime.threads);
   const { count } = threads;
   const planned = await planModel(input, { ...options, threads: count });
   const { model } = planned;
+  watch.lap("open_ms");
   const { runner, kernelReason, threadsReason } = await createRunner(
     planned,
     threads,
     runtime,
     options,
+    watch,
   );
   try {
     const tokenizer = await model.loadTokenizer(signal);
     if (!tokenizer) {
       throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
     }
-    await model.loadWeights(runner.weights, { signal, onProgress, digest: runtime.digest });
+    watch.lap("tokenizer_ms");
+    const digest = watch.timed(runtime.digest ?? subtleDigest);
+    await model.loadWeights(runner.weights, { signal, onProgress, digest });
+    watch.weightsLap();
     const system = await fingerprint(model, await model.shardHashes(runner.weights), runner);
     await runner.ready;
+    const template = createTemplateFor(model.facts.chat_template, tokenizer);
+    watch.lap("finish_ms");
     const { backend, kernel, ctx, slots, vocab, memory } = runner;
     const { used, asked, reason } = runner.threads ?? { used: 1, asked: 1, reason: undefined };
     return {
       runner,
       tokenizer,
-      template: createTemplateFor(model.facts.chat_template, tokenizer),
+      template,
       info: {
         id: options.id ?? model.facts.name,
         created: Math.floor(runtime.wallClock() / 1000),
@@ -194,6 +204,7 @@ export async function loadModel(
         vocab,
         memory,
         fingerprint: system,
+        loading: watch.timings(),
       },
     };
   } catch (error) {
@@ -215,10 +226,12 @@ async function createRunner(
   { count, reason }: ThreadCount,
   runtime: Runtime,
   options: LoadOptions,
+  watch: LoadWatch,
 ): Promise<CreatedRunner> {
   const { tensors, weightBytes } = model;
   if (options.backend === "reference") {
     const runner = createReferenceRunner(plan, tensors, weightBytes, sizes);
+    watch.lap("memory_ms");
     const threadsReason = count > 1 ? "the reference backend has one thread" : reason;
     return { runner, threadsReason };
   }
@@ -226,8 +239,13 @@ async function createRunner(
     variant: options.kernel,
     now: runtime.now,
   });
-  const create = (threads: number, beside?: RunnerThreads): Runner =>
-    createWasmRunner(plan, tensors, weightBytes, kernel, { ...sizes, threads }, beside);
+  watch.lap("kernel_ms");
+  const create = (threads: number, beside?: RunnerThreads): Runner => {
+    const all = { ...sizes, threads };
+    const runner = createWasmRunner(plan, tensors, weightBytes, kernel, all, beside);
+    watch.lap("memory_ms");
+    return runner;
+  };
   const kernelReason = kernel.reason;
   if (count === 1) return { runner: create(1), kernelReason, threadsReason: reason };
   try {

@@ -9,7 +9,8 @@ export async function sha256(bytes: Uint8Array, digest: Digest = subtleDigest): 
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function subtleDigest(bytes: Uint8Array): Promise<ArrayBuffer> {
+/** By WebCrypto. */
+export function subtleDigest(bytes: Uint8Array): Promise<ArrayBuffer> {
   // WebCrypto refuses shared memory.
   const own = bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
   return crypto.subtle.digest("SHA-256", own as Uint8Array<ArrayBuffer>);

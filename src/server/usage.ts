@@ -1,4 +1,5 @@
 /** Token counts and times of a request, summed over its choices. */
+import type { LoadTimings } from "../engine/load-timings.ts";
 import type { GenerateResult, Timings } from "../generate/request.ts";
 
 export interface Usage {
@@ -79,12 +80,21 @@ export function timingsOf(results: readonly GenerateResult[]): WireTimings {
 
 /** https://www.w3.org/TR/server-timing/ */
 export function serverTiming({ queue_ms, prompt_ms, predicted_ms }: WireTimings): string {
-  const entry = (name: string, ms: number): string => `${name};dur=${ms.toFixed(1)}`;
   return [
-    entry("queue", queue_ms),
-    entry("prefill", prompt_ms),
-    entry("decode", predicted_ms),
+    timingEntry("queue", queue_ms),
+    timingEntry("prefill", prompt_ms),
+    timingEntry("decode", predicted_ms),
   ].join(", ");
+}
+
+/** The phases of a load, in the same form: `open;dur=4.2, …, total;dur=140.0`. */
+export function loadTiming(loading: LoadTimings): string {
+  const phases = Object.entries(loading) as [keyof LoadTimings, number][];
+  return phases.map(([name, ms]) => timingEntry(name.replace(/_ms$/, ""), ms)).join(", ");
+}
+
+function timingEntry(name: string, ms: number): string {
+  return `${name};dur=${ms.toFixed(1)}`;
 }
 
 const perSecond = (count: number, ms: number): number => (ms > 0 ? (count * 1000) / ms : 0);

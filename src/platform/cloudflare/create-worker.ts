@@ -56,7 +56,7 @@ export interface WorkerContext {
 export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
   const load = createSharedLoad<Engine>();
   const ready = (): Readiness => {
-    if (load.result) return { status: "ready" };
+    if (load.result) return { status: "ready", loading: load.result.info.loading };
     const { progress, error } = load;
     // Also while the next try is under way: every request, this one too, has begun one.
     if (error !== undefined) return { status: "failed", progress, error: error as Error };

@@ -1,8 +1,10 @@
 /** GET /health: whether the model answers yet. Needs no key. */
+import type { LoadTimings } from "../../engine/load-timings.ts";
 import type { PronkError } from "../../errors.ts";
 import type { ServerContext } from "../context.ts";
 import { toErrorReply } from "../errors.ts";
 import type { Route } from "../routing.ts";
+import { loadTiming } from "../usage.ts";
 
 /** Where loading stands. */
 export interface Readiness {
@@ -11,10 +13,13 @@ export interface Readiness {
   readonly progress?: number;
   /** Why it failed; the message of a PronkError is shown. */
   readonly error?: PronkError | Error;
+  /** How long each part of loading took, once it is ready. */
+  readonly loading?: LoadTimings | undefined;
 }
 
 /**
- * 200 `{"status":"ok"}`, or 503 with the status and progress.
+ * 200 `{"status":"ok"}`, with what loading took where that is known, also as Server-Timing; or 503 with
+ * the status and progress.
  *
  * @param ready undefined: the model is loaded, now if need be.
  */
@@ -22,8 +27,8 @@ export function healthRoute(server: ServerContext, ready: (() => Readiness) | un
   const readiness = async (): Promise<Readiness> => {
     if (ready !== undefined) return ready();
     try {
-      await server.engine();
-      return { status: "ready" };
+      const { info } = await server.engine();
+      return { status: "ready", loading: info.loading };
     } catch (error) {
       const isLoading = toErrorReply(error).body.error.code === "model_loading";
       return isLoading ? { status: "loading" } : { status: "failed", error: error as Error };
@@ -34,8 +39,12 @@ export function healthRoute(server: ServerContext, ready: (() => Readiness) | un
     isPublic: true,
     methods: {
       GET: async (c) => {
-        const { status, progress, error } = await readiness();
-        if (status === "ready") return c.json({ status: "ok" });
+        const { status, progress, error, loading } = await readiness();
+        if (status === "ready") {
+          if (loading === undefined) return c.json({ status: "ok" });
+          c.header("server-timing", loadTiming(loading));
+          return c.json({ status: "ok", loading });
+        }
         const { code, message } = toErrorReply(error).body.error;
         return c.json(
           {

@@ -5,9 +5,12 @@ import { PronkError } from "../../../src/errors.ts";
 
 const broken = new PronkError("corrupt", "pack: shard 2 of 6: altered");
 
-/** Counts how often it is disposed; nothing else of an engine is used here. */
+const LOADING = { open_ms: 1, total_ms: 1 };
+
+/** Counts how often it is disposed; nothing else but its info is used here. */
 function fakeEngine(): Engine & { disposed: number } {
   const engine = {
+    info: { loading: LOADING },
     disposed: 0,
     dispose: async () => {
       engine.disposed++;
@@ -34,7 +37,7 @@ test("while it loads there is no engine, and progress is told", async () => {
   finish(engine);
   expect(await loaded).toBe(engine);
   expect(served.get()).toBe(engine);
-  expect(served.ready()).toEqual({ status: "ready" });
+  expect(served.ready()).toEqual({ status: "ready", loading: LOADING });
   await served.dispose();
   expect(engine.disposed).toBe(1);
 });
@@ -66,7 +69,7 @@ test("what failed is told until a try succeeds, and asking for it begins one", a
   isRepaired = true;
   expect(served.ready()).toEqual({ status: "failed", error: broken });
   await served.load();
-  expect(served.ready()).toEqual({ status: "ready" });
+  expect(served.ready()).toEqual({ status: "ready", loading: LOADING });
   expect(served.get()).toBe(engine);
 });
 

@@ -293,6 +293,10 @@ test("a model without a chat template completes but does not chat", async () => 
 });
 
 describe("a model that is not there yet", () => {
+  const LOADING = {
+    ...{ open_ms: 4, kernel_ms: 13, memory_ms: 6, tokenizer_ms: 9 },
+    ...{ read_ms: 52, verify_ms: 60, finish_ms: 3, total_ms: 147 },
+  };
   const answers = async (options: AppOptions): Promise<[number, Json, number, Json, Headers]> => {
     const loading = createApp(options);
     const health = await loading.request("/health");
@@ -316,6 +320,19 @@ describe("a model that is not there yet", () => {
   test("is loading where nobody says how far it is", async () => {
     const [health, state, status] = await answers({ engine: () => undefined });
     expect([health, state, status]).toEqual([503, { status: "loading" }, 503]);
+  });
+
+  test.each([
+    ["by its engine", undefined],
+    ["by the entry", () => ({ status: "ready" as const, loading: LOADING })],
+  ])("says once it is there how long each part of loading took: %s", async (_, ready) => {
+    const loaded = { ...engine, info: { ...engine.info, loading: LOADING } };
+    const response = await createApp({ engine: loaded, ready }).request("/health");
+    expect(await response.json()).toEqual({ status: "ok", loading: LOADING });
+    expect(response.headers.get("server-timing")).toBe(
+      "open;dur=4.0, kernel;dur=13.0, memory;dur=6.0, tokenizer;dur=9.0, read;dur=52.0, " +
+        "verify;dur=60.0, finish;dur=3.0, total;dur=147.0",
+    );
   });
 
   test("is waited for where the engine is promised", async () => {

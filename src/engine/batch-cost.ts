@@ -5,14 +5,15 @@
  * stand still (Workers) the first figures stay.
  */
 
-/** Rows of a tile: a batch of 5 costs about as much as one of 8. */
+/** Rows of a tile: a batch of 9 costs about as much as one of 12. */
 const TILE_ROWS = 4;
 
-/**
- * Batches of more than one row run through matrix products of tiles, those of one through matrix-vector
- * products. SmolLM2-135M in 4 bits, Node 20 and 24, medians.
- */
-const MANY_ROWS_COST = 1.4;
+/** Up to so many rows run one by one, a slice of the weights at a time; more as products of tiles. */
+const FEW_ROWS = 7;
+
+/** SmolLM2-135M in 4 bits, Node 20 and 24, medians. */
+const FEW_ROW_COST = 0.9;
+const MANY_ROWS_COST = 2.6;
 const TILE_COST = 2.1;
 
 /** Tiles beyond this many are one class. */
@@ -89,7 +90,8 @@ export class BatchCost {
 
 /** In batches of one row, as measured elsewhere. */
 export function relativeCost(rows: number): number {
-  return rows === 1 ? 1 : MANY_ROWS_COST + TILE_COST * Math.ceil(rows / TILE_ROWS);
+  if (rows <= FEW_ROWS) return 1 + FEW_ROW_COST * (rows - 1);
+  return MANY_ROWS_COST + TILE_COST * Math.ceil(rows / TILE_ROWS);
 }
 
 /** One row; then by tiles. */

@@ -1,6 +1,6 @@
 /**
- * A plan's steps as calls of kernels. Two programs: for one row (GEMV) and for several (GEMM); they
- * give the same bits. Fused here: norm or SwiGLU with the quantization of the product that follows,
+ * A plan's steps as calls of kernels. Three programs: for one row (GEMV), for a few (GEMV row by
+ * row), for many (GEMM); they give the same bits. Fused here: norm or SwiGLU with the quantization of the product that follows,
  * products over tensors that lie together, rotations of neighbouring heads.
  *
  * One of several threads gets its part: products by panels, attention by heads or queries, the rest by
@@ -46,8 +46,18 @@ export type Call = (rows: number, spans: readonly Span[], from: number, count: n
 export interface Program {
   /** For a batch of one row. */
   readonly one: readonly Call[];
+  /** For up to FEW_ROWS. */
+  readonly few: readonly Call[];
   readonly many: readonly Call[];
 }
+
+/** A GEMM unpacks every weight and computes whole tiles of 4 rows: 4 or 8 cost as much as 4 or 7 GEMVs. */
+export const FEW_ROWS = 7;
+
+/** Weights that a few rows go through in turn, to find them in the second-level cache. */
+const SLICE_BYTES = 256 * 1024;
+
+type Kind = keyof Program;
 
 export interface LoweringInput {
   readonly plan: Plan;
@@ -76,8 +86,9 @@ export function lower(
   barrier: Call = () => undefined,
 ): Program {
   return {
-    one: new Lowering(input, true, part, barrier).run(steps),
-    many: new Lowering(input, false, part, barrier).run(steps),
+    one: new Lowering(input, "one", part, barrier).run(steps),
+    few: new Lowering(input, "few", part, barrier).run(steps),
+    many: new Lowering(input, "many", part, barrier).run(steps),
   };
 }
 
@@ -88,8 +99,7 @@ const ACTIVATIONS = "activations";
 
 class Lowering {
   readonly #input: LoweringInput;
-  /** For a batch of one row. */
-  readonly #one: boolean;
+  readonly #kind: Kind;
   readonly #part: Part;
   readonly #steps: PartCalls;
   readonly #attention: AttentionLowering;
@@ -100,13 +110,14 @@ class Lowering {
   /** The buffer, and its layout, that the activations hold when the next call runs. */
   #quantized: { readonly buffer: BufferName; readonly layout: number } | undefined;
 
-  constructor(input: LoweringInput, one: boolean, part: Part, barrier: Call) {
+  constructor(input: LoweringInput, kind: Kind, part: Part, barrier: Call) {
     const { layout } = input;
     this.#input = input;
-    this.#one = one;
+    this.#kind = kind;
     this.#part = part;
     this.#steps = new PartCalls(part, barrier);
     this.#attention = new AttentionLowering(input, part, this.#steps);
+    const one = kind === "one";
     this.#activations = one ? (layout.rowActivations ?? layout.activations) : layout.activations;
     this.#rows = one ? "first" : "rows";
   }
@@ -148,13 +159,13 @@ class Lowering {
   /** A call over rows. */
   #emitRows(call: Call, reads: readonly string[], writes: readonly string[]): void {
     const access = (buffer: string): Access => whole(buffer, this.#rows);
-    const isOwn = !this.#one || this.#part.index === 0;
+    const isOwn = this.#kind !== "one" || this.#part.index === 0;
     this.#steps.emit(call, reads.map(access), writes.map(access), isOwn);
   }
 
   /** A call that quantizes rows; of one row every thread does. */
   #emitQuantize(call: Call, from: BufferName): void {
-    if (this.#one) this.#steps.emit(call, [whole(from, SHARED)], []);
+    if (this.#kind === "one") this.#steps.emit(call, [whole(from, SHARED)], []);
     else this.#emitRows(call, [from], [ACTIVATIONS]);
   }
 
@@ -285,10 +296,25 @@ class Lowering {
     this.#quantize(step.in, cols, this.#layoutFor(form));
     const a = this.#activations;
     const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
-    const call: Call = this.#one
-      ? () => gemv(y, w, a, n, cols, accumulate)
-      : (rows) => gemm(y, w, a, panel, tiledRows(rows), n, cols, ldy, accumulate);
-    this.#steps.emit(call, this.#one ? [] : [whole(ACTIVATIONS, SHARED)], [written], n > 0);
+    const calls: Record<Kind, Call> = {
+      one: () => gemv(y, w, a, n, cols, accumulate),
+      few: (rows) => {
+        const lda = rowBytes(this.#layoutFor(form), cols);
+        const ldw = panelBytes(form, cols);
+        const slice = Math.max(1, Math.floor(SLICE_BYTES / ldw)) * PANEL_ROWS;
+        for (let from = 0; from < n; from += slice) {
+          const count = Math.min(slice, n - from);
+          const weights = w + (from / PANEL_ROWS) * ldw;
+          for (let row = 0; row < rows; row++) {
+            const out = y + (row * ldy + from) * FLOAT_BYTES;
+            gemv(out, weights, a + row * lda, count, cols, accumulate);
+          }
+        }
+      },
+      many: (rows) => gemm(y, w, a, panel, tiledRows(rows), n, cols, ldy, accumulate),
+    };
+    const reads = this.#kind === "one" ? [] : [whole(ACTIVATIONS, SHARED)];
+    this.#steps.emit(calls[this.#kind], reads, [written], n > 0);
   }
 
   #floatPart(step: StepOf<"matmul">, own: FusedPart, written: Access): void {
@@ -361,7 +387,7 @@ class Lowering {
   }
 
   #layoutFor(form: QuantizedForm): number {
-    return activationLayout(this.#input.variant, form, this.#one ? 1 : 2);
+    return activationLayout(this.#input.variant, form, this.#kind === "many" ? 2 : 1);
   }
 
   #fuse(parts: readonly MatmulPart[]): FusedPart[] {

@@ -10,12 +10,13 @@ test("stands on what the kernels took elsewhere where the clock stands still", (
   expect(cost.unitMs).toBe(0);
 });
 
-test("comes to what is measured, by tiles of 4 rows", () => {
+test("comes to what is measured, as whole tiles of 4 rows or row by row", () => {
   const cost = new BatchCost();
   for (let n = 0; n < 600; n++) cost.observe(n % 4 === 3 ? 8 : 1, n % 4 === 3 ? 15 : 10);
   expect(cost.unitMs).toBeCloseTo(10, 1);
   expect(cost.of(8)).toBeCloseTo(1.5, 1);
-  expect(cost.of(5)).toBe(cost.of(8));
+  expect(cost.of(5) / cost.of(8)).toBeCloseTo(relativeCost(5) / relativeCost(8));
+  expect(cost.of(9)).toBe(cost.of(12));
   // A little cheaper than its neighbour says.
   expect(cost.of(12) / relativeCost(12)).toBeLessThan(cost.of(8) / relativeCost(8));
 });

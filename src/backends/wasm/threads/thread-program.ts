@@ -1,6 +1,6 @@
 /** A plan as one of several threads runs it: its part of every step, and barriers between them. */
 import type { Span } from "../../backend.ts";
-import { type Call, type LoweringInput, lower, type Program } from "../lower.ts";
+import { type Call, FEW_ROWS, type LoweringInput, lower, type Program } from "../lower.ts";
 import type { MemoryLayout } from "../memory-layout.ts";
 import { type Part, shareOfRows } from "./part.ts";
 
@@ -29,13 +29,14 @@ function layoutOf(layout: MemoryLayout, index: number): MemoryLayout {
 
 /** Runs this thread's part of a program. */
 export function runPart(
-  { one, many }: Program,
+  { one, few, many }: Program,
   rows: number,
   spans: readonly Span[],
   part: Part,
 ): void {
   const { from, to } = rows === 1 ? { from: 0, to: 1 } : shareOfRows(rows, part);
-  runCalls(rows === 1 ? one : many, rows, spans, from, to - from);
+  const calls = rows === 1 ? one : rows <= FEW_ROWS ? few : many;
+  runCalls(calls, rows, spans, from, to - from);
 }
 
 export function runCalls(

@@ -57,7 +57,7 @@ export class Speculator {
   /** Adds proposals to a batch; a promise only where a draft model is asked. */
   propose(spans: readonly PlannedSpan[]): Promise<void> | undefined {
     // While a prompt is read, the rows that are left are its rows.
-    if (spans.some(({ count }) => count > 1)) return undefined;
+    if (spans.some(isOfPrompt)) return undefined;
     let rows = spans.length;
     let tokens = spans.length;
     const jobs: DraftJob[] = [];
@@ -138,6 +138,11 @@ export class Speculator {
     else record.pauseDraft();
     return hoped;
   }
+}
+
+/** Whether its sequence has more tokens to be read, or has just got many. */
+function isOfPrompt({ slot, count }: PlannedSpan): boolean {
+  return count > 1 || (slot.sequence !== undefined && slot.length + count < slot.sequence.length);
 }
 
 function powers(out: Float64Array, base: number): Float64Array {

@@ -1,35 +1,39 @@
 // What a peer's process measures of itself, as `pronk bench` does.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import {
+  peakResidentBytes,
+  peakResidentBytesOf,
+} from "../../dist/src/platform/host/peak-memory.js";
 
 const COLD_LIMIT_MS = 120_000;
 
-/** Milliseconds from the start of a process to the first bytes that it prints. */
-export async function coldStartMs(program, args) {
+/** From the start of a process to the first bytes that it prints: milliseconds, and its memory until then. */
+export async function coldStart(program, args) {
   const started = performance.now();
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   const timer = setTimeout(() => child.kill("SIGKILL"), COLD_LIMIT_MS);
-  let firstMs;
+  let first;
   child.stdout.once("data", () => {
-    firstMs = performance.now() - started;
+    const ms = performance.now() - started;
+    first = { ms, mb: peakResidentBytesOf(child.pid) / 1e6 };
   });
   child.stdout.resume();
   const code = await new Promise((resolve, reject) => {
     child.once("error", reject).once("close", resolve);
   });
   clearTimeout(timer);
-  if (code !== 0 || firstMs === undefined) throw new Error(`${program}: exit code ${code}`);
-  return firstMs;
+  if (code !== 0 || first === undefined) throw new Error(`${program}: exit code ${code}`);
+  return first;
+}
+
+/** The figures of such starts, as `pronk bench` names them. */
+export function coldFigures(starts) {
+  const memory = starts.map(({ mb }) => mb).filter(Number.isFinite);
+  const figures = { cold_ttft_ms: starts.map(({ ms }) => ms) };
+  return memory.length > 0 ? { ...figures, cold_rss_mb: memory } : figures;
 }
 
 /** Peak resident set of this process, in 10^6 bytes. */
 export function peakResidentMb() {
-  try {
-    const status = readFileSync("/proc/self/status", "latin1");
-    const kibibytes = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
-    if (kibibytes > 0) return (kibibytes * 1024) / 1e6;
-  } catch {
-    // Not Linux.
-  }
-  return (process.resourceUsage().maxRSS * 1024) / 1e6;
+  return peakResidentBytes() / 1e6;
 }

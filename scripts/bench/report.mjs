@@ -10,6 +10,7 @@ const FIGURES = [
   { key: "prefill_tps", title: "prefill, tok/s", digits: 1 },
   { key: "decode_tps", title: "decode, tok/s", digits: 1 },
   { key: "cold_ttft_ms", title: "first token, ms", digits: 0 },
+  { key: "cold_rss_mb", title: "memory then, MB", digits: 0 },
   { key: "rss_mb", title: "peak memory, MB", digits: 0 },
 ];
 /** Ours compute on one thread: what they wait beyond this share of their time is others' work. */

@@ -15,7 +15,10 @@ export const COLD_QUESTION = "What is the capital of France?";
 
 /** Samples of each figure, by its name. */
 export type BenchSamples = Readonly<
-  Record<"prefill_tps" | "decode_tps" | "cold_ttft_ms" | "rss_mb", readonly number[]>
+  Record<"prefill_tps" | "decode_tps" | "cold_ttft_ms" | "rss_mb", readonly number[]> & {
+    /** Of the processes of cold_ttft_ms; where the system tells. */
+    cold_rss_mb?: readonly number[];
+  }
 >;
 
 export interface Spread {

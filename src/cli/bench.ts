@@ -1,7 +1,7 @@
 /** pronk bench: speed and memory of one model on this runtime, medians over repetitions. */
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
-import { peakResidentBytes } from "../platform/host/peak-memory.ts";
+import { peakResidentBytes, peakResidentBytesOf } from "../platform/host/peak-memory.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { measureContexts } from "./bench-contexts.ts";
 import {
@@ -90,13 +90,15 @@ async function benchModel(
     decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
   }
   const rss = peakResidentBytes() / 1e6;
-  const cold: number[] = [];
-  for (let rep = 0; rep < reps; rep++) cold.push(await coldStartMs(input, cli));
+  const cold: ColdStart[] = [];
+  for (let rep = 0; rep < reps; rep++) cold.push(await coldStart(input, cli));
+  const coldMemory = cold.flatMap(({ bytes }) => (bytes === undefined ? [] : [bytes / 1e6]));
 
   const figures: BenchSamples = {
     prefill_tps: prefill,
     decode_tps: decode,
-    cold_ttft_ms: cold,
+    cold_ttft_ms: cold.map(({ ms }) => ms),
+    ...(coldMemory.length > 0 && { cold_rss_mb: coldMemory }),
     rss_mb: [rss],
   };
   if (flagOption(input, "json")) {
@@ -183,19 +185,25 @@ async function decodeMs(engine: Engine, now: () => number, signal: AbortSignal):
   return last - first;
 }
 
+interface ColdStart {
+  readonly ms: number;
+  /** Its peak resident set until then. */
+  readonly bytes: number | undefined;
+}
+
 /** A process of its own, up to the first bytes that it prints. */
-async function coldStartMs(input: Arguments, cli: CliContext): Promise<number> {
+async function coldStart(input: Arguments, cli: CliContext): Promise<ColdStart> {
   const { reps: _, json: __, ...options } = input.values;
   const more = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const args = ["run", ...input.positionals, "--chat", COLD_QUESTION, "--max-tokens", "1", ...more];
-  let firstMs: number | undefined;
+  let first: ColdStart | undefined;
   await runChild(ownCommandLine(cli.host), args, {
     timeoutMs: CHILD_TIMEOUT_MS,
     signal: cli.signal,
-    onFirstOutput: (ms) => {
-      firstMs = ms;
+    onFirstOutput: (ms, pid) => {
+      first = { ms, bytes: pid === undefined ? undefined : peakResidentBytesOf(pid) };
     },
   });
-  if (firstMs === undefined) throw new PronkError("engine_failed", "bench: run printed nothing");
-  return firstMs;
+  if (first === undefined) throw new PronkError("engine_failed", "bench: run printed nothing");
+  return first;
 }

@@ -37,8 +37,8 @@ export function commandLineOn(runtime: RuntimeName): CommandLine {
 export interface ChildOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Called once, with the time from the start of the process to its first output. */
-  readonly onFirstOutput?: (ms: number) => void;
+  /** Called once, with the time from the start of the process to its first output, and its id. */
+  readonly onFirstOutput?: (ms: number, pid: number | undefined) => void;
 }
 
 /**
@@ -71,7 +71,7 @@ export async function runChild(
     kill();
   }, timeoutMs);
   signal?.addEventListener("abort", kill, { once: true });
-  child.stdout.once("data", () => options.onFirstOutput?.(performance.now() - started));
+  child.stdout.once("data", () => options.onFirstOutput?.(performance.now() - started, child.pid));
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     out += text;
   });

@@ -10,7 +10,7 @@ import {
   DECODE_STEPS,
   PREFILL_TOKENS,
 } from "../../../../dist/src/cli/bench-workload.js";
-import { coldStartMs, peakResidentMb } from "../../measure-self.mjs";
+import { coldFigures, coldStart, peakResidentMb } from "../../measure-self.mjs";
 import { openLlama, printAndExit } from "./open.mjs";
 
 const [module, file, chatIds, reps] = process.argv.slice(2);
@@ -37,8 +37,13 @@ if (reps === undefined) {
   const rss = peakResidentMb();
   const cold = [];
   for (let rep = 0; rep < Number(reps); rep++) {
-    cold.push(await coldStartMs(process.execPath, process.argv.slice(1, 5)));
+    cold.push(await coldStart(process.execPath, process.argv.slice(1, 5)));
   }
-  const figures = { prefill_tps: prefill, decode_tps: decode, cold_ttft_ms: cold, rss_mb: [rss] };
+  const figures = {
+    prefill_tps: prefill,
+    decode_tps: decode,
+    ...coldFigures(cold),
+    rss_mb: [rss],
+  };
   printAndExit(JSON.stringify(benchDocument(llama.head, figures)));
 }

@@ -10,7 +10,7 @@ import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { benchDocument } from "../../../../dist/src/cli/bench-workload.js";
 import { measureGenerator, stopwatch } from "../../browser/workload.mjs";
-import { coldStartMs, peakResidentMb } from "../../measure-self.mjs";
+import { coldFigures, coldStart, peakResidentMb } from "../../measure-self.mjs";
 import { createGenerator } from "./generator.mjs";
 
 const [settingJson, task, argument, count] = process.argv.slice(2);
@@ -26,7 +26,7 @@ if (task === "measure") {
   const rss = peakResidentMb();
   const cold = [];
   for (let rep = 0; rep < reps; rep++) {
-    cold.push(await coldStartMs(process.execPath, [process.argv[1], settingJson, "first"]));
+    cold.push(await coldStart(process.execPath, [process.argv[1], settingJson, "first"]));
   }
   const head = {
     peer: "transformers-js",
@@ -34,7 +34,12 @@ if (task === "measure") {
     kernel: "native",
     threads: 1,
   };
-  const figures = { prefill_tps: prefill, decode_tps: decode, cold_ttft_ms: cold, rss_mb: [rss] };
+  const figures = {
+    prefill_tps: prefill,
+    decode_tps: decode,
+    ...coldFigures(cold),
+    rss_mb: [rss],
+  };
   console.log(JSON.stringify(benchDocument(head, figures)));
 } else if (task === "greedy") {
   const { ids } = await generator.generate(JSON.parse(argument).ids, Number(count), eos);

@@ -18,7 +18,6 @@ import {
   PREFILL_TOKENS,
   spreadOf,
 } from "./bench-workload.ts";
-import { ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import {
   engineForCommand,
@@ -197,6 +196,8 @@ async function coldStart(input: Arguments, cli: CliContext): Promise<ColdStart> 
   const more = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const args = ["run", ...input.positionals, "--chat", COLD_QUESTION, "--max-tokens", "1", ...more];
   let first: ColdStart | undefined;
+  // Loaded only here: what starts other programs is none of the memory that was measured.
+  const { ownCommandLine, runChild } = await import("./child.ts");
   await runChild(ownCommandLine(cli.host), args, {
     timeoutMs: CHILD_TIMEOUT_MS,
     signal: cli.signal,

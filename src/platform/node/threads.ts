@@ -1,6 +1,6 @@
 /** Threads of Node. */
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 import type { Host } from "../host/host.ts";
 
 /** `file` is thread.ts as it was built: Node 20 runs no TypeScript. */
@@ -8,6 +8,10 @@ export function createThreads(file: URL): Host["threads"] {
   return {
     cores: availableParallelism(),
     spawn({ onMessage, onEnd }) {
+      // Loaded only here: most starts have one thread, and would load it in 2 ms.
+      const { Worker }: typeof import("node:worker_threads") = createRequire(import.meta.url)(
+        "node:worker_threads",
+      );
       // Options of this process may name files that only it can load.
       const worker = new Worker(file, { execArgv: [] });
       worker.on("message", onMessage);

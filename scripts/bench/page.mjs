@@ -10,11 +10,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
 import { kernelTables } from "./kernels-report.mjs";
+import { profileTable } from "./profile-report.mjs";
 import { qualityTables } from "./quality/tables.mjs";
-import { resultTables } from "./report.mjs";
+import { inOneSentence, resultTables } from "./report.mjs";
 import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
 
+const README = fileURLToPath(new URL("../../README.md", import.meta.url));
 const docs = fileURLToPath(new URL("../../docs", import.meta.url));
 export const RAW = join(docs, "benchmarks.json");
 
@@ -22,6 +24,7 @@ export const RAW = join(docs, "benchmarks.json");
 export const SECTIONS = {
   kernels: { page: "kernels.md", render: kernelTables },
   peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
+  profile: { page: "kernels.md", render: profileTable },
   contexts: { page: "benchmarks.md", render: contextTables },
   quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
@@ -47,7 +50,9 @@ function renderSection(name, document) {
   if (!chart) return [path];
   const [file, draw] = chart;
   writeFileSync(join(docs, file), draw(document));
-  return [path, join(docs, file)];
+  const readme = replaceSection(readFileSync(README, "utf8"), name, inOneSentence(document));
+  writeFileSync(README, readme);
+  return [path, join(docs, file), README];
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

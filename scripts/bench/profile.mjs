@@ -5,9 +5,7 @@
  * off); what is left of a step is the engine's own: plan, sampler, stream. The work is that of
  * `pronk bench`: a prompt of 512 tokens, 128 steps after one of 13. Figures are medians of repetitions.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
   BENCH_CTX,
@@ -26,10 +24,11 @@ import {
   openNamedModel,
 } from "../../dist/src/platform/host/create-engine.js";
 import { nodeHost } from "../../dist/src/platform/node/host.js";
-import { replaceSection } from "./sections.mjs";
+import { describeMachine } from "./machine.mjs";
+import { writeSection } from "./page.mjs";
+import { profileTable } from "./profile-report.mjs";
 
 const REPS = 5;
-const PAGE = fileURLToPath(new URL("../../docs/kernels.md", import.meta.url));
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -159,48 +158,15 @@ const decode = await measure(async () => {
 });
 await engine.dispose();
 
-const PRODUCTS = [
-  "q, k, v",
-  "attention",
-  "attention output",
-  "gate, up",
-  "down",
-  "head",
-  "products",
-];
-const total = (parts) => [...parts.values()].reduce((sum, ms) => sum + ms, 0);
-const inProducts = (parts) =>
-  PRODUCTS.reduce((sum, key) => sum + (parts.get(key) ?? 0), 0) / total(parts);
-
 const document = {
+  machine: describeMachine(),
+  date: new Date().toISOString().slice(0, 10),
   runtime: `Node ${process.versions.node}`,
   kernel: engine.info.kernel,
+  prompt: PREFILL_TOKENS,
+  reps: REPS,
   prefill_ms: Object.fromEntries(prefill),
   decode_ms: Object.fromEntries(decode),
-  prefill_products: inProducts(prefill),
-  decode_products: inProducts(decode),
 };
-
-function page() {
-  const keys = [...new Set([...PRODUCTS, ...prefill.keys(), ...decode.keys()])].filter(
-    (key) => prefill.has(key) || decode.has(key),
-  );
-  const cell = (parts, key) => {
-    const ms = parts.get(key) ?? 0;
-    return `${ms.toPrecision(3)} | ${((100 * ms) / total(parts)).toFixed(1)} %`;
-  };
-  return [
-    `${document.runtime}, ${document.kernel} kernels, one core, medians of ${REPS}; in milliseconds.`,
-    "",
-    `| | prompt of ${PREFILL_TOKENS} | | a token | |`,
-    "|---|---:|---:|---:|---:|",
-    ...keys.map((key) => `| ${key} | ${cell(prefill, key)} | ${cell(decode, key)} |`),
-    `| **matrix products, with attention** | | **${(100 * document.prefill_products).toFixed(1)} %** | | **${(100 * document.decode_products).toFixed(1)} %** |`,
-    `| **all** | **${total(prefill).toFixed(0)}** | | **${total(decode).toFixed(2)}** | |`,
-  ].join("\n");
-}
-
-if (options.write) {
-  writeFileSync(PAGE, replaceSection(readFileSync(PAGE, "utf8"), "profile", page()));
-}
-console.log(options.json ? JSON.stringify(document) : page());
+if (options.write) for (const path of writeSection("profile", document)) console.error(path);
+console.log(options.json ? JSON.stringify(document) : profileTable(document));

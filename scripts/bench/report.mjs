@@ -121,6 +121,22 @@ export function summarized(document) {
   };
 }
 
+/** What the README says of it. */
+export function inOneSentence(document) {
+  const ratios = ratiosOf(document.contenders);
+  const of = (name) => ratios.find((r) => r.of === name && r.by === "node-llama-cpp, Q4_1");
+  const times = (ratio, key) => `${ratio[key].median.toFixed(2)} times`;
+  const parts = document.contenders
+    .filter(isOurs)
+    .map(({ label }) => ({ label, ratio: of(label) }))
+    .filter(({ ratio }) => ratio?.prefill_tps && ratio.decode_tps)
+    .map(
+      ({ label, ratio }) =>
+        `${label.replace(/, .*/, "")}: ${times(ratio, "prefill_tps")} its prefill, ${times(ratio, "decode_tps")} its decode`,
+    );
+  return `${parts.join("; ")}.`;
+}
+
 /** The document as Markdown. */
 export function resultTables(document) {
   const { contenders, ratios, best_ratios, bars } = summarized(document);

@@ -6,6 +6,7 @@ import { script } from "./script.ts";
 const { readRaw, SECTIONS } = await script("page");
 const { replaceSection, sectionOf } = await script("sections");
 const { barChart } = await script("chart");
+const { inOneSentence } = await script("report");
 const { contextsSummarized, contextTables } = await script("contexts-report");
 
 const head = {
@@ -33,6 +34,7 @@ test("every measured section of the pages, and the chart, is what the raw figure
     if (!chart) continue;
     const [file, draw] = chart;
     expect(readFileSync(`docs/${file}`, "utf8")).toBe(draw(document));
+    expect(sectionOf(readFileSync("README.md", "utf8"), name)).toBe(inOneSentence(document).trim());
   }
 });
 

@@ -1,9 +1,10 @@
 // Y = W A for tiles of 4 rows of quantized activations: the body of every gemm_*.
 // A template: the file that includes it has defined CODES_BYTES (of a block), UNPACKED_BYTES (of 8 rows of a
-// block in scratch), TILE_VALUES_BYTES (of a block, 4 tokens), unpack_quad() and dot_tile().
+// block in scratch), TILE_VALUES_BYTES (of a block, 4 tokens), PARKED, unpack_quad() and dot_tile().
 //
 // Each panel is unpacked once into `scratch`, which stays in the L1 or L2 cache, in two halves of 8 rows:
 //   f32 minima[blocks][8]; blocks x { f32 scales[8]; codes }
+// and behind both, where PARKED: i32 dots[blocks][4 tokens][8].
 // Then every tile of 4 tokens goes through each half. The float order is that of gemv.h; a token's results do not
 // depend on the others.
 #pragma once
@@ -36,17 +37,34 @@ static ALWAYS_INLINE void unpack_panel(uint8_t *scratch, const uint8_t *w, int32
   }
 }
 
+#define PARKED_BYTES 128 // the sums of a tile and a block
+
+// The dots of all blocks, before any is scaled: with the scaled sums alive in the loop over columns, V8 would keep one
+// of the dots on the stack, and each step would wait for it.
+static ALWAYS_INLINE void dot_blocks(uint8_t *parked, const uint8_t *codes, const uint8_t *values, int32_t blocks,
+                                     int32_t zero_point) {
+  ROLLED for (int32_t b = 0; b < blocks; b++) {
+    store_parked(parked, dot_tile(codes, values, (const int32_t *)values - TILE_ROWS, zero_point));
+    parked += PARKED_BYTES;
+    codes += HALF_SCALES_BYTES + UNPACKED_BYTES;
+    values += TILE_HEADER_BYTES + TILE_VALUES_BYTES;
+  }
+}
+
 static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *half, const uint8_t *header, const uint8_t *a,
                                         int32_t blocks, int32_t ldy, int32_t accumulate, int32_t has_minimum,
-                                        int32_t zero_point) {
+                                        int32_t zero_point, uint8_t *parked) {
   tile m, d = zero_tile();
   if (has_minimum) sum_tile_minima(&m, (const float *)half, (const float *)a, blocks);
   half += blocks * HALF_SCALES_BYTES;
   a += blocks * 4 * TILE_ROWS;
+  if (PARKED) dot_blocks(parked, half + HALF_SCALES_BYTES, a + TILE_HEADER_BYTES, blocks, zero_point);
   ROLLED for (int32_t b = 0; b < blocks; b++) {
-    const tile dots =
-        dot_tile(half + HALF_SCALES_BYTES, a + TILE_HEADER_BYTES, (const int32_t *)a + TILE_ROWS, zero_point);
+    const tile dots = PARKED ? load_parked(parked)
+                             : dot_tile(half + HALF_SCALES_BYTES, a + TILE_HEADER_BYTES,
+                                        (const int32_t *)a + TILE_ROWS, zero_point);
     add_scaled(&d, dots, (const float *)a, (const float *)half);
+    parked += PARKED_BYTES;
     half += HALF_SCALES_BYTES + UNPACKED_BYTES;
     a += TILE_HEADER_BYTES + TILE_VALUES_BYTES;
   }
@@ -66,7 +84,8 @@ static ALWAYS_INLINE void gemm(float *y, const uint8_t *w, const uint8_t *a, uin
       float *out = y + row + half * HALF_ROWS;
       const uint8_t *tokens4 = a, *unpacked = scratch + half * half_panel_bytes(blocks);
       for (int32_t t = 0; t < tokens; t += TILE_ROWS, tokens4 += tile_bytes, out += TILE_ROWS * ldy) {
-        multiply_tile(out, unpacked, w + half * HALF_ROWS, tokens4, blocks, ldy, accumulate, has_minimum, zero_point);
+        multiply_tile(out, unpacked, w + half * HALF_ROWS, tokens4, blocks, ldy, accumulate, has_minimum, zero_point,
+                      scratch + 2 * half_panel_bytes(blocks));
       }
     }
   }

@@ -38,6 +38,18 @@ static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h <
 // 4 bf16 in memory as f32.
 static inline v128_t load_bf16x4(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 
+// Each of 4 words in memory, broadcast. One load: engines without guard pages (Deno, workerd) check every access's bounds,
+// which takes three instructions; shuffles cost the others nothing.
+typedef struct {
+  v128_t of[4];
+} splat_words;
+
+static inline splat_words load_splats(const void *p) {
+  const v128_t v = wasm_v128_load(p);
+  return (splat_words){{wasm_i32x4_shuffle(v, v, 0, 0, 0, 0), wasm_i32x4_shuffle(v, v, 1, 1, 1, 1),
+                        wasm_i32x4_shuffle(v, v, 2, 2, 2, 2), wasm_i32x4_shuffle(v, v, 3, 3, 3, 3)}};
+}
+
 // (lane 0 + lane 1) + (lane 2 + lane 3): the one order of every horizontal sum.
 static inline float sum_lanes(v128_t v) {
   return (wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1)) +

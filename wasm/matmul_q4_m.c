@@ -4,7 +4,7 @@
 #if RELAXED
 #include "tile.h"
 
-enum { STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
+enum { PARKED = 1, STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
 #include "gemv.h"
 
@@ -33,10 +33,10 @@ static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, 
   tile acc = zero_tile();
   ROLLED for (int g = 0; g < 8; g++, codes += 32, values += 16) {
     const v128_t w0 = wasm_v128_load(codes), w1 = wasm_v128_load(codes + 16);
+    const splat_words x = load_splats(values);
     UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-      const v128_t x = wasm_v128_load32_splat(values + 4 * m);
-      acc.of[0][m] = wasm_i16x8_add(acc.of[0][m], dot_pairs(x, w0));
-      acc.of[1][m] = wasm_i16x8_add(acc.of[1][m], dot_pairs(x, w1));
+      acc.of[0][m] = wasm_i16x8_add(acc.of[0][m], dot_pairs(x.of[m], w0));
+      acc.of[1][m] = wasm_i16x8_add(acc.of[1][m], dot_pairs(x.of[m], w1));
     }
   }
   const tile start = start_tile(sums, zero_point);

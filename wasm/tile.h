@@ -36,6 +36,22 @@ static ALWAYS_INLINE void add_scaled(tile *acc, tile dots, const float *token_sc
   }
 }
 
+static ALWAYS_INLINE void store_parked(uint8_t *to, tile dots) {
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
+    wasm_v128_store(to + 32 * m, dots.of[0][m]);
+    wasm_v128_store(to + 32 * m + 16, dots.of[1][m]);
+  }
+}
+
+static ALWAYS_INLINE tile load_parked(const uint8_t *from) {
+  tile dots;
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
+    dots.of[0][m] = wasm_v128_load(from + 32 * m);
+    dots.of[1][m] = wasm_v128_load(from + 32 * m + 16);
+  }
+  return dots;
+}
+
 #if RELAXED
 
 // Minus the zero point times each token's sum of activations: where its dots start.
@@ -53,10 +69,10 @@ static ALWAYS_INLINE tile start_tile(const int32_t *sums, int32_t zero_point) {
 static ALWAYS_INLINE tile dot_tile_bytes(const uint8_t *codes, const uint8_t *values, tile acc) {
   ROLLED for (int g = 0; g < 8; g++, codes += 32, values += 16) {
     const v128_t w0 = wasm_v128_load(codes), w1 = wasm_v128_load(codes + 16);
+    const splat_words x = load_splats(values);
     UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-      const v128_t x = wasm_v128_load32_splat(values + 4 * m);
-      acc.of[0][m] = dot_bytes(x, w0, acc.of[0][m]);
-      acc.of[1][m] = dot_bytes(x, w1, acc.of[1][m]);
+      acc.of[0][m] = dot_bytes(x.of[m], w0, acc.of[0][m]);
+      acc.of[1][m] = dot_bytes(x.of[m], w1, acc.of[1][m]);
     }
   }
   return acc;

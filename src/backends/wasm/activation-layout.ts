@@ -28,8 +28,11 @@ export const TILE_ROWS = 4;
 /** Bytes of a block beside its values: scale, sum, scaled sum. */
 const BLOCK_HEADER_BYTES = 12;
 
-/** GEMM scratch of a block of 16 rows: minima and scales in f32, codes of at most 16 bits. */
-const SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK_COLS * 2;
+/**
+ * GEMM scratch of a block of 16 rows: minima and scales in f32, codes of at most 16 bits; and 32 sums
+ * of a tile.
+ */
+const SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK_COLS * 2 + 32 * 4;
 
 /**
  * Which layout the kernels of a variant read: of `gemv_*` for one row, of `gemm_*` for more.
@@ -64,7 +67,7 @@ export function tiledRows(rows: number): number {
   return Math.ceil(rows / TILE_ROWS) * TILE_ROWS;
 }
 
-/** Scratch that any `gemm_*` of that many columns needs: the unpacked panel. */
+/** Scratch that any `gemm_*` of that many columns needs: the unpacked panel, a tile's sums. */
 export function gemmScratchBytes(cols: number): number {
   return (cols / BLOCK_COLS) * SCRATCH_BLOCK_BYTES;
 }

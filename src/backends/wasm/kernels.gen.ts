@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "da70e6a663ae9241";
+export const KERNEL_VERSION = "7e72fd6ee82560f7";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -101,7 +101,7 @@ test("tokenize gives ids, tokens and offsets, and decodes them again", async () 
 });
 
 test("inspect tells the configuration, the memory plan and what fits a Worker", async () => {
-  const found = await json(["inspect", MODEL_FILE, "--budget", "128MB", "--profile", "small"]);
+  const found = await json(["inspect", MODEL_FILE, "--budget", "128MB"]);
   expect(found).toMatchObject({
     architecture: "llama",
     config: { num_hidden_layers: 30, hidden_size: 576, vocab_size: 49152 },

@@ -20,10 +20,15 @@ const README = fileURLToPath(new URL("../../README.md", import.meta.url));
 const docs = fileURLToPath(new URL("../../docs", import.meta.url));
 export const RAW = join(docs, "benchmarks.json");
 
-/** By the name of its bench: the page with the section, the Markdown, and a chart. */
+/** By the name of its bench: the page with the section, the Markdown, a chart, and the README's section. */
 export const SECTIONS = {
   kernels: { page: "kernels.md", render: kernelTables },
-  peers: { page: "benchmarks.md", render: resultTables, chart: ["benchmarks.svg", barChart] },
+  peers: {
+    page: "benchmarks.md",
+    render: resultTables,
+    chart: ["benchmarks.svg", barChart],
+    readme: inOneSentence,
+  },
   profile: { page: "kernels.md", render: profileTable },
   contexts: { page: "benchmarks.md", render: contextTables },
   quality: { page: "benchmarks.md", render: qualityTables },
@@ -44,15 +49,17 @@ export function readRaw() {
 }
 
 function renderSection(name, document) {
-  const { page, render, chart } = SECTIONS[name];
-  const path = join(docs, page);
-  writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, render(document)));
-  if (!chart) return [path];
+  const { page, render, chart, readme } = SECTIONS[name];
+  const pages = [[join(docs, page), render]];
+  if (readme) pages.push([README, readme]);
+  for (const [path, text] of pages) {
+    writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, text(document)));
+  }
+  const paths = pages.map(([path]) => path);
+  if (!chart) return paths;
   const [file, draw] = chart;
   writeFileSync(join(docs, file), draw(document));
-  const readme = replaceSection(readFileSync(README, "utf8"), name, inOneSentence(document));
-  writeFileSync(README, readme);
-  return [path, join(docs, file), README];
+  return [...paths, join(docs, file)];
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

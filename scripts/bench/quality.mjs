@@ -19,11 +19,11 @@ import { writeSection } from "./page.mjs";
 import { compareRunners } from "./quality/compare.mjs";
 import {
   createRunner,
-  fileSource,
   formed,
   kernel,
   memoryOf,
   openForm,
+  openSource,
   PLAN_CTX,
   packNearest,
 } from "./quality/models.mjs";
@@ -77,7 +77,7 @@ const FORMS = [
 
 const main = join(root, "dist/src/cli/main.js");
 const path = values.model ?? JSON.parse(run(["pull", MODEL, "--json"])).path;
-const source = await fileSource(path);
+const source = await openSource(path);
 const {
   config,
   entries: floats,

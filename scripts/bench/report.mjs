@@ -3,8 +3,6 @@ import { spreadOf } from "../../dist/src/cli/bench-workload.js";
 import { barTable, judge, PEER_BARS } from "./bars.mjs";
 import { settingText, table, withSpread } from "./tables.mjs";
 
-export { replaceSection } from "./sections.mjs";
-
 /** The figures, as columns. */
 const FIGURES = [
   { key: "prefill_tps", title: "prefill, tok/s", digits: 1 },

@@ -6,7 +6,7 @@
 // KL divergence from f32 over the first tokens of the two texts that forms are chosen by.
 import { readFileSync } from "node:fs";
 import { compareRunners } from "./compare.mjs";
-import { createRunner, fileSource, openForm } from "./models.mjs";
+import { createRunner, openForm, openSource } from "./models.mjs";
 
 const BLOCK = 32;
 const CALIBRATION_TOKENS = 256;
@@ -69,7 +69,7 @@ const CASES = {
 };
 
 const [path, tokens = "512"] = process.argv.slice(2);
-const source = await fileSource(path);
+const source = await openSource(path);
 const model = await openForm(source, { quantization: "none", profile: "default" });
 const tokenizer = await model.loadTokenizer();
 

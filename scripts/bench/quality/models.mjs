@@ -1,5 +1,4 @@
 // Forms of one model, in memory and ready to run.
-import { open } from "node:fs/promises";
 import { selectKernel } from "../../../dist/src/backends/wasm/kernel-variants.js";
 import { planMemory } from "../../../dist/src/backends/wasm/memory-layout.js";
 import { createWasmRunner } from "../../../dist/src/backends/wasm/wasm-runner.js";
@@ -11,6 +10,7 @@ import { packRows } from "../../../dist/src/pack/pack-rows.js";
 import { packTensors, planImage } from "../../../dist/src/pack/packer.js";
 import { loadKernels } from "../../../dist/src/platform/host/kernels.js";
 import { nodeHost } from "../../../dist/src/platform/node/host.js";
+import { fileSource } from "../../../dist/src/sources/file.js";
 import { CHUNK, WINDOW } from "./compare.mjs";
 
 /** Of an isolate: what the memory of a form is told for. */
@@ -19,21 +19,9 @@ export const PLAN_CTX = 1024;
 export const kernel = selectKernel(await loadKernels(nodeHost), { now: () => performance.now() });
 
 /** The file as a source; it stays open to the end of the process. */
-export async function fileSource(path) {
-  const handle = await open(path);
-  const { size } = await handle.stat();
-  return {
-    name: path.split("/").at(-1),
-    size,
-    async readInto(destination, start) {
-      for (let done = 0; done < destination.length; ) {
-        const length = destination.length - done;
-        const { bytesRead } = await handle.read(destination, done, length, start + done);
-        if (bytesRead === 0) throw new Error(`${path} ends at ${start + done}`);
-        done += bytesRead;
-      }
-    },
-  };
+export async function openSource(path) {
+  const file = await nodeHost.openFile(path);
+  return fileSource(file, path.split("/").at(-1), file.size);
 }
 
 /** Entries and configuration of the file in a form. */

@@ -8,12 +8,12 @@ import {
   PREFILL_TOKENS,
   spreadOf,
 } from "../../../dist/src/cli/bench-workload.js";
-import { createRunner, fileSource, kernel, openForm } from "./models.mjs";
+import { createRunner, kernel, openForm, openSource } from "./models.mjs";
 
 const STEPS = 64;
 const CHUNK = 64;
 const [path, rounds, forms] = process.argv.slice(2);
-const source = await fileSource(path);
+const source = await openSource(path);
 const runners = [];
 for (const form of JSON.parse(forms)) {
   const { config, entries } = await openForm(source, form);

@@ -4,14 +4,13 @@
  * rows may be others, so that a machine whose speed wavers is measured against itself. Where clocks
  * stand still (Workers) the first figures stay.
  */
+import { TILE_ROWS } from "../backends/wasm/activation-layout.ts";
+import { FEW_ROWS } from "../backends/wasm/lower.ts";
 
-/** Rows of a tile: a batch of 9 costs about as much as one of 12. */
-const TILE_ROWS = 4;
-
-/** Up to so many rows run one by one, a slice of the weights at a time; more as products of tiles. */
-const FEW_ROWS = 7;
-
-/** SmolLM2-135M in 4 bits, Node 20 and 24, medians. */
+/**
+ * Up to FEW_ROWS run one by one, more as tiles: a batch of 9 costs about as much as one of 12.
+ * SmolLM2-135M in 4 bits, Node 20 and 24, medians.
+ */
 const FEW_ROW_COST = 0.9;
 const MANY_ROWS_COST = 2.6;
 const TILE_COST = 2.1;

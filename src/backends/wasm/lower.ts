@@ -293,15 +293,16 @@ class Lowering {
     const y = layout.buffers[step.out] + own.column * FLOAT_BYTES;
     const ldy = plan.buffers[step.out];
     const accumulate = step.accumulate ? 1 : 0;
-    this.#quantize(step.in, cols, this.#layoutFor(form));
+    const target = this.#layoutFor(form);
+    this.#quantize(step.in, cols, target);
     const a = this.#activations;
+    const lda = rowBytes(target, cols);
+    const ldw = panelBytes(form, cols);
+    const slice = Math.max(1, Math.floor(SLICE_BYTES / ldw)) * PANEL_ROWS;
     const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
     const calls: Record<Kind, Call> = {
       one: () => gemv(y, w, a, n, cols, accumulate),
       few: (rows) => {
-        const lda = rowBytes(this.#layoutFor(form), cols);
-        const ldw = panelBytes(form, cols);
-        const slice = Math.max(1, Math.floor(SLICE_BYTES / ldw)) * PANEL_ROWS;
         for (let from = 0; from < n; from += slice) {
           const count = Math.min(slice, n - from);
           const weights = w + (from / PANEL_ROWS) * ldw;

@@ -1,5 +1,5 @@
 /**
- * Builds wasm/dist/{relaxed,plain}.wasm from wasm/*.c, and the TypeScript glue from both.
+ * Builds wasm/dist/{relaxed,plain,wide}.wasm from wasm/*.c, and the TypeScript glue from them.
  *
  *   node scripts/build-wasm.mjs               builds and writes
  *   node scripts/build-wasm.mjs --check       rebuilds elsewhere; fails when bytes or glue differ from what is committed
@@ -19,7 +19,7 @@ const DIST = join(SOURCES, "dist");
 const GLUE = join(root, "src/backends/wasm/kernels.gen.ts");
 /** Where a rebuild that cannot be compared by bytes waits for the test suite. */
 const REBUILT = join(root, ".cache/wasm-check");
-const MODULES = ["relaxed", "plain"];
+const MODULES = ["relaxed", "plain", "wide"];
 
 const readModules = (folder) =>
   Object.fromEntries(MODULES.map((name) => [name, readFileSync(join(folder, `${name}.wasm`))]));

@@ -1,6 +1,6 @@
 /**
  * Builds the C kernels for this machine under AddressSanitizer and UndefinedBehaviorSanitizer, and runs
- * tests/native: every kernel, as in the relaxed and as in the plain module, in buffers without slack
+ * tests/native: every kernel, as in each of the modules, in buffers without slack
  * against naive loops. WebAssembly's intrinsics come from SIMDe.
  *
  *   npm run test:native       needs Debian's clang-19, libclang-rt-19-dev, libsimde-dev: installs them as root
@@ -41,7 +41,11 @@ const COMPILE = [
 /** A run takes a few seconds; a kernel that never ends must not hang the suite. */
 const RUN_TIMEOUT_MS = 120_000;
 
-const BUILDS = { relaxed: "-DRELAXED=1", plain: "-DRELAXED=0" };
+const BUILDS = {
+  relaxed: ["-DRELAXED=1"],
+  plain: ["-DRELAXED=0"],
+  wide: ["-DRELAXED=1", "-DWIDE=1"],
+};
 
 function installPackages() {
   const missing = Object.keys(PACKAGES).filter((name) => !existsSync(PACKAGES[name]));
@@ -72,7 +76,7 @@ function writePrototypes() {
 }
 
 /** Returns the program's path. */
-function build(name, flag) {
+function build(name, flags) {
   const include = ["-include", join(TESTS, "intrinsics.h"), "-I", CACHE];
   const program = join(CACHE, name);
   const objects = [...sources(KERNELS), ...sources(TESTS)].map((source) => {
@@ -81,7 +85,7 @@ function build(name, flag) {
       `${name}-${source.startsWith(KERNELS) ? "kernel" : "test"}-${source.split("/").at(-1)}.o`,
     );
     const only = source.startsWith(KERNELS) ? include.slice(0, 2) : include.slice(2);
-    execFileSync("clang-19", [...COMPILE, flag, ...only, "-c", source, "-o", object], {
+    execFileSync("clang-19", [...COMPILE, ...flags, ...only, "-c", source, "-o", object], {
       stdio: ["ignore", "inherit", "inherit"],
     });
     return object;
@@ -107,8 +111,8 @@ function count(ok, message) {
 /** kernel -> the digests of its variants and builds, which must be one. */
 const digests = new Map();
 
-function testBuild(name, flag) {
-  const program = build(name, flag);
+function testBuild(name, flags) {
+  const program = build(name, flags);
   const { stdout, stderr, status, signal, error } = run(program);
   const summary = /^(\d+) passed, (\d+) failed$/m.exec(stdout);
   for (const line of stdout.split("\n").filter((line) => line.startsWith("FAIL")))
@@ -134,7 +138,7 @@ try {
   installPackages();
   mkdirSync(CACHE, { recursive: true });
   writePrototypes();
-  for (const [name, flag] of Object.entries(BUILDS)) testBuild(name, flag);
+  for (const [name, flags] of Object.entries(BUILDS)) testBuild(name, flags);
   for (const [kernel, found] of digests)
     count(found.size === 1, `${kernel}: variants or builds differ: ${[...found].join(", ")}`);
 } catch (error) {

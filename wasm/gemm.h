@@ -1,16 +1,17 @@
 // Y = W A for tiles of 4 rows of quantized activations: the body of every gemm_*.
-// A template: the file that includes it has defined CODES_BYTES (of a block), UNPACKED_BYTES (of 8 rows of a
-// block in scratch), TILE_VALUES_BYTES (of a block, 4 tokens), PARKED, unpack_quad() and dot_tile().
+// A template: the file that includes it has defined CODES_BYTES (of a block), UNPACKED_BYTES (of a strip of rows
+// of a block in scratch), TILE_VALUES_BYTES (of a block, 4 tokens), PARKED, unpack_quad() and dot_tile().
 //
-// Each panel is unpacked once into `scratch`, which stays in the L1 or L2 cache, in two halves of 8 rows:
-//   f32 minima[blocks][8]; blocks x { f32 scales[8]; codes }
-// and behind both, where PARKED: i32 dots[blocks][4 tokens][8].
-// Then every tile of 4 tokens goes through each half. The float order is that of gemv.h; a token's results do not
+// Each panel is unpacked once into `scratch`, which stays in the L1 or L2 cache, in strips of STRIP_ROWS rows:
+//   f32 minima[blocks][STRIP_ROWS]; blocks x { f32 scales[STRIP_ROWS]; codes }
+// and behind them, where PARKED: i32 dots[blocks][4 tokens][STRIP_ROWS].
+// Then every tile of 4 tokens goes through each strip. The float order is that of gemv.h; a token's results do not
 // depend on the others.
 #pragma once
 #include "tile.h"
 
-#define HALF_SCALES_BYTES (4 * HALF_ROWS) // 8 scales or 8 minima in scratch
+#define STRIPS (PANEL_ROWS / STRIP_ROWS)
+#define STRIP_SCALES_BYTES (4 * STRIP_ROWS) // scales or minima in scratch
 
 // Puts the codes of one row quad of a block to `to`; the other quad's are 16 bytes on.
 static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point);
@@ -18,8 +19,8 @@ static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t
 // The integer dot products of one block.
 static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point);
 
-static ALWAYS_INLINE int32_t half_panel_bytes(int32_t blocks) {
-  return blocks * (2 * HALF_SCALES_BYTES + UNPACKED_BYTES);
+static ALWAYS_INLINE int32_t strip_bytes(int32_t blocks) {
+  return blocks * (2 * STRIP_SCALES_BYTES + UNPACKED_BYTES);
 }
 
 static ALWAYS_INLINE void unpack_panel(uint8_t *scratch, const uint8_t *w, int32_t blocks, int32_t has_minimum,
@@ -28,16 +29,16 @@ static ALWAYS_INLINE void unpack_panel(uint8_t *scratch, const uint8_t *w, int32
     const uint8_t *minima = w;
     if (has_minimum) w += SCALES_BYTES;
     ROLLED for (int32_t quad = 0; quad < 4; quad++) {
-      uint8_t *half = scratch + (quad >> 1) * half_panel_bytes(blocks) + 16 * (quad & 1);
-      uint8_t *block = half + blocks * HALF_SCALES_BYTES + b * (HALF_SCALES_BYTES + UNPACKED_BYTES);
-      wasm_v128_store(half + b * HALF_SCALES_BYTES, load_scales((const int16_t *)minima + 4 * quad));
+      uint8_t *strip = scratch + quad / TILE_QUADS * strip_bytes(blocks) + 16 * (quad % TILE_QUADS);
+      uint8_t *block = strip + blocks * STRIP_SCALES_BYTES + b * (STRIP_SCALES_BYTES + UNPACKED_BYTES);
+      wasm_v128_store(strip + b * STRIP_SCALES_BYTES, load_scales((const int16_t *)minima + 4 * quad));
       wasm_v128_store(block, load_scales((const int16_t *)w + 4 * quad));
-      unpack_quad(block + HALF_SCALES_BYTES, w + SCALES_BYTES, quad, zero_point);
+      unpack_quad(block + STRIP_SCALES_BYTES, w + SCALES_BYTES, quad, zero_point);
     }
   }
 }
 
-#define PARKED_BYTES 128 // the sums of a tile and a block
+#define PARKED_BYTES (64 * TILE_QUADS) // the sums of a tile and a block
 
 // The dots of all blocks, before any is scaled: with the scaled sums alive in the loop over columns, V8 would keep one
 // of the dots on the stack, and each step would wait for it.
@@ -46,26 +47,26 @@ static ALWAYS_INLINE void dot_blocks(uint8_t *parked, const uint8_t *codes, cons
   ROLLED for (int32_t b = 0; b < blocks; b++) {
     store_parked(parked, dot_tile(codes, values, (const int32_t *)values - TILE_ROWS, zero_point));
     parked += PARKED_BYTES;
-    codes += HALF_SCALES_BYTES + UNPACKED_BYTES;
+    codes += STRIP_SCALES_BYTES + UNPACKED_BYTES;
     values += TILE_HEADER_BYTES + TILE_VALUES_BYTES;
   }
 }
 
-static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *half, const uint8_t *header, const uint8_t *a,
+static ALWAYS_INLINE void multiply_tile(float *y, const uint8_t *strip, const uint8_t *header, const uint8_t *a,
                                         int32_t blocks, int32_t ldy, int32_t accumulate, int32_t has_minimum,
                                         int32_t zero_point, uint8_t *parked) {
   tile m, d = zero_tile();
-  if (has_minimum) sum_tile_minima(&m, (const float *)half, (const float *)a, blocks);
-  half += blocks * HALF_SCALES_BYTES;
+  if (has_minimum) sum_tile_minima(&m, (const float *)strip, (const float *)a, blocks);
+  strip += blocks * STRIP_SCALES_BYTES;
   a += blocks * 4 * TILE_ROWS;
-  if (PARKED) dot_blocks(parked, half + HALF_SCALES_BYTES, a + TILE_HEADER_BYTES, blocks, zero_point);
+  if (PARKED) dot_blocks(parked, strip + STRIP_SCALES_BYTES, a + TILE_HEADER_BYTES, blocks, zero_point);
   ROLLED for (int32_t b = 0; b < blocks; b++) {
     const tile dots = PARKED ? load_parked(parked)
-                             : dot_tile(half + HALF_SCALES_BYTES, a + TILE_HEADER_BYTES,
+                             : dot_tile(strip + STRIP_SCALES_BYTES, a + TILE_HEADER_BYTES,
                                         (const int32_t *)a + TILE_ROWS, zero_point);
-    add_scaled(&d, dots, (const float *)a, (const float *)half);
+    add_scaled(&d, dots, (const float *)a, (const float *)strip);
     parked += PARKED_BYTES;
-    half += HALF_SCALES_BYTES + UNPACKED_BYTES;
+    strip += STRIP_SCALES_BYTES + UNPACKED_BYTES;
     a += TILE_HEADER_BYTES + TILE_VALUES_BYTES;
   }
   const tile products = d; // a copy, so that d stays in registers
@@ -80,12 +81,12 @@ static ALWAYS_INLINE void gemm(float *y, const uint8_t *w, const uint8_t *a, uin
   const int32_t tile_bytes = blocks * (4 * TILE_ROWS + TILE_HEADER_BYTES + TILE_VALUES_BYTES);
   for (int32_t row = 0; row < rows; row += PANEL_ROWS, w += panel_bytes) {
     unpack_panel(scratch, w + PANEL_HEADER_BYTES, blocks, has_minimum, zero_point);
-    ROLLED for (int32_t half = 0; half < 2; half++) {
-      float *out = y + row + half * HALF_ROWS;
-      const uint8_t *tokens4 = a, *unpacked = scratch + half * half_panel_bytes(blocks);
+    ROLLED for (int32_t strip = 0; strip < STRIPS; strip++) {
+      float *out = y + row + strip * STRIP_ROWS;
+      const uint8_t *tokens4 = a, *unpacked = scratch + strip * strip_bytes(blocks);
       for (int32_t t = 0; t < tokens; t += TILE_ROWS, tokens4 += tile_bytes, out += TILE_ROWS * ldy) {
-        multiply_tile(out, unpacked, w + half * HALF_ROWS, tokens4, blocks, ldy, accumulate, has_minimum, zero_point,
-                      scratch + 2 * half_panel_bytes(blocks));
+        multiply_tile(out, unpacked, w + strip * STRIP_ROWS, tokens4, blocks, ldy, accumulate, has_minimum, zero_point,
+                      scratch + STRIPS * strip_bytes(blocks));
       }
     }
   }

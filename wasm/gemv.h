@@ -35,16 +35,24 @@ static ALWAYS_INLINE panel_stream start_stream(const uint8_t *panel) {
   return (panel_stream){panel, panel + PANEL_HEADER_BYTES, zero, zero};
 }
 
-static ALWAYS_INLINE void add_block(panel_stream *p, const uint8_t *values, int32_t zero, v128_t scaled_sum, v128_t scale,
-                                    int32_t has_minimum) {
+// A splat that is loaded here: earlier it would take a register while dots are made, and shared by two streams the compiler
+// would shuffle it a second time, which engines do not join to wider vectors. The plain kernels are 2 % faster without.
+static ALWAYS_INLINE v128_t load_after(const float *p) {
+  if (RELAXED) __asm__ volatile("" ::: "memory");
+  return wasm_v128_load32_splat(p);
+}
+
+static ALWAYS_INLINE void add_block(panel_stream *p, const uint8_t *values, int32_t zero, const float *scaled_sum,
+                                    const float *scale, int32_t has_minimum) {
   if (has_minimum) {
-    add_scaled_rows(&p->m, scaled_sum, p->w);
+    add_scaled_rows(&p->m, wasm_v128_load32_splat(scaled_sum), p->w);
     p->w += SCALES_BYTES;
   }
   const panel_vector dots = dot_block(p->w + SCALES_BYTES, values, zero);
+  const v128_t s = load_after(scale);
   UNROLLED for (int v = 0; v < 4; v++) {
-    const v128_t s = wasm_f32x4_mul(scale, load_scales((const int16_t *)p->w + 4 * v));
-    p->d.quad[v] = wasm_f32x4_add(p->d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), s));
+    const v128_t scales = wasm_f32x4_mul(s, load_scales((const int16_t *)p->w + 4 * v));
+    p->d.quad[v] = wasm_f32x4_add(p->d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), scales));
   }
   p->w += SCALES_BYTES + CODES_BYTES;
 }
@@ -68,9 +76,8 @@ static ALWAYS_INLINE void gemv(float *y, const uint8_t *w, const uint8_t *a, int
     panel_stream near = start_stream(w), far = start_stream(w + distance * panel_bytes);
     const uint8_t *values = (const uint8_t *)(sums + blocks);
     ROLLED for (int32_t b = 0; b < blocks; b++, values += VALUES_BYTES) {
-      const v128_t scaled_sum = wasm_v128_load32_splat(scaled_sums + b), scale = wasm_v128_load32_splat(scales + b);
-      add_block(&near, values, zero_point * sums[b], scaled_sum, scale, has_minimum);
-      if (STREAMS == 2) add_block(&far, values, zero_point * sums[b], scaled_sum, scale, has_minimum);
+      add_block(&near, values, zero_point * sums[b], scaled_sums + b, scales + b, has_minimum);
+      if (STREAMS == 2) add_block(&far, values, zero_point * sums[b], scaled_sums + b, scales + b, has_minimum);
     }
     store_stream(y, &near, has_minimum, accumulate);
     if (STREAMS == 2 && distance) store_stream(y + distance * PANEL_ROWS, &far, has_minimum, accumulate);

@@ -22,6 +22,12 @@
 // Skeletons that take a function as a constant: inlined, so that nothing is called through a pointer.
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+// Three builds: relaxed.wasm (RELAXED), plain.wasm (neither) and wide.wasm (RELAXED and WIDE), whose kernels are made for an
+// engine that joins pairs of 128-bit vectors, stored side by side, to vectors of 256 bits (docs/kernels.md).
+#ifndef WIDE
+#define WIDE 0
+#endif
+
 #define BLOCK 32      // columns of a quantization block
 #define PANEL_ROWS 16 // rows of a weight panel
 
@@ -38,16 +44,21 @@ static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h <
 // 4 bf16 in memory as f32.
 static inline v128_t load_bf16x4(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 
-// Each of 4 words in memory, broadcast. One load: engines without guard pages (Deno, workerd) check every access's bounds,
-// which takes three instructions; shuffles cost the others nothing.
+// Each of 4 words in memory, broadcast.
 typedef struct {
   v128_t of[4];
 } splat_words;
 
 static inline splat_words load_splats(const void *p) {
+#if WIDE // as V8 joins them; what it makes of shuffles is slower
+  const uint32_t *w = (const uint32_t *)p;
+  return (splat_words){{wasm_v128_load32_splat(w), wasm_v128_load32_splat(w + 1), wasm_v128_load32_splat(w + 2),
+                        wasm_v128_load32_splat(w + 3)}};
+#else // one load: engines without guard pages (Deno, workerd) check every access's bounds, which takes three instructions
   const v128_t v = wasm_v128_load(p);
   return (splat_words){{wasm_i32x4_shuffle(v, v, 0, 0, 0, 0), wasm_i32x4_shuffle(v, v, 1, 1, 1, 1),
                         wasm_i32x4_shuffle(v, v, 2, 2, 2, 2), wasm_i32x4_shuffle(v, v, 3, 3, 3, 3)}};
+#endif
 }
 
 // (lane 0 + lane 1) + (lane 2 + lane 3): the one order of every horizontal sum.

@@ -4,7 +4,7 @@
 #if RELAXED
 #include "tile.h"
 
-enum { PARKED = 1, STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256, TILE_VALUES_BYTES = 128 };
+enum { PARKED = 1, STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 128 * TILE_QUADS, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
 #include "gemv.h"
 
@@ -31,19 +31,16 @@ static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t
 
 static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
   tile acc = zero_tile();
-  ROLLED for (int g = 0; g < 8; g++, codes += 32, values += 16) {
-    const v128_t w0 = wasm_v128_load(codes), w1 = wasm_v128_load(codes + 16);
+  ROLLED for (int g = 0; g < 8; g++, codes += 16 * TILE_QUADS, values += 16) {
+    const quad_vectors w = load_quads(codes);
     const splat_words x = load_splats(values);
-    UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-      acc.of[0][m] = wasm_i16x8_add(acc.of[0][m], dot_pairs(x.of[m], w0));
-      acc.of[1][m] = wasm_i16x8_add(acc.of[1][m], dot_pairs(x.of[m], w1));
-    }
+    UNROLLED for (int m = 0; m < TILE_ROWS; m++)
+      UNROLLED for (int q = 0; q < TILE_QUADS; q++)
+        acc.of[m][q] = wasm_i16x8_add(acc.of[m][q], dot_pairs(x.of[m], w.of[q]));
   }
   const tile start = start_tile(sums, zero_point);
-  UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-    acc.of[0][m] = wasm_i32x4_add(add_pairs(acc.of[0][m]), start.of[0][m]);
-    acc.of[1][m] = wasm_i32x4_add(add_pairs(acc.of[1][m]), start.of[1][m]);
-  }
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++)
+    UNROLLED for (int q = 0; q < TILE_QUADS; q++) acc.of[m][q] = wasm_i32x4_add(add_pairs(acc.of[m][q]), start.of[m][q]);
   return acc;
 }
 

@@ -4,23 +4,22 @@
 #if !RELAXED
 #include "tile.h"
 
-enum { PARKED = 0, STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 64, UNPACKED_BYTES = 512, TILE_VALUES_BYTES = 256 };
+enum { PARKED = 0, STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 64, UNPACKED_BYTES = 256 * TILE_QUADS, TILE_VALUES_BYTES = 256 };
 #include "gemm.h"
 #include "gemv.h"
 
-static ALWAYS_INLINE v128_t dot_quad(quad_codes w, const uint8_t *values) {
-  v128_t acc = wasm_i32x4_const_splat(0);
-  UNROLLED for (int g = 0; g < 8; g++) {
-    acc = dot_words(even_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g), acc);
-    acc = dot_words(odd_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g + 4), acc);
+static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
+  panel_vector acc = splat_panel(wasm_i32x4_splat(-zero));
+  ROLLED for (int half = 0; half < 2; half++, codes += Q6_HALF_BYTES, values += 32) {
+    UNROLLED for (int v = 0; v < 4; v++) {
+      const half_codes w = unpack_q6_half(codes + Q6_QUAD_BYTES * v);
+      UNROLLED for (int g = 0; g < 4; g++) {
+        acc.quad[v] = dot_words(even_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g), acc.quad[v]);
+        acc.quad[v] = dot_words(odd_bytes(w.group[g]), wasm_v128_load32_splat(values + 8 * g + 4), acc.quad[v]);
+      }
+    }
   }
   return acc;
-}
-
-static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
-  panel_vector out = splat_panel(wasm_i32x4_splat(-zero));
-  UNROLLED for (int v = 0; v < 4; v++) out.quad[v] = wasm_i32x4_add(out.quad[v], dot_quad(unpack_q6(codes, v), values));
-  return out;
 }
 
 static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {

@@ -4,7 +4,7 @@
 #if RELAXED
 #include "tile.h"
 
-enum { PARKED = 1, STREAMS = 2, CODES_BYTES = Q8_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 512, TILE_VALUES_BYTES = 128 };
+enum { PARKED = 1, STREAMS = 2, CODES_BYTES = Q8_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256 * TILE_QUADS, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
 #include "gemv.h"
 
@@ -39,22 +39,21 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
 }
 
 // The GEMM splits the weights instead, once for all tokens: q = 2h + l, in planes of h (7 bits) and of l (1 bit).
-#define PLANE_BYTES 256
+#define PLANE_BYTES (128 * TILE_QUADS)
 
 static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
   (void)zero_point; // dot_tile takes it off
   const quad_codes w = unpack_q8(codes, quad);
   UNROLLED for (int g = 0; g < 8; g++) {
-    wasm_v128_store(to + 32 * g, wasm_v128_and(wasm_u16x8_shr(w.group[g], 1), wasm_i8x16_const_splat(127)));
-    wasm_v128_store(to + PLANE_BYTES + 32 * g, wasm_v128_and(w.group[g], wasm_i8x16_const_splat(1)));
+    wasm_v128_store(to + 16 * TILE_QUADS * g, wasm_v128_and(wasm_u16x8_shr(w.group[g], 1), wasm_i8x16_const_splat(127)));
+    wasm_v128_store(to + PLANE_BYTES + 16 * TILE_QUADS * g, wasm_v128_and(w.group[g], wasm_i8x16_const_splat(1)));
   }
 }
 
 static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
   tile acc = dot_tile_bytes(codes, values, start_tile(sums, zero_point / 2)); // doubled with the h plane
   UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-    acc.of[0][m] = wasm_i32x4_shl(acc.of[0][m], 1);
-    acc.of[1][m] = wasm_i32x4_shl(acc.of[1][m], 1);
+    UNROLLED for (int q = 0; q < TILE_QUADS; q++) acc.of[m][q] = wasm_i32x4_shl(acc.of[m][q], 1);
   }
   return dot_tile_bytes(codes + PLANE_BYTES, values, acc);
 }

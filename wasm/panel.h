@@ -64,15 +64,23 @@ static inline v128_t top_pairs(v128_t a, v128_t b, v128_t c) {
                       wasm_v128_and(wasm_u16x8_shr(c, 2), wasm_i8x16_const_splat(48)));
 }
 
+// Half of a block's columns: 4 of the groups.
+typedef struct {
+  v128_t group[4];
+} half_codes;
+
+#define Q6_HALF_BYTES 48
+
+static inline half_codes unpack_q6_half(const uint8_t *codes) {
+  const v128_t a = wasm_v128_load(codes), b = wasm_v128_load(codes + 16), c = wasm_v128_load(codes + 32);
+  return (half_codes){{low_6_bits(a), low_6_bits(b), low_6_bits(c), top_pairs(a, b, c)}};
+}
+
 static inline quad_codes unpack_q6(const uint8_t *codes, int32_t quad) {
   quad_codes out;
-  codes += Q6_QUAD_BYTES * quad;
-  UNROLLED for (int half = 0; half < 2; half++, codes += 48) {
-    const v128_t a = wasm_v128_load(codes), b = wasm_v128_load(codes + 16), c = wasm_v128_load(codes + 32);
-    out.group[4 * half] = low_6_bits(a);
-    out.group[4 * half + 1] = low_6_bits(b);
-    out.group[4 * half + 2] = low_6_bits(c);
-    out.group[4 * half + 3] = top_pairs(a, b, c);
+  UNROLLED for (int half = 0; half < 2; half++) {
+    const half_codes h = unpack_q6_half(codes + Q6_QUAD_BYTES * quad + Q6_HALF_BYTES * half);
+    UNROLLED for (int g = 0; g < 4; g++) out.group[4 * half + g] = h.group[g];
   }
   return out;
 }

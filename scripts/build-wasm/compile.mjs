@@ -1,5 +1,6 @@
 /**
- * Compiles wasm/*.c twice, for relaxed and for plain SIMD128, and links each module.
+ * Compiles wasm/*.c three times, for relaxed SIMD, for plain SIMD128, and for engines that join relaxed SIMD's
+ * vectors to 256 bits, and links each module.
  *
  * emcc's own link step gives a memory import a maximum, which a memory of exactly the model's size would
  * have to declare as well: so the linker and then wasm-opt -O1 run as emcc would run them. Never
@@ -41,9 +42,10 @@ const OPTIMIZE = ["-O1", "--enable-simd", "--enable-relaxed-simd", "--enable-bul
 const MODULES = [
   { name: "relaxed", flags: ["-mrelaxed-simd", "-DRELAXED=1"] },
   { name: "plain", flags: ["-DRELAXED=0"] },
+  { name: "wide", flags: ["-mrelaxed-simd", "-DRELAXED=1", "-DWIDE=1"] },
 ];
 
-/** Writes relaxed.wasm and plain.wasm to `target`. */
+/** Writes relaxed.wasm, plain.wasm and wide.wasm to `target`. */
 export function buildModules(toolchain, sources, target) {
   const objects = mkdtempSync(join(tmpdir(), "pronk-wasm-"));
   const run = (command, args) => {

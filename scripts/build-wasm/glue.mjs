@@ -1,5 +1,5 @@
 /**
- * Writes src/backends/wasm/kernels.gen.ts from the prototypes in wasm/*.c and the exports of the two built
+ * Writes src/backends/wasm/kernels.gen.ts from the prototypes in wasm/*.c and the exports of the built
  * modules. Needs no C compiler: prototypes are plain text, one `EXPORT(name)` above each.
  */
 import { createHash } from "node:crypto";
@@ -112,11 +112,13 @@ function kernelNames(name, bytes, prototypes) {
   return kernels.map((entry) => entry.name).sort();
 }
 
-/** The text of kernels.gen.ts. `modules` maps relaxed and plain to their bytes. */
+/** The text of kernels.gen.ts. `modules` maps relaxed, plain and wide to their bytes; wide exports what relaxed does. */
 export function writeGlue(folder, modules) {
   const prototypes = readPrototypes(folder).sort((a, b) => (a.name < b.name ? -1 : 1));
   const relaxed = kernelNames("relaxed.wasm", modules.relaxed, prototypes);
   const plain = kernelNames("plain.wasm", modules.plain, prototypes);
+  const wide = kernelNames("wide.wasm", modules.wide, prototypes);
+  if (wide.join() !== relaxed.join()) throw new Error("wide.wasm exports others than relaxed.wasm");
   const inRelaxed = new Set(relaxed);
   const inPlain = new Set(plain);
   const missing = prototypes.filter(({ name }) => !inRelaxed.has(name) && !inPlain.has(name));
@@ -139,7 +141,7 @@ export interface Kernels {
 ${members(({ name }) => inRelaxed.has(name) && inPlain.has(name))}
 }
 
-/** The kernels of relaxed.wasm: variants dot and m. */
+/** The kernels of relaxed.wasm and of wide.wasm: variants dot and m. */
 export interface RelaxedKernels extends Kernels {
 ${members(({ name }) => inRelaxed.has(name) && !inPlain.has(name))}
 }

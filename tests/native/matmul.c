@@ -1,7 +1,7 @@
 // quantize and its fusions, the matrix products, embed.
 #include "quantized.h"
 
-enum { CASES = 40, GEMM_SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK * 2 + 32 * 4 };
+enum { CASES = 40, GEMM_SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK * 2 + 64 * 4 };
 
 void test_quantize(void) {
   for (int layout = BYTES; layout < LAYOUTS; layout++) {

@@ -29,10 +29,10 @@ export const TILE_ROWS = 4;
 const BLOCK_HEADER_BYTES = 12;
 
 /**
- * GEMM scratch of a block of 16 rows: minima and scales in f32, codes of at most 16 bits; and 32 sums
- * of a tile.
+ * GEMM scratch of a block of 16 rows: minima and scales in f32, codes of at most 16 bits; and the
+ * 64 sums of the largest tile, that of wide.wasm.
  */
-const SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK_COLS * 2 + 32 * 4;
+const SCRATCH_BLOCK_BYTES = 64 + 64 + 16 * BLOCK_COLS * 2 + 64 * 4;
 
 /**
  * Which layout the kernels of a variant read: of `gemv_*` for one row, of `gemm_*` for more.

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "7e72fd6ee82560f7";
+export const KERNEL_VERSION = "70e16eb40ade315a";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {
@@ -410,7 +410,7 @@ export interface Kernels {
   ): void;
 }
 
-/** The kernels of relaxed.wasm: variants dot and m. */
+/** The kernels of relaxed.wasm and of wide.wasm: variants dot and m. */
 export interface RelaxedKernels extends Kernels {
   /**
    * y = W x with 4-bit weights (q4: w = d * (q - 8); q4m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.

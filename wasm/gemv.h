@@ -18,8 +18,9 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
 
 // acc += s * the 16 minima at `rows`.
 static ALWAYS_INLINE void add_scaled_rows(panel_vector *acc, v128_t s, const uint8_t *rows) {
+  const panel_vector scales = load_panel_scales((const int16_t *)rows);
   UNROLLED for (int v = 0; v < 4; v++) {
-    const v128_t product = wasm_f32x4_mul(s, load_scales((const int16_t *)rows + 4 * v));
+    const v128_t product = wasm_f32x4_mul(s, scales.quad[v]);
     acc->quad[v] = wasm_f32x4_add(acc->quad[v], product);
   }
 }
@@ -50,8 +51,9 @@ static ALWAYS_INLINE void add_block(panel_stream *p, const uint8_t *values, int3
   }
   const panel_vector dots = dot_block(p->w + SCALES_BYTES, values, zero);
   const v128_t s = load_after(scale);
+  const panel_vector row_scales = load_panel_scales((const int16_t *)p->w);
   UNROLLED for (int v = 0; v < 4; v++) {
-    const v128_t scales = wasm_f32x4_mul(s, load_scales((const int16_t *)p->w + 4 * v));
+    const v128_t scales = wasm_f32x4_mul(s, row_scales.quad[v]);
     p->d.quad[v] = wasm_f32x4_add(p->d.quad[v], wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots.quad[v]), scales));
   }
   p->w += SCALES_BYTES + CODES_BYTES;

@@ -23,6 +23,19 @@ static inline panel_vector splat_panel(v128_t v) { return (panel_vector){{v, v, 
 // 4 scales or minima in units of their rows.
 static inline v128_t load_scales(const int16_t *p) { return wasm_f32x4_convert_i32x4(wasm_i32x4_load16x4(p)); }
 
+// All 16 of a block.
+static inline panel_vector load_panel_scales(const int16_t *p) {
+#if WIDE // V8 13.6 to 14.6 join load16x4 wrongly
+  const v128_t a = wasm_v128_load(p), b = wasm_v128_load(p + 8);
+  return (panel_vector){{wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(a)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(a)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(b)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(b))}};
+#else
+  return (panel_vector){{load_scales(p), load_scales(p + 4), load_scales(p + 8), load_scales(p + 12)}};
+#endif
+}
+
 // 2^e of a normal float.
 static inline float power_of_two(int32_t e) { return f32_from_bits((uint32_t)(e + 127) << 23); }
 

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "70e16eb40ade315a";
+export const KERNEL_VERSION = "8b4400bdcadc1d8e";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -107,7 +107,7 @@ async function measure(work) {
   return new Map(keys.map((key) => [key, spreadOf(runs.map((run) => run.get(key) ?? 0)).median]));
 }
 
-const runtime = await createRuntime(nodeHost);
+const runtime = await createRuntime(nodeHost, "auto");
 const name = positionals[0] ?? "smollm2-135m-instruct";
 const named = await openNamedModel(nodeHost, name, {});
 const { config, plan } = await planModel(named.input);

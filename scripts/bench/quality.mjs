@@ -168,7 +168,7 @@ function run(args) {
 /** Importance of the shuffled model's columns: the file's own, shuffled as they are. */
 async function shuffledImportance() {
   const found = new Map();
-  const runtime = await createRuntime(nodeHost);
+  const runtime = await createRuntime(nodeHost, "auto");
   const original = await gatherImportance({ gguf: [source] }, text, runtime);
   for (const [name, mean] of original) found.set(name, columnsOf(name, mean, config));
   return found;

@@ -18,7 +18,7 @@ const WARM_STEPS = 4;
 const [pack, prefillTokens, decodeSteps] = process.argv.slice(2);
 
 const loadStarted = performance.now();
-const runtime = await createRuntime(nodeHost);
+const runtime = await createRuntime(nodeHost, "auto");
 const model = await loadNamedModel(nodeHost, pack, runtime, { ctx: BENCH_CTX, slots: 1 });
 const loadMs = performance.now() - loadStarted;
 await checkLogits(model.runner);

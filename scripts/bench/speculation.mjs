@@ -129,7 +129,7 @@ async function measure() {
 }
 
 async function open(name, kind) {
-  const runtime = await createRuntime(nodeHost);
+  const runtime = await createRuntime(nodeHost, "auto");
   const load = (model, speculate) =>
     loadNamedModel(nodeHost, model, runtime, { ctx: CTX, slots: 1, speculate });
   const model = await load(name, kind === "off" ? "off" : "lookup");

@@ -20,6 +20,8 @@ export interface HashDocument extends LogitsHash {
   readonly runtime: string;
   readonly version: string;
   readonly kernel: string;
+  /** Bits of a vector: 128, or 256 where V8 joins them. */
+  readonly simd_width: 128 | 256;
   readonly threads: number;
   readonly chunk: number;
   readonly batch: number;
@@ -45,6 +47,9 @@ export const hash: Command = {
   async run(input, cli): Promise<void> {
     if (input.values.ctx !== undefined) throw new UsageError("--ctx: the hash fixes it");
     const runtime = choiceOption(input, "runtime", RUNTIMES);
+    if (runtime === "all" && input.values["simd-width"] !== undefined) {
+      throw new UsageError("--simd-width: --runtime all runs Node at each");
+    }
     const documents =
       runtime === undefined || (runtime === "node" && cli.host.name === "node")
         ? [await hashHere(input, cli)]
@@ -53,9 +58,10 @@ export const hash: Command = {
     if (flagOption(input, "json")) {
       cli.out(`${JSON.stringify(single ? documents[0] : documents)}\n`);
     } else {
-      for (const { logits_sha256, runtime: name, version, kernel, threads } of documents) {
-        const several = threads > 1 ? ` ${threads} threads` : "";
-        cli.out(`${logits_sha256}  ${name} ${version} ${kernel}${several}\n`);
+      for (const { logits_sha256, runtime: name, version, kernel, ...how } of documents) {
+        const wide = how.simd_width > 128 ? ` ${how.simd_width} bits` : "";
+        const several = how.threads > 1 ? ` ${how.threads} threads` : "";
+        cli.out(`${logits_sha256}  ${name} ${version} ${kernel}${wide}${several}\n`);
       }
     }
     const hashes = new Set(documents.map(({ logits_sha256 }) => logits_sha256));
@@ -80,9 +86,10 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
     });
     const { name, version } = cli.host;
     const { kernel } = model.runner;
+    const simd_width = runtime.kernels.vectors?.bits ?? 128;
     const { threads, reason } = threadsOf(model);
     if (reason !== undefined) cli.err(`hash: 1 thread: ${reason}\n`);
-    return { ...found, runtime: name, version, kernel, threads, ...how };
+    return { ...found, runtime: name, version, kernel, simd_width, threads, ...how };
   } finally {
     model.runner.dispose();
   }
@@ -111,16 +118,18 @@ async function hashOn(
   cli: CliContext,
 ): Promise<HashDocument[]> {
   if (runtime === "workerd") return [await hashOnWorkerd(input, cli, sizes(input))];
-  const lines: CommandLine[] = [];
+  const lines: [line: CommandLine, ...more: string[]][] = [];
   if (runtime === "all") {
-    lines.push(ownCommandLine(cli.host), ...(["node", "deno", "bun"] as const).map(commandLineOn));
+    const node = commandLineOn("node");
+    lines.push([ownCommandLine(cli.host)], [node], [node, "--simd-width", "128"]);
+    lines.push([commandLineOn("deno")], [commandLineOn("bun")]);
   } else {
-    lines.push(commandLineOn(runtime));
+    lines.push([commandLineOn(runtime)]);
   }
   const documents: HashDocument[] = [];
-  for (const line of lines) {
-    cli.err(`hash: ${line.program}\n`);
-    const out = await runChild(line, ["hash", ...passedOn(input), "--json"], {
+  for (const [line, ...more] of lines) {
+    cli.err(`hash: ${[line.program, ...more].join(" ")}\n`);
+    const out = await runChild(line, ["hash", ...passedOn(input), ...more, "--json"], {
       timeoutMs: CHILD_TIMEOUT_MS,
       signal: cli.signal,
     });

@@ -13,6 +13,7 @@ import {
   startEngine,
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
+import type { SimdWidth } from "../platform/host/simd-width.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
@@ -24,6 +25,7 @@ const KV_TYPES = ["int16", "int8", "bf16", "f32"] as const;
 const BACKENDS = ["auto", "wasm", "reference"] as const;
 const SPECULATIONS = ["lookup", "off"] as const;
 const KERNELS = ["auto", "dot", "m", "simd"] as const;
+const SIMD_WIDTHS = ["auto", "128", "256"] as const;
 
 /** Which weights: all that packing needs. */
 export const WEIGHT_OPTIONS: OptionSpecs = {
@@ -41,6 +43,14 @@ export const KV_OPTION: OptionSpecs[string] = {
   help: `${KV_TYPES.join("|")}: the KV cache`,
 };
 
+export const SIMD_WIDTH_OPTION: OptionSpecs = {
+  "simd-width": {
+    type: "string",
+    value: "W",
+    help: `${SIMD_WIDTHS.join("|")}: bits of a vector, same bytes; auto: 256 where tested`,
+  },
+};
+
 export const MODEL_OPTIONS: OptionSpecs = {
   ...WEIGHT_OPTIONS,
   ...BUDGET_OPTION,
@@ -49,6 +59,7 @@ export const MODEL_OPTIONS: OptionSpecs = {
   threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
+  ...SIMD_WIDTH_OPTION,
 };
 
 /** Of commands that run an engine; bench has no --context-shift, its texts fit. */
@@ -91,15 +102,24 @@ export function kvOption(input: Arguments): (typeof KV_TYPES)[number] | undefine
 }
 
 /** @throws UsageError */
-export function modelOptions(input: Arguments): Omit<HostLoadOptions, "speculate"> {
+export function modelOptions(
+  input: Arguments,
+): Omit<HostLoadOptions, "speculate"> & { readonly simdWidth: SimdWidth } {
   return {
     ...weightOptions(input),
     ctx: integerOption(input, "ctx", 1),
     kv: kvOption(input),
     backend: choiceOption(input, "backend", BACKENDS),
     kernel: choiceOption(input, "kernel", KERNELS),
+    simdWidth: simdWidthOption(input),
     threads: input.values.threads === "auto" ? "auto" : integerOption(input, "threads", 1, 64),
   };
+}
+
+/** Unlike the library's, the default is "auto": this process is ours. @throws UsageError */
+export function simdWidthOption(input: Arguments): SimdWidth {
+  const width = choiceOption(input, "simd-width", SIMD_WIDTHS) ?? "auto";
+  return width === "auto" ? width : width === "256" ? 256 : 128;
 }
 
 /** @throws UsageError */
@@ -160,12 +180,13 @@ export async function loadForCommand(
 ): Promise<{ model: LoadedModel; runtime: Runtime }> {
   const { host, env, fetch, signal } = cli;
   const budget = budgetOption(input);
-  const asked = { ...modelOptions(input), ...more };
+  const { simdWidth, ...typed } = modelOptions(input);
+  const asked = { ...typed, ...more };
   const options =
     budget === undefined
       ? asked
       : { ...asked, ...(await formForBudget(input, cli, budget, asked)) };
-  const runtime = await createRuntime(host);
+  const runtime = await createRuntime(host, simdWidth);
   const model = await withProgress(cli, (onProgress) =>
     loadNamedModel(host, modelName(input, cli), runtime, {
       ...options,

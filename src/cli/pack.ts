@@ -10,6 +10,7 @@ import { MANIFEST_NAME, type Manifest } from "../pack/manifest.ts";
 import { createRuntime } from "../platform/host/create-engine.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
 import { openSourceModel, type SourceModel } from "../platform/host/open-model.ts";
+import type { SimdWidth } from "../platform/host/simd-width.ts";
 import { bytesOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm } from "./budget.ts";
 import type { CliContext, Command } from "./command.ts";
@@ -18,6 +19,8 @@ import {
   KV_OPTION,
   kvOption,
   modelName,
+  SIMD_WIDTH_OPTION,
+  simdWidthOption,
   WEIGHT_OPTIONS,
   weightOptions,
   withProgress,
@@ -41,6 +44,7 @@ export const pack: Command = {
       value: "FILE",
       help: "a text: what matters to it is kept best (of float weights, with --quant q4)",
     },
+    ...SIMD_WIDTH_OPTION,
     ...WEIGHT_OPTIONS,
     ...JSON_OPTION,
   },
@@ -57,6 +61,7 @@ export const pack: Command = {
     if (budget === undefined && (input.values.ctx ?? input.values.slots) !== undefined) {
       throw new UsageError("--ctx and --slots say what --budget must have room for");
     }
+    const simdWidth = simdWidthOption(input);
     const text = await readText(textOption(input, "importance"));
     const { host, env, fetch, signal } = cli;
     const started = performance.now();
@@ -81,7 +86,8 @@ export const pack: Command = {
           shardBytes,
           license: source.license,
           sourceSha256: source.sha256,
-          importance: text === undefined ? undefined : () => importanceOf(source, text, cli),
+          importance:
+            text === undefined ? undefined : () => importanceOf(source, text, simdWidth, cli),
           signal,
           onProgress: ({ packed, total }) => onProgress({ phase: "pack", loaded: packed, total }),
         });
@@ -115,11 +121,12 @@ async function readText(path: string | undefined): Promise<string | undefined> {
 async function importanceOf(
   source: SourceModel,
   text: string,
+  simdWidth: SimdWidth,
   cli: CliContext,
 ): Promise<Importance> {
   const progress = createProgress(cli);
   try {
-    return await gatherImportance(source.input, text, await createRuntime(cli.host), {
+    return await gatherImportance(source.input, text, await createRuntime(cli.host, simdWidth), {
       signal: cli.signal,
       onProgress: (loaded, total) =>
         progress.report({ label: "reading", loaded, total, unit: "tokens" }),

@@ -20,6 +20,9 @@ export async function hashOnWorkerd(
   cli: CliContext,
   sizes: HashSizes,
 ): Promise<HashDocument> {
+  if (modelOptions(input).simdWidth === 256) {
+    throw new PronkError("unsupported", "simdWidth 256: not on workerd");
+  }
   return withPackDirectory(input, cli, async (pack) => {
     const workerd = await startWorkerd("hash", pack);
     try {
@@ -32,7 +35,14 @@ export async function hashOnWorkerd(
       const response = await fetch(url, { signal: AbortSignal.any([cli.signal, limit]) });
       const answer = (await response.json()) as HashDocument & { error?: string };
       if (answer.error !== undefined) throw new PronkError("engine_failed", answer.error);
-      return { ...answer, runtime: "workerd", version: workerd.version, threads: 1, ...sizes };
+      return {
+        ...answer,
+        runtime: "workerd",
+        version: workerd.version,
+        simd_width: 128,
+        threads: 1,
+        ...sizes,
+      };
     } finally {
       await workerd.close();
     }

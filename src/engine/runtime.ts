@@ -1,13 +1,11 @@
 /** What an entry injects: the core never asks which runtime it is in. */
+import type { KernelModules } from "../backends/wasm/kernel-variants.ts";
 import type { ThreadHost } from "../backends/wasm/threads/thread-host.ts";
 import type { Digest } from "../pack/digest.ts";
 
 export interface Runtime {
   /** Compiled by the entry; `relaxed` where the engine has relaxed SIMD. */
-  readonly kernels: {
-    readonly relaxed?: WebAssembly.Module;
-    readonly plain: WebAssembly.Module;
-  };
+  readonly kernels: KernelModules;
   /** Where there are threads, or why there are none. */
   readonly threads?: ThreadHost | string;
   /** A macrotask: lets timers, sockets and other requests run. */

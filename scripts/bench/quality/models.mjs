@@ -16,7 +16,9 @@ import { CHUNK, WINDOW } from "./compare.mjs";
 /** Of an isolate: what the memory of a form is told for. */
 export const PLAN_CTX = 1024;
 
-export const kernel = selectKernel(await loadKernels(nodeHost), { now: () => performance.now() });
+export const kernel = selectKernel(await loadKernels(nodeHost, nodeHost.setSimdWidth("auto")), {
+  now: () => performance.now(),
+});
 
 /** The file as a source; it stays open to the end of the process. */
 export async function openSource(path) {

@@ -9,10 +9,19 @@ import type { KernelVariant } from "./activation-layout.ts";
 import { createTrial, type KernelTrial, TRIAL_OPERATIONS } from "./kernel-trial.ts";
 import { timeVariants } from "./time-variants.ts";
 
+/** Vectors that kernels were made and compiled for. */
+export interface VectorWidth {
+  readonly bits: 128 | 256;
+  /** Why not 256, where that was looked for. */
+  readonly reason?: string;
+}
+
 export interface KernelModules {
   /** Absent where the engine does not compile it. */
   readonly relaxed?: WebAssembly.Module | undefined;
   readonly plain: WebAssembly.Module;
+  /** What stands as `relaxed`: relaxed.wasm, the default, or wide.wasm where vectors are of 256 bits. */
+  readonly vectors?: VectorWidth;
 }
 
 export interface KernelOptions {
@@ -94,10 +103,13 @@ export function selectKernel(modules: KernelModules, options: KernelOptions = {}
   if (!relaxed)
     for (const name of asked) refuse(name, "not possible: no relaxed SIMD in this engine");
 
+  const { bits = 128, reason } = modules.vectors ?? {};
+  const width =
+    bits === 256 ? ["256-bit vectors"] : reason === undefined ? [] : [`128-bit vectors: ${reason}`];
   const chosen = (name: KernelVariant, why: string): SelectedKernel => ({
     module: name === "simd" ? plain : (relaxed ?? plain),
     variant: name,
-    reason: [`${name}: ${why}`, ...refusals].join("; "),
+    reason: [`${name}: ${why}`, ...refusals, ...(name === "simd" ? [] : width)].join("; "),
   });
   if (variant !== "auto") {
     if (right.length === 0) throw new PronkError("unsupported", `kernels: ${refusals[0]}`);

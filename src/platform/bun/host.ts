@@ -1,5 +1,6 @@
 /** Bun as a host. */
 import type { Host } from "../host/host.ts";
+import { fixedSimdWidth } from "../host/simd-width.ts";
 import { webThreads } from "../host/web-threads.ts";
 import { openFile, readFile } from "./files.ts";
 import { serve } from "./serve.ts";
@@ -14,4 +15,5 @@ export const bunHost: Host = {
   yieldTask,
   serve,
   threads: webThreads,
+  setSimdWidth: fixedSimdWidth("Bun"),
 };

@@ -13,6 +13,7 @@ import type { Environment } from "./cache-folder.ts";
 import type { Host } from "./host.ts";
 import { loadKernels, readKernel } from "./kernels.ts";
 import { type NamedModel, openModel } from "./open-model.ts";
+import type { SimdWidth } from "./simd-width.ts";
 
 /** Where loading stands. */
 export interface LoadStage {
@@ -36,7 +37,16 @@ export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "specu
   readonly fetch?: typeof fetch;
 }
 
-export type CreateEngineOptions = HostLoadOptions & Omit<EngineOptions, "speculate">;
+export type CreateEngineOptions = HostLoadOptions &
+  Omit<EngineOptions, "speculate"> & {
+    /**
+     * Bits of WebAssembly's vectors. 256 reads prompts 1.5 times as fast, by a flag of V8 that is
+     * experimental and holds for the process: every WebAssembly module compiled after it, whoever's, is
+     * compiled with it. "auto": 256 on Node 26 on x64 Linux with AVX2. The output is the same.
+     * Default 128, which leaves the flag alone.
+     */
+    readonly simdWidth?: SimdWidth;
+  };
 
 /** What was damaged in the cache can be made again. */
 const REPAIRABLE = ["corrupt", "not_found", "bad_format"];
@@ -51,10 +61,15 @@ async function digest(bytes: Uint8Array): Promise<ArrayBuffer> {
   return new Uint8Array(createHash("sha256").update(bytes).digest()).buffer;
 }
 
-/** Kernels, clocks and yields of this host. */
-export async function createRuntime(host: Host): Promise<Runtime> {
-  const kernels = await loadKernels(host);
-  const readKernels = (name: "plain" | "relaxed") => readKernel(host, `${name}.wasm`);
+/**
+ * Kernels, clocks and yields of this host.
+ *
+ * @throws PronkError "unsupported" when vectors of this width cannot be had; as loadKernels.
+ */
+export async function createRuntime(host: Host, simdWidth: SimdWidth): Promise<Runtime> {
+  const vectors = host.setSimdWidth(simdWidth);
+  const kernels = await loadKernels(host, vectors);
+  const readKernels = (name: "plain" | "relaxed") => readKernel(host, name, vectors);
   const threads = { ...host.threads, readKernels };
   return { kernels, threads, yieldTask: host.yieldTask, digest, now, wallClock, randomSeed };
 }
@@ -124,7 +139,7 @@ export async function createHostEngine(
   model: string | ModelInput,
   options: CreateEngineOptions = {},
 ): Promise<Engine> {
-  const runtime = await createRuntime(host);
+  const runtime = await createRuntime(host, options.simdWidth ?? 128);
   return startEngine(host, await loadNamedModel(host, model, runtime, options), runtime, options);
 }
 

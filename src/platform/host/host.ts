@@ -1,6 +1,8 @@
 /** What a runtime with files and sockets supplies; Node, Deno and Bun do, each in its own folder. */
+import type { VectorWidth } from "../../backends/wasm/kernel-variants.ts";
 import type { ThreadHost } from "../../backends/wasm/threads/thread-host.ts";
 import type { Runtime } from "../../engine/runtime.ts";
+import type { SimdWidth } from "./simd-width.ts";
 
 export interface Host {
   readonly name: "node" | "deno" | "bun";
@@ -13,6 +15,12 @@ export interface Host {
   readonly fetch: typeof globalThis.fetch;
   yieldTask: Runtime["yieldTask"];
   readonly threads: Pick<ThreadHost, "cores" | "spawn">;
+  /**
+   * Makes WebAssembly that is compiled from now on use vectors of this width.
+   *
+   * @throws PronkError "unsupported" when 256 is asked for and cannot be.
+   */
+  setSimdWidth(asked: SimdWidth): VectorWidth;
   /** Listens until closed. @throws the system's error, with its code: EADDRINUSE. */
   serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer>;
 }

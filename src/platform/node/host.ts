@@ -3,6 +3,7 @@ import type { Host } from "../host/host.ts";
 import { openFile, readFile } from "./files.ts";
 import { createProxyFetch } from "./proxy-fetch.ts";
 import { serve } from "./serve.ts";
+import { setSimdWidth } from "./simd-width.ts";
 import { createThreads } from "./threads.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -14,5 +15,6 @@ export const nodeHost: Host = {
   fetch: createProxyFetch(process.env),
   yieldTask,
   serve,
+  setSimdWidth,
   threads: createThreads(new URL("./thread.js", import.meta.url)),
 };

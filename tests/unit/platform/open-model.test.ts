@@ -61,7 +61,7 @@ describe("a model behind a URL", () => {
   beforeEach(async () => {
     server = await startFileServer();
     server.routes.set("/tiny.gguf", serveBytes(new Uint8Array(await readFile(tiny))));
-    runtime = await createRuntime(nodeHost);
+    runtime = await createRuntime(nodeHost, 128);
   });
   afterEach(() => server.close());
 

@@ -6,6 +6,7 @@ import {
   compileKernels,
   hasRelaxedSimd,
   selectKernel,
+  type VectorWidth,
 } from "../../../src/backends/wasm/kernel-variants.ts";
 import { KERNEL_NAMES } from "../../../src/backends/wasm/kernels.gen.ts";
 import { RESERVED_BYTES } from "../../../src/backends/wasm/memory-layout.ts";
@@ -94,6 +95,18 @@ describe("selectKernel", () => {
     test("takes m without a clock, and with one that stands still", () => {
       expect(selectKernel(modules).reason).toBe("m: no clock to time with");
       expect(selectKernel(modules, { now: () => 17 }).reason).toBe("m: the clock stands still");
+    });
+
+    test("says which vectors relaxed kernels have, where that was a choice", () => {
+      const reasonOf = (vectors: VectorWidth, variant?: "simd"): string =>
+        selectKernel({ ...modules, vectors }, { variant }).reason;
+      expect(reasonOf({ bits: 256 })).toBe("m: no clock to time with; 256-bit vectors");
+      expect(reasonOf({ bits: 128 })).toBe("m: no clock to time with");
+      const reason = "this CPU has no AVX2";
+      expect(reasonOf({ bits: 128, reason })).toBe(
+        "m: no clock to time with; 128-bit vectors: this CPU has no AVX2",
+      );
+      expect(reasonOf({ bits: 256 }, "simd")).toBe("simd: as asked for");
     });
 
     test("ends with a clock that stops", () => {

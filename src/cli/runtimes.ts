@@ -27,7 +27,7 @@ export function runtimePackage(
   const exe = windows ? ".exe" : "";
   if (runtime === "node") {
     const system = windows ? "win" : platform;
-    return { name: `node-${system}-${arch}`, version: "24.21.0", program: `bin/node${exe}` };
+    return { name: `node-${system}-${arch}`, version: "26.10.0", program: `bin/node${exe}` };
   }
   if (runtime === "deno") {
     const system = platform === "linux" ? `linux-${arch}-glibc` : `${platform}-${arch}`;

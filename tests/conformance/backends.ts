@@ -3,13 +3,12 @@ import { readFileSync } from "node:fs";
 import type { Runner } from "../../src/backends/backend.ts";
 import { createReferenceRunner } from "../../src/backends/reference/reference-runner.ts";
 import type { RunnerOptions } from "../../src/backends/runner-options.ts";
-import type { KernelVariant } from "../../src/backends/wasm/activation-layout.ts";
-import { hasRelaxedSimd } from "../../src/backends/wasm/kernel-variants.ts";
 import { createWasmRunner, type SelectedKernel } from "../../src/backends/wasm/wasm-runner.ts";
 import type { Plan } from "../../src/model/plan.ts";
 import type { MatrixForm } from "../../src/pack/forms.ts";
 import { type PackEntry, packTensors, planImage } from "../../src/pack/packer.ts";
 import { memorySource } from "../../src/sources/memory.ts";
+import { type KernelBuild, moduleOf, variantOf } from "../support/kernel-builds.ts";
 import type { TestTensor } from "./op-plans.ts";
 
 const dist = process.env.PRONK_WASM_DIST ?? "wasm/dist";
@@ -17,11 +16,6 @@ const dist = process.env.PRONK_WASM_DIST ?? "wasm/dist";
 function compile(name: string): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(`${dist}/${name}.wasm`));
 }
-
-/** wasm variants that this runtime can run: Node 20 has no relaxed SIMD. */
-export const VARIANTS: readonly KernelVariant[] = hasRelaxedSimd()
-  ? ["simd", "m", "dot"]
-  : ["simd"];
 
 export type CreateRunner = (
   plan: Plan,
@@ -39,12 +33,12 @@ export const reference: CreateRunner = (plan, entries, options) => {
   return fill(createReferenceRunner(plan, tensors, weightBytes, options), entries);
 };
 
-export function kernelOf(variant: KernelVariant): SelectedKernel {
-  return { module: compile(variant === "simd" ? "plain" : "relaxed"), variant };
+export function kernelOf(build: KernelBuild): SelectedKernel {
+  return { module: compile(moduleOf(build)), variant: variantOf(build) };
 }
 
-export function wasm(variant: KernelVariant): CreateRunner {
-  const kernel = kernelOf(variant);
+export function wasm(build: KernelBuild): CreateRunner {
+  const kernel = kernelOf(build);
   return (plan, entries, options) => {
     const { tensors, weightBytes } = planImage(entries);
     return fill(createWasmRunner(plan, tensors, weightBytes, kernel, options), entries);

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { KvType, Runner } from "../../src/backends/backend.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { openTiny } from "../support/tiny-gguf.ts";
-import { VARIANTS, wasm } from "./backends.ts";
+import { wasm } from "./backends.ts";
 
 const VOCAB = 192;
 const prompt = Array.from({ length: 90 }, (_, i) => (i * 7919 + 13) % VOCAB);
@@ -43,20 +44,20 @@ const MODELS: [string, "auto" | "none" | "q4", KvType][] = [
 describe.each(MODELS)("%s, %s, %s", (file, quantization, kv) => {
   test("gives the same bits for every chunking and on every kernel", async () => {
     const hashes = new Map<string, string>();
-    for (const variant of VARIANTS) {
-      const runner = await openTiny(file, wasm(variant), { quantization, kv, maxRows: 90 });
+    for (const build of BUILDS) {
+      const runner = await openTiny(file, wasm(build), { quantization, kv, maxRows: 90 });
       for (const chunks of CHUNKS) {
-        hashes.set(`${variant} ${chunks}`, await hashOf(runner, 0, chunks));
+        hashes.set(`${build} ${chunks}`, await hashOf(runner, 0, chunks));
       }
     }
     expect(new Set(hashes.values()).size, JSON.stringify([...hashes], null, 1)).toBe(1);
   });
 
   test("gives a sequence the same bits alone and in a batch with others", async () => {
-    for (const variant of VARIANTS) {
+    for (const build of BUILDS) {
       const options = { quantization, kv, slots: 4, maxRows: 64 };
-      const alone = await openTiny(file, wasm(variant), options);
-      const together = await openTiny(file, wasm(variant), options);
+      const alone = await openTiny(file, wasm(build), options);
+      const together = await openTiny(file, wasm(build), options);
       const prompts = [
         prompt.slice(0, 9),
         prompt.slice(5, 22),

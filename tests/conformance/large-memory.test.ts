@@ -11,8 +11,9 @@ import { openGguf } from "../../src/engine/open-gguf.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import type { Quantization } from "../../src/pack/form-choice.ts";
 import { packTensors, planImage } from "../../src/pack/packer.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { readGolden } from "../support/tiny-gguf.ts";
-import { kernelOf, VARIANTS } from "./backends.ts";
+import { kernelOf } from "./backends.ts";
 
 const SIGN_BIT = 2 ** 31;
 const END = 2 ** 32;
@@ -82,12 +83,12 @@ describe.each(MODELS)("%s, %s, %s", (file, quantization, kv) => {
     const plan = planLlama(config);
     const options: RunnerOptions = { ctx: 128, slots: 2, maxRows: 64, maxLogits: 64, kv };
 
-    for (const variant of VARIANTS) {
+    for (const build of BUILDS) {
       /** As if the image began with `shift` bytes of something else. */
       const runnerAt = async (shift: number): Promise<Runner> => {
         const tensors = image.tensors.map((t) => ({ ...t, offset: t.offset + shift }));
         const bytes = image.weightBytes + shift;
-        const runner = createWasmRunner(plan, tensors, bytes, kernelOf(variant), options);
+        const runner = createWasmRunner(plan, tensors, bytes, kernelOf(build), options);
         await packTensors(entries, (at, part) => runner.weights.set(part, shift + at));
         return runner;
       };

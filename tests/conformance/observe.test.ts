@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { RunnerOptions } from "../../src/backends/runner-options.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { openTiny, type TinyOptions } from "../support/tiny-gguf.ts";
-import { type CreateRunner, reference, VARIANTS, wasm } from "./backends.ts";
+import { type CreateRunner, reference, wasm } from "./backends.ts";
 
 const ids = Array.from({ length: 21 }, (_, i) => (i * 7919 + 13) % 192);
 const FILE = "MIX_Q4_1_Q8_0.gguf";
@@ -48,9 +49,9 @@ test("an observer sees the input of every product of the plan, after the last ke
   ]);
 });
 
-test.each(VARIANTS)("%s shows an observer what the reference does", async (variant) => {
+test.each(BUILDS)("%s shows an observer what the reference does", async (build) => {
   const expected = await run(reference, { quantization: "none", kv: "f32" }, 32);
-  const found = await run(wasm(variant), { quantization: "none", kv: "f32" }, 32);
+  const found = await run(wasm(build), { quantization: "none", kv: "f32" }, 32);
   expect(found.observed.length).toBe(expected.observed.length);
   for (const [i, { weight, input }] of found.observed.entries()) {
     expect(weight).toBe(expected.observed[i].weight);
@@ -63,11 +64,11 @@ test.each(VARIANTS)("%s shows an observer what the reference does", async (varia
   }
 });
 
-test.each(VARIANTS)("%s computes the same bits with and without an observer", async (variant) => {
+test.each(BUILDS)("%s computes the same bits with and without an observer", async (build) => {
   for (const chunk of [1, 7]) {
     const options: TinyOptions = { quantization: "auto", kv: "int16" };
-    const { logits } = await run(wasm(variant), options, chunk);
-    const plain = await openTiny(FILE, wasm(variant), options);
+    const { logits } = await run(wasm(build), options, chunk);
+    const plain = await openTiny(FILE, wasm(build), options);
     await plain.forward({
       ids,
       spans: [{ slot: 0, start: 0, count: ids.length }],

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { KvType, Runner } from "../../src/backends/backend.ts";
 import { isQuantized, type MatrixForm } from "../../src/pack/forms.ts";
-import { entriesOf, reference, VARIANTS, wasm } from "./backends.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
+import { entriesOf, reference, wasm } from "./backends.ts";
 import { opCases, type Sizes } from "./op-plans.ts";
 
 /** Sizes that are no multiple of anything, but for dim: panels have 16 rows, blocks 32 columns. */
@@ -57,9 +58,9 @@ const TOLERANCE: Record<"float" | "quantized", number> = { float: 3e-6, quantize
 /** Keys and values in 11 and 8 bits, one scale a head vector; bf16 has 8 bits of fraction. */
 const KV_TOLERANCE: Record<KvType, number> = { f32: 3e-6, int16: 2e-3, int8: 1.5e-2, bf16: 8e-3 };
 
-for (const variant of VARIANTS) {
-  const create = wasm(variant);
-  describe.each(Object.entries(SIZES))(`wasm ${variant}: %s`, (_, sizes) => {
+for (const build of BUILDS) {
+  const create = wasm(build);
+  describe.each(Object.entries(SIZES))(`wasm ${build}: %s`, (_, sizes) => {
     const forms: MatrixForm[] = ["f32", "bf16"];
     if (sizes.dim % 32 === 0) forms.push("q8", "q6m", "q4", "q4m");
     describe.each(forms)("%s", (form) => {

@@ -6,8 +6,9 @@ import { planLlama } from "../../src/model/plan.ts";
 import { llamaTensors } from "../../src/model/tensors.ts";
 import type { MatrixForm } from "../../src/pack/forms.ts";
 import { isQuantized } from "../../src/pack/forms.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { threaded } from "../support/threads.ts";
-import { entriesOf, VARIANTS, wasm } from "./backends.ts";
+import { entriesOf, wasm } from "./backends.ts";
 import { noise } from "./op-plans.ts";
 
 const THREADS = [2, 3];
@@ -99,11 +100,11 @@ describe.each(Object.entries(MODELS))("%s", (_, sizes) => {
       return isQuantized(form) && shape[1] % 32 !== 0 ? "f32" : form;
     };
     const entries = entriesOf(tensors, formOf);
-    for (const variant of VARIANTS) {
-      const expected = logitsOf(await wasm(variant)(plan, entries, options));
+    for (const build of BUILDS) {
+      const expected = logitsOf(await wasm(build)(plan, entries, options));
       expect(expected.some((row) => row.some((bits) => bits !== 0))).toBe(true);
       for (const threads of THREADS) {
-        const runner = await threaded(variant, threads)(plan, entries, options);
+        const runner = await threaded(build, threads)(plan, entries, options);
         expect(runner.threads).toEqual({ asked: threads, used: threads, reason: "as asked for" });
         const found = logitsOf(runner);
         runner.dispose();

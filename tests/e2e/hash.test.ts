@@ -1,13 +1,20 @@
 /** The same bits everywhere: one hash over 716 rows of logits. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { commandLineOn, runChild } from "../../src/cli/child.ts";
+import type { HashDocument } from "../../src/cli/hash.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { cpuHasAvx2 } from "../../src/platform/node/simd-width.ts";
 import { DEFAULT_PACK, MODEL_FILE, SMALL_PACK } from "./environment.ts";
 
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 const thisNode = { program: process.execPath, args: [main] };
 const newerNode = commandLineOn("node");
+
+/** Those that the newer Node has on this CPU. */
+const hasAvx2 = process.platform === "linux" && cpuHasAvx2(readFileSync("/proc/cpuinfo", "latin1"));
+const SIMD_WIDTHS = process.arch === "x64" && hasAvx2 ? [128, 256] : [128];
 
 const hash = async (
   model: string,
@@ -25,6 +32,8 @@ test("every runtime gives one hash and the same greedy ids", { timeout: 300_000 
     new Set(["node", "deno", "bun", "workerd"]),
   );
   for (const run of runs) expect(run).toMatchObject({ logits_sha256, ids });
+  const nodes = runs.filter(({ runtime }: HashDocument) => runtime === "node");
+  expect(new Set(nodes.map((run: HashDocument) => run.simd_width))).toEqual(new Set(SIMD_WIDTHS));
   // Otherwise one kernel would have been compared with itself.
   expect(new Set(runs.map((run: { kernel: string }) => run.kernel)).size).toBeGreaterThan(1);
 });
@@ -68,13 +77,19 @@ test("8 sequences whose steps are run ahead give the same hash on every runtime"
   for (const run of runs) expect(run).toMatchObject({ logits_sha256, ids, ...how });
 });
 
-test("every kernel variant gives the same hash", { timeout: 300_000 }, async () => {
+test("every kernel variant gives the same hash, at each width of vectors", {
+  timeout: 300_000,
+}, async () => {
   const { logits_sha256 } = await known;
-  for (const kernel of ["dot", "m", "simd"]) {
-    expect(await hash(DEFAULT_PACK, ["--kernel", kernel], newerNode)).toMatchObject({
-      logits_sha256,
-      kernel,
-    });
+  for (const simd_width of SIMD_WIDTHS) {
+    for (const kernel of ["dot", "m", "simd"]) {
+      const options = ["--kernel", kernel, "--simd-width", String(simd_width)];
+      expect(await hash(DEFAULT_PACK, options, newerNode)).toMatchObject({
+        logits_sha256,
+        kernel,
+        simd_width,
+      });
+    }
   }
 });
 

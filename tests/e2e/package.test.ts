@@ -40,9 +40,10 @@ test("the package holds the build, the kernels, and what says what it is", () =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(join(packed, "package").length + 1));
   const known =
-    /^(?:dist\/src\/[\w./-]+\.(?:js|d\.ts)|wasm\/dist\/(?:plain|relaxed)\.wasm|wasm\/kernel-module\.d\.ts|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
+    /^(?:dist\/src\/[\w./-]+\.(?:js|d\.ts)|wasm\/dist\/(?:plain|relaxed|wide)\.wasm|wasm\/kernel-module\.d\.ts|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
   expect(files.filter((file) => !known.test(file))).toEqual([]);
   expect(files).toContain("wasm/dist/relaxed.wasm");
+  expect(files).toContain("wasm/dist/wide.wasm");
   expect(files).toContain("dist/src/cli/main.js");
 });
 
@@ -74,10 +75,11 @@ test("Node, Deno and Bun each find their own entry, and the kernels are files", 
     const { createApp } = await import("pronk/server");
     const worker = await import("pronk/cloudflare");
     const browser = await import("pronk/browser");
-    const relaxed = import.meta.resolve("pronk/kernels/relaxed.wasm");
+    const isThere = (name) => import.meta.resolve("pronk/kernels/" + name).endsWith("wasm/dist/" + name);
     console.log(JSON.stringify([
       typeof entry.createEngine, typeof entry.openDirectory, typeof createApp,
-      typeof worker.createWorker, typeof browser.createEngine, relaxed.endsWith("wasm/dist/relaxed.wasm"),
+      typeof worker.createWorker, typeof browser.createEngine,
+      ["plain.wasm", "relaxed.wasm", "wide.wasm"].every(isThere),
     ]));`;
   const expected = ["function", "function", "function", "function", "function", true];
   const { program: deno } = commandLineOn("deno");

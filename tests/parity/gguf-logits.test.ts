@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { Runner } from "../../src/backends/backend.ts";
-import { type CreateRunner, reference, VARIANTS, wasm } from "../conformance/backends.ts";
+import { type CreateRunner, reference, wasm } from "../conformance/backends.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { goldenGgufs, openTiny } from "../support/tiny-gguf.ts";
 
 const backends: [string, CreateRunner][] = [
   ["reference", reference],
-  ...VARIANTS.map((variant): [string, CreateRunner] => [`wasm ${variant}`, wasm(variant)]),
+  ...BUILDS.map((build): [string, CreateRunner] => [`wasm ${build}`, wasm(build)]),
 ];
 
 async function greedy(runner: Runner, prompt: number[], length: number): Promise<number[]> {

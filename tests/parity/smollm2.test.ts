@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { KvType, Runner } from "../../src/backends/backend.ts";
 import { logSumExp, perplexity } from "../../src/generate/perplexity.ts";
 import type { Profile, Quantization } from "../../src/pack/form-choice.ts";
-import { VARIANTS, wasm } from "../conformance/backends.ts";
+import { wasm } from "../conformance/backends.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import { type GoldenChat, golden, modelPath, openSmolLm2 } from "../support/smollm2.ts";
 
 /** Above this margin of the golden's first two, the arg max must agree: below, rounding decides. */
@@ -103,13 +104,13 @@ const FORMS: [string, Form][] = [
   ],
 ];
 
-const variant = VARIANTS.at(-1)!; // the same bits on each: the fastest will do
+const build = BUILDS.at(-1)!; // the same bits on each: the fastest will do
 
 describe.skipIf(!modelPath)("SmolLM2-135M-Instruct against transformers in f32", () => {
   test.each(FORMS)(
     "%s: next-token distributions, choices and perplexity",
     async (name, form) => {
-      const { runner } = await openSmolLm2(wasm(variant), { ...form, ctx: 1024, maxLogits: 64 });
+      const { runner } = await openSmolLm2(wasm(build), { ...form, ctx: 1024, maxLogits: 64 });
       let agreed = 0;
       let steps = 0;
       const kls: number[] = [];

@@ -4,17 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildSync } from "esbuild";
-import type { KernelVariant } from "../../src/backends/wasm/activation-layout.ts";
 import { shareModule } from "../../src/backends/wasm/threads/share-module.ts";
 import type { ThreadHost } from "../../src/backends/wasm/threads/thread-host.ts";
 import { createWasmRunner, type RunnerThreads } from "../../src/backends/wasm/wasm-runner.ts";
 import { type PackEntry, packTensors, planImage } from "../../src/pack/packer.ts";
 import { createThreads } from "../../src/platform/node/threads.ts";
 import type { CreateRunner } from "../conformance/backends.ts";
+import { type KernelBuild, type ModuleName, moduleOf, variantOf } from "./kernel-builds.ts";
 
 const dist = process.env.PRONK_WASM_DIST ?? "wasm/dist";
 
-export function kernelBytes(name: "plain" | "relaxed"): Uint8Array {
+export function kernelBytes(name: ModuleName): Uint8Array {
   return new Uint8Array(readFileSync(`${dist}/${name}.wasm`));
 }
 
@@ -42,13 +42,16 @@ export function nodeThreads(file: URL = threadFile()): ThreadHost {
 
 /** A wasm runner on so many threads, all of them used for every batch. */
 export function threaded(
-  variant: KernelVariant,
+  build: KernelBuild,
   threads: number,
   more: Partial<RunnerThreads> = {},
   { waits = true }: { readonly waits?: boolean } = {},
 ): CreateRunner {
-  const bytes = kernelBytes(variant === "simd" ? "plain" : "relaxed");
-  const kernel = { module: new WebAssembly.Module(bytes as BufferSource), variant };
+  const bytes = kernelBytes(moduleOf(build));
+  const kernel = {
+    module: new WebAssembly.Module(bytes as BufferSource),
+    variant: variantOf(build),
+  };
   const module = new WebAssembly.Module(shareModule(bytes));
   return async (plan, entries, options) => {
     const { tensors, weightBytes } = planImage(entries as readonly PackEntry[]);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { GuardedMemory, MODULES, randomNumbers } from "./wasm-attention-kernels.ts";
+import { MODULES } from "../../support/kernel-builds.ts";
+import { GuardedMemory, randomNumbers } from "./wasm-attention-kernels.ts";
 
 const TABLE_SHA256 = "da5a02ae3dae4d913e02a6988d511220aa29d61194fe5e40097464cf24f21c65";
 

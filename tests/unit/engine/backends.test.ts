@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { Runner } from "../../../src/backends/backend.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
-import { reference, VARIANTS, wasm } from "../../conformance/backends.ts";
+import { reference, wasm } from "../../conformance/backends.ts";
+import { BUILDS } from "../../support/kernel-builds.ts";
 import { openTiny } from "../../support/tiny-gguf.ts";
 import { engineOver } from "./toy-engine.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
@@ -28,7 +29,7 @@ const open = (create: typeof reference, slots: number, maxRows: number): Promise
 
 const backends: [string, typeof reference][] = [
   ["reference", reference],
-  ...VARIANTS.map((variant): [string, typeof reference] => [`wasm ${variant}`, wasm(variant)]),
+  ...BUILDS.map((build): [string, typeof reference] => [`wasm ${build}`, wasm(build)]),
 ];
 
 describe.each(backends)("on %s", (_, create) => {

@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
+import { BUILDS } from "../../support/kernel-builds.ts";
 import { kernelHashes } from "./kernel-hashes.ts";
-import { VARIANTS } from "./matrix-kernels.ts";
 
 const GOLDEN = new URL("../../goldens/wasm-matrix.json", import.meta.url);
 
@@ -13,12 +13,12 @@ if (process.argv.includes("--write")) {
   writeFileSync(GOLDEN, `${JSON.stringify(kernelHashes("simd"), null, 2)}\n`);
 }
 const golden: Record<string, string> = JSON.parse(readFileSync(GOLDEN, "utf8"));
-for (const variant of VARIANTS) {
-  const found = kernelHashes(variant);
+for (const build of BUILDS) {
+  const found = kernelHashes(build);
   const differing = Object.keys({ ...golden, ...found }).filter((op) => golden[op] !== found[op]);
   const count = Object.keys(found).length;
   console.log(
-    differing.length ? `${variant}: ${differing.join(", ")} differ` : `${variant}: ${count} equal`,
+    differing.length ? `${build}: ${differing.join(", ")} differ` : `${build}: ${count} equal`,
   );
   if (differing.length) process.exitCode = 1;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type MatrixForm, matrixBytes } from "../../../src/pack/forms.ts";
-import { GuardedMemory, MODULES } from "../backends/wasm-attention-kernels.ts";
+import { MODULES } from "../../support/kernel-builds.ts";
+import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 import { decodeRow, QUANTIZED_FORMS, randomIntegers, randomMatrix } from "./matrix-oracle.ts";
 
 const ROWS = 48;

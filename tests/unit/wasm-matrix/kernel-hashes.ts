@@ -1,13 +1,13 @@
 /**
- * SHA-256 of what each operation gives on fixed inputs, by one variant: equal on every runtime and for
+ * SHA-256 of what each operation gives on fixed inputs, by one build: equal on every runtime and for
  * every variant. Needs no test runner, so that any runtime can run it (check-variants.ts).
  */
 import { createHash } from "node:crypto";
-import type { KernelVariant } from "../../../src/backends/wasm/activation-layout.ts";
 import { ActivationLayout, activationBytes } from "../../../src/backends/wasm/activation-layout.ts";
 import type { MatrixForm } from "../../../src/pack/forms.ts";
+import { type KernelBuild, moduleOf } from "../../support/kernel-builds.ts";
 import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
-import { moduleName, multiplyByKernel } from "./matrix-kernels.ts";
+import { multiplyByKernel } from "./matrix-kernels.ts";
 import { QUANTIZED_FORMS, randomFloats, randomMatrix } from "./matrix-oracle.ts";
 
 const [ROWS, COLS, TOKENS] = [80, 608, 7];
@@ -19,19 +19,19 @@ function sha256(data: ArrayBufferView): string {
     .digest("hex");
 }
 
-export function kernelHashes(variant: KernelVariant): Record<string, string> {
+export function kernelHashes(build: KernelBuild): Record<string, string> {
   const hashes: Record<string, string> = {};
   const inputs = Array.from({ length: TOKENS }, (_, t) => randomFloats(100 + t, COLS, 3));
   for (const form of QUANTIZED_FORMS) {
     const matrix = randomMatrix(form, ROWS, COLS, 7);
     for (const how of ["gemv", "gemm"] as const) {
-      const { y } = multiplyByKernel(variant, how, form, matrix, inputs, ROWS, { before: 0.7 });
+      const { y } = multiplyByKernel(build, how, form, matrix, inputs, ROWS, { before: 0.7 });
       hashes[`${how}_${form}`] = sha256(y);
     }
   }
 
   const space = new GuardedMemory();
-  const kernels = space.kernels(moduleName(variant));
+  const kernels = space.kernels(moduleOf(build));
   const x = space.copyIn(randomFloats(1, TOKENS * COLS, 9));
   const weight = space.copyIn(randomFloats(2, COLS));
   const y = space.allocate(TOKENS * COLS * 4);

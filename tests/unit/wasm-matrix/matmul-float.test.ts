@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { GuardedMemory, MODULES } from "../backends/wasm-attention-kernels.ts";
+import { MODULES } from "../../support/kernel-builds.ts";
+import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 import { randomFloats } from "./matrix-oracle.ts";
 
 const ROWS = 32;

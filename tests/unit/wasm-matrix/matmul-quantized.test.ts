@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { multiplyByKernel, VARIANTS } from "./matrix-kernels.ts";
+import { BUILDS } from "../../support/kernel-builds.ts";
+import { multiplyByKernel } from "./matrix-kernels.ts";
 import { multiply, QUANTIZED_FORMS, randomFloats, randomMatrix } from "./matrix-oracle.ts";
 
 /** rows, cols, tokens: one panel and several, one block and several, whole and cut tiles. */
@@ -22,7 +23,7 @@ function rowsOf(tokens: number, cols: number, seed: number): Float32Array[] {
 /** Codes that take every sum to its end. */
 const EXTREMES = [0, 0x0f, 0x3f, 0x7f, 0x80, 0xc0, 0xf0, 0xff];
 
-describe.each(VARIANTS)("%s", (variant) => {
+describe.each(BUILDS)("%s", (build) => {
   describe.each(QUANTIZED_FORMS)("%s", (form) => {
     test.each(SHAPES)(
       "%i x %i by %i rows is the sum in its defined order",
@@ -31,7 +32,7 @@ describe.each(VARIANTS)("%s", (variant) => {
         const x = rowsOf(tokens, cols, tokens);
         const expected = multiply(form, matrix, x, rows);
         for (const how of ["gemv", "gemm"] as const) {
-          const { y, damaged } = multiplyByKernel(variant, how, form, matrix, x, rows);
+          const { y, damaged } = multiplyByKernel(build, how, form, matrix, x, rows);
           expect(damaged).toEqual([]);
           expected.forEach((row, t) => {
             expect(y.subarray(t * rows, (t + 1) * rows), `${how}, row ${t}`).toEqual(row);
@@ -46,7 +47,7 @@ describe.each(VARIANTS)("%s", (variant) => {
       const x = rowsOf(5, cols, 2);
       const expected = multiply(form, matrix, x, rows);
       for (const how of ["gemv", "gemm"] as const) {
-        const { y } = multiplyByKernel(variant, how, form, matrix, x, rows, { ldy, before });
+        const { y } = multiplyByKernel(build, how, form, matrix, x, rows, { ldy, before });
         expected.forEach((row, t) => {
           const sums = row.map((value) => Math.fround(before) + value);
           expect(y.subarray(t * ldy, t * ldy + rows)).toEqual(sums);
@@ -69,7 +70,7 @@ describe.each(VARIANTS)("%s", (variant) => {
       expect(all.some((y) => Math.abs(y) > 2 ** 100)).toBe(true);
       expect(all.some((y) => y !== 0 && Math.abs(y) < 2 ** -126)).toBe(true);
       for (const how of ["gemv", "gemm"] as const) {
-        const { y } = multiplyByKernel(variant, how, form, matrix, x, rows);
+        const { y } = multiplyByKernel(build, how, form, matrix, x, rows);
         expected.forEach((row, t) => {
           expect(y.subarray(t * rows, (t + 1) * rows), `${how}, row ${t}`).toEqual(row);
         });
@@ -83,7 +84,7 @@ describe.each(VARIANTS)("%s", (variant) => {
       );
       const expected = multiply(form, matrix, x, 16);
       for (const how of ["gemv", "gemm"] as const) {
-        const { y } = multiplyByKernel(variant, how, form, matrix, x, 16);
+        const { y } = multiplyByKernel(build, how, form, matrix, x, 16);
         expected.forEach((row, t) => {
           expect(y.subarray(t * 16, (t + 1) * 16)).toEqual(row);
         });

@@ -1,27 +1,18 @@
 /**
- * Runs the matrix kernels of one variant in guarded memory: every buffer has the size that
+ * Runs the matrix kernels of one build in guarded memory: every buffer has the size that
  * src/backends/wasm/activation-layout.ts says, and starts as NaN.
  */
 import {
   activationBytes,
   activationLayout,
   gemmScratchBytes,
-  type KernelVariant,
   tiledRows,
 } from "../../../src/backends/wasm/activation-layout.ts";
 import { quantizedMatmul } from "../../../src/backends/wasm/kernel-loader.ts";
 import type { Kernels } from "../../../src/backends/wasm/kernels.gen.ts";
 import type { QuantizedForm } from "../../../src/pack/forms.ts";
-import { GuardedMemory, MODULES } from "../backends/wasm-attention-kernels.ts";
-
-/** The variants that this runtime can run. */
-export const VARIANTS: readonly KernelVariant[] = MODULES.includes("relaxed")
-  ? ["simd", "dot", "m"]
-  : ["simd"];
-
-export function moduleName(variant: KernelVariant): "relaxed" | "plain" {
-  return variant === "simd" ? "plain" : "relaxed";
-}
+import { type KernelBuild, moduleOf, variantOf } from "../../support/kernel-builds.ts";
+import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 
 export interface Product {
   /** (tokens, ldy); columns from `rows` on are as they were. */
@@ -38,7 +29,7 @@ export interface ProductOptions {
 
 /** W times each row of x: by GEMV, row for row, or by one GEMM. */
 export function multiplyByKernel(
-  variant: KernelVariant,
+  build: KernelBuild,
   how: "gemv" | "gemm",
   form: QuantizedForm,
   matrix: Uint8Array,
@@ -47,7 +38,8 @@ export function multiplyByKernel(
   options: ProductOptions = {},
 ): Product {
   const space = new GuardedMemory();
-  const kernels: Kernels = space.kernels(moduleName(variant));
+  const variant = variantOf(build);
+  const kernels: Kernels = space.kernels(moduleOf(build));
   const { gemv, gemm } = quantizedMatmul(kernels, variant, form);
   const tokens = x.length;
   const cols = x[0].length;

@@ -4,7 +4,8 @@ import {
   activationBytes,
   tiledRows,
 } from "../../../src/backends/wasm/activation-layout.ts";
-import { GuardedMemory, MODULES } from "../backends/wasm-attention-kernels.ts";
+import { MODULES } from "../../support/kernel-builds.ts";
+import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 import { type ActivationBlock, quantizeRow, randomFloats } from "./matrix-oracle.ts";
 
 const LAYOUTS = Object.entries(ActivationLayout);

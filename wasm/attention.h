@@ -7,7 +7,7 @@
 //   p[t]     = 2^(score[t] - max) for t <= position, exactly zero beyond; two passes, never online
 //   sum      = four lanes (t mod 4), each ascending, then (0 + 1) + (2 + 3)
 //   out      = (sum over t of p[t] * v[t]) * (1 / sum)
-//              integer caches: p times V's scale becomes an integer per block of p_block absolute positions; exact
+//              integer caches: p times V's scale becomes an integer per block of V_BLOCK absolute positions; exact
 //              integer dots, blocks ascending
 //              float caches: positions ascending
 #pragma once
@@ -15,6 +15,7 @@
 
 enum { ROWS_MAX = 48 }; // rows (a query of one head each) that share a pass over K and V in prefill
 enum { GROUP_MAX = 4 }; // heads that share one in decoding: 8 sums, 2 vectors of K or V and a word fit 15 registers
+enum { GROUP = INTEGER ? GROUP_MAX : 2 }; // float caches, there for comparison, get half the code
 enum { W = INTEGER ? 2 : 1 };
 _Static_assert(ROWS_MAX % TILE == 0, "rows are taken by tiles");
 
@@ -29,7 +30,6 @@ typedef struct {
   int rows, ldq, ldo, position, heads, kv_heads, head_dim, ctx;
   float scale;
   int narrow;         // int8 or bf16: a step of the cache is 16 bytes, not 32
-  int p_block;        // positions that share a scale of p (integer caches) or are widened at a time (float caches)
   float q_max, p_max; // integer caches: the largest integers of q and of p
 } attention_args;
 
@@ -42,12 +42,36 @@ static inline v128_t load_splat(const uint8_t *p, size_t index) { return wasm_v1
 static inline void store4(uint8_t *p, size_t index, v128_t v) { wasm_v128_store(p + 4 * index, v); }
 static inline void store1(uint8_t *p, size_t index, v128_t v) { wasm_v128_store32_lane(p + 4 * index, v, 0); }
 
-// Half a step of the cache, as 4 words.
-static ALWAYS_INLINE v128_t load_words(const uint8_t *p, const int narrow) {
-  if (!narrow)
-    return wasm_v128_load(p);
-  return INTEGER ? wasm_i16x8_load8x8(p) : wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16);
+// 8 words side by side. What they are made of is read before the first is written: V8 joins the two vectors, and all that
+// leads to them, only if nothing is read in between (WIDE).
+static ALWAYS_INLINE void store8(uint8_t *p, v128_t low, v128_t high) {
+  if (WIDE)
+    __asm__ volatile("" ::: "memory");
+  store4(p, 0, low);
+  store4(p, 4, high);
 }
+
+// A step of the cache, as 8 words.
+typedef struct {
+  v128_t low, high;
+} cache_step;
+
+static ALWAYS_INLINE cache_step load_step(const uint8_t *p, const int narrow) {
+  if (!narrow)
+    return (cache_step){wasm_v128_load(p), wasm_v128_load(p + 16)};
+#if WIDE // V8 13.6 to 14.6 join extending loads wrongly
+  const v128_t v = wasm_v128_load(p);
+  if (INTEGER)
+    return (cache_step){wasm_i16x8_extend_low_i8x16(v), wasm_i16x8_extend_high_i8x16(v)};
+  return (cache_step){wasm_i32x4_shl(wasm_u32x4_extend_low_u16x8(v), 16),
+                      wasm_i32x4_shl(wasm_u32x4_extend_high_u16x8(v), 16)};
+#else
+  if (INTEGER)
+    return (cache_step){wasm_i16x8_load8x8(p), wasm_i16x8_load8x8(p + 8)};
+  return (cache_step){wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16), wasm_i32x4_shl(wasm_u32x4_load16x4(p + 8), 16)};
+#endif
+}
+static inline int step_bytes(const int narrow) { return narrow ? 16 : 32; }
 
 // sum + x * w, word by word.
 static inline v128_t multiply_add(v128_t sum, v128_t x, v128_t w) {
@@ -64,10 +88,6 @@ static inline const float *scales_of(const attention_args *a, const float *scale
   return INTEGER ? scales + (size_t)kv_head * a->ctx : 0;
 }
 static inline size_t element_bytes(const attention_args *a) { return (a->narrow ? 2 : 4) / W; }
-static inline int blocks_of(const attention_args *a, int positions) {
-  return (positions + a->p_block - 1) / a->p_block;
-}
-
 // One head of a query as words, `stride` words apart; up to 3 words after them (for a head_dim that is no multiple of
 // 4) are written too. Returns the factor from dots to scores (integer caches).
 static NOINLINE v128_t pack_query(uint8_t *words, int stride, const float *q, const attention_args *a) {

@@ -8,15 +8,12 @@
 enum { INTEGER = 0 };
 #include "attention.h"
 
-enum { WIDENED = 256 }; // positions of V widened at a time: 8 KB, a quarter of the L1 cache
-
 EXPORT(attention_bf16)
 void attention_bf16(float *out, const float *q, const uint16_t *k_cache, const uint16_t *v_cache, uint8_t *scratch,
                     int32_t rows, int32_t ldq, int32_t ldo, int32_t position, int32_t heads, int32_t kv_heads,
                     int32_t head_dim, int32_t ctx, float scale) {
-  attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, 0, 0, scratch, rows, ldq,
+  const attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, 0, 0, scratch, rows, ldq,
                          ldo, position, heads, kv_heads, head_dim, ctx, scale, .narrow = 1};
-  args.p_block = WIDENED;
   attention(&args);
 }
 
@@ -24,8 +21,7 @@ EXPORT(attention_f32)
 void attention_f32(float *out, const float *q, const float *k_cache, const float *v_cache, uint8_t *scratch,
                    int32_t rows, int32_t ldq, int32_t ldo, int32_t position, int32_t heads, int32_t kv_heads,
                    int32_t head_dim, int32_t ctx, float scale) {
-  attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, 0, 0, scratch, rows, ldq,
+  const attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, 0, 0, scratch, rows, ldq,
                          ldo, position, heads, kv_heads, head_dim, ctx, scale, .narrow = 0};
-  args.p_block = WIDENED;
   attention(&args);
 }

@@ -7,7 +7,7 @@
 //   scale: 1 / sqrt(head_dim), unless the model says otherwise
 //
 // Sums of integers cannot overflow an i32: largest q or p * largest k or v * terms < 2^31 = 2147483648:
-//   int8   32767 * 127 * 256 dimensions or positions = 1065320704
+//   int8   32767 * 127 * 256 dimensions, or 64 positions = 1065320704
 //   int16  16383 * 1023 * 128 dimensions = 2145255552; above 128 dimensions 8191 * 1023 * 256 = 2145124608;
 //          16383 * 1023 * 64 positions = 1072627776
 enum { INTEGER = 1 };
@@ -19,7 +19,6 @@ void attention_i8(float *out, const float *q, const int8_t *k_cache, const int8_
                   int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t ctx, float scale) {
   attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, k_scales, v_scales,
                          scratch, rows, ldq, ldo, position, heads, kv_heads, head_dim, ctx, scale, .narrow = 1};
-  args.p_block = 256;
   args.q_max = 32767.0f;
   args.p_max = 32767.0f;
   attention(&args);
@@ -31,7 +30,6 @@ void attention_i16(float *out, const float *q, const int16_t *k_cache, const int
                    int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t ctx, float scale) {
   attention_args args = {out, q, (const uint8_t *)k_cache, (const uint8_t *)v_cache, k_scales, v_scales,
                          scratch, rows, ldq, ldo, position, heads, kv_heads, head_dim, ctx, scale, .narrow = 0};
-  args.p_block = 64;
   args.q_max = head_dim <= 128 ? 16383.0f : 8191.0f;
   args.p_max = 16383.0f;
   attention(&args);

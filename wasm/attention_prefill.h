@@ -2,8 +2,8 @@
 //
 // A row is one query of one head. The rows of one K/V head, tokens ascending and a token's heads side by side, are
 // taken ROWS_MAX at a time: all their scores, softmax, p * V. Inner loops are tiles of 4 x 8 sums. Scores lie by groups
-// of four rows, (positions, 4), so that softmax is four rows wide and its integers are at once the words of the next
-// product.
+// of eight rows, (positions, 8), so that softmax is four or eight rows wide and its integers are at once the words of the
+// next product.
 #pragma once
 
 typedef struct {
@@ -12,8 +12,8 @@ typedef struct {
   int visible[ROWS_MAX];      // keys that the row sees, ascending; padding repeats the last row
   v128_t scale[ROWS_MAX / 4]; // from sums to scores, then 1 / sum of p
   uint8_t *q;                 // (count / 8, steps, 8) words
-  uint8_t *s;                 // (count / 4, keys, 4) sums, then (count / 4, keys / W, 4) words of p in their place
-  uint8_t *p_scales;          // (count / 4, blocks, 4) f32
+  uint8_t *s;                 // (count / 8, keys, 8) sums, then (count / 8, keys / W, 8) words of p in their place
+  uint8_t *p_scales;          // (count / 8, blocks, 8) f32
   uint8_t *total;             // (count / 4, strips, 4, 8) f32
   uint8_t *panel;             // widened piece of the cache
 } prefill_pass;
@@ -38,7 +38,10 @@ static NOINLINE const uint8_t *words_of(const attention_args *a, const uint8_t *
   const uint8_t *p = cache + offset * element_bytes(a);
   if (!a->narrow)
     return p;
-  ROLLED for (int i = 0; i < 2 * steps; i++) store4(panel, 4 * i, load_words(p + 8 * i, 1));
+  ROLLED for (int i = 0; i < steps; i++) {
+    const cache_step w = load_step(p + 16 * i, 1);
+    store8(panel + 4 * TILE * i, w.low, w.high);
+  }
   return panel;
 }
 
@@ -52,19 +55,16 @@ static NOINLINE void prefill_scores(const attention_args *a, prefill_pass *r) {
         v128_t sums[8];
         UNROLLED for (int i = 0; i < 8; i++) sums[i] = zero();
         tile_4x8(sums, k + 4 * half, TILE, r->q + 4 * (size_t)row * r->steps, r->steps);
-        uint8_t *s = r->s + 4 * ((size_t)row * r->keys + 4 * (t + half));
-        UNROLLED for (int i = 0; i < 4; i++) {
-          store4(s, 4 * i, sums[2 * i]);
-          store4(s, 4 * ((size_t)r->keys + i), sums[2 * i + 1]);
-        }
+        uint8_t *s = r->s + 4 * ((size_t)row * r->keys + TILE * (t + half));
+        UNROLLED for (int i = 0; i < 4; i++) store8(s + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
       }
   }
 }
 
 static NOINLINE void prefill_values(const attention_args *a, prefill_pass *r) {
-  for (int b = 0, t = 0; t < r->keys; b++, t += a->p_block)
+  for (int b = 0, t = 0; t < r->keys; b++, t += V_BLOCK)
     for (int strip = 0; strip < r->strips; strip++) {
-      const int length = r->keys - t < a->p_block ? r->keys - t : a->p_block;
+      const int length = r->keys - t < V_BLOCK ? r->keys - t : V_BLOCK;
       const uint8_t *v =
           words_of(a, a->v, v_offset(r->kv_head, strip * TILE, t, a->head_dim, a->ctx), r->panel, length / W);
       for (int row = 0; row < r->count; row += 4) {
@@ -77,11 +77,16 @@ static NOINLINE void prefill_values(const attention_args *a, prefill_pass *r) {
           before[i] = b ? load4(total, 4 * i) : zero();
           sums[i] = start_sum(before[i]);
         }
-        tile_4x8(sums, r->s + 4 * ((size_t)row * r->keys + 4 * (t / W)), 4, v,
+        const size_t group = row / TILE * TILE, place = row % TILE;
+        tile_4x8(sums, r->s + 4 * (group * r->keys + TILE * (t / W) + place), TILE, v,
                  (seen < length ? seen + W - 1 : length) / W);
-        const uint8_t *scale = r->p_scales + 4 * ((size_t)row * r->blocks + 4 * b);
-        UNROLLED for (int i = 0; i < 8; i++)
-            store4(total, 4 * i, end_sum(before[i], sums[i], INTEGER ? load_splat(scale, i / 2) : zero()));
+        const uint8_t *scales = r->p_scales + 4 * (group * r->blocks + TILE * b + place);
+        UNROLLED for (int i = 0; i < 4; i++) {
+          const v128_t scale = INTEGER ? load_splat(scales, i) : zero();
+          sums[2 * i] = end_sum(before[2 * i], sums[2 * i], scale);
+          sums[2 * i + 1] = end_sum(before[2 * i + 1], sums[2 * i + 1], scale);
+        }
+        UNROLLED for (int i = 0; i < 4; i++) store8(total + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
       }
     }
 }
@@ -90,11 +95,11 @@ static NOINLINE void prefill_rows(const attention_args *a, int kv_head, int firs
   const int group = a->heads / a->kv_heads, padded = whole_tiles(count), quads = (count + 3) / 4;
   prefill_pass r = {.kv_head = kv_head, .count = count, .steps = a->head_dim / W, .strips = tiles_of(a->head_dim)};
   r.keys = whole_tiles(a->position + (first + count - 1) / group + 1);
-  r.blocks = blocks_of(a, r.keys);
+  r.blocks = v_blocks_of(r.keys);
   r.q = a->scratch;
   r.s = r.q + 4 * (size_t)padded * r.steps;
   r.p_scales = r.s + 4 * (size_t)padded * r.keys;
-  r.total = r.p_scales + (INTEGER ? 16 * (size_t)quads * r.blocks : 0);
+  r.total = r.p_scales + (INTEGER ? 4 * (size_t)padded * r.blocks : 0);
   r.panel = r.total + 16 * (size_t)quads * r.strips * TILE;
 
   for (int i = 0; i < padded; i++) {
@@ -104,9 +109,12 @@ static NOINLINE void prefill_rows(const attention_args *a, int kv_head, int firs
     store1((uint8_t *)r.scale, i, pack_query(words, TILE, a->q + (size_t)token * a->ldq + head * a->head_dim, a));
   }
   prefill_scores(a, &r);
-  for (int i = 0; i < count; i += 4)
-    r.scale[i / 4] = softmax_rows(a, kv_head, r.s + 4 * (size_t)i * r.keys, wasm_v128_load(r.visible + i), r.visible[i],
-                                  whole_tiles(r.visible[i + 3]), r.scale[i / 4], r.p_scales + 4 * (size_t)i * r.blocks);
+  for (int i = 0; i < count; i += SOFTMAX_ROWS) {
+    const size_t group = i / TILE * TILE, place = i % TILE;
+    softmax_rows(a, kv_head, r.s + 4 * (group * r.keys + place), r.visible + i,
+                 whole_tiles(r.visible[i + SOFTMAX_ROWS - 1]), (uint8_t *)r.scale + 4 * i,
+                 r.p_scales + 4 * (group * r.blocks + place));
+  }
   prefill_values(a, &r);
   for (int i = 0; i < count; i++) {
     const int row = first + i, token = row / group, head = kv_head * group + row % group;

@@ -7,7 +7,7 @@ static const struct {
   const char *name;
   int bytes, word, kv_max, p_max, p_block;
 } TYPES[] = {
-    {"i8", 1, 2, 127, 32767, 256}, {"i16", 2, 2, 1023, 16383, 64}, {"bf16", 2, 1, 0, 0, 256}, {"f32", 4, 1, 0, 0, 256}};
+    {"i8", 1, 2, 127, 32767, 64}, {"i16", 2, 2, 1023, 16383, 64}, {"bf16", 2, 1, 0, 0, 64}, {"f32", 4, 1, 0, 0, 64}};
 
 // One sequence, as a plain array of what the cache should hold.
 typedef struct {
@@ -62,7 +62,8 @@ static void check_cache(const sequence *s, int positions) {
       for (int d = 0; d < s->head_dim; d++) {
         const stored k = expected_of(s, s->k + t * s->ldk, h, d), v = expected_of(s, s->v + t * s->ldk, h, d);
         const size_t k_at = ((size_t)h * s->ctx + t / 8 * 8) * s->head_dim + (d / word * 8 + t % 8) * word + d % word;
-        const size_t v_at = ((size_t)h * padded + d / 8 * 8) * s->ctx + (t / word * 8 + d % 8) * word + t % word;
+        const size_t block = (size_t)h * ((s->ctx + 63) / 64) + t / 64;
+        const size_t v_at = (block * padded + d / 8 * 8) * 64 + (t % 64 / word * 8 + d % 8) * word + t % word;
         check_true(element(s->k_cache, k_at, s->type) == k.value, "an element of K");
         check_true(element(s->v_cache, v_at, s->type) == v.value, "an element of V");
         if (!is_integer(s->type))
@@ -90,14 +91,15 @@ static void store(const sequence *s, int position, int rows) {
 static size_t scratch_bytes(const sequence *s, int rows) {
   const int word = TYPES[s->type].word, block = TYPES[s->type].p_block, group = s->heads / s->kv_heads;
   const size_t words = s->head_dim / word, scales = is_integer(s->type) ? (s->ctx + block - 1) / block : 0;
-  const size_t passes = (group + 3) / 4, decode_rows = (group + passes - 1) / passes;
-  const size_t decode = decode_rows * (words + s->ctx + s->ctx / word + scales + 8);
+  const int most = is_integer(s->type) ? 4 : 2, sums = is_integer(s->type) ? 8 : 0;
+  const size_t passes = (group + most - 1) / most, decode_rows = (group + passes - 1) / passes;
+  const size_t decode = decode_rows * (words + s->ctx + s->ctx / word + scales + whole_tiles(s->head_dim) + sums);
   if (rows == 1)
     return 4 * decode;
-  const size_t pass = rows * group < 48 ? rows * group : 48, span = (s->ctx < block ? s->ctx : block) / word;
+  const size_t pass = rows * group < 48 ? rows * group : 48, span = block / word;
   const size_t panel = s->type == I8 || s->type == BF16 ? 8 * (words > span ? words : span) : 0;
   const size_t prefill =
-      (pass + 7) / 8 * 8 * (words + s->ctx) + (pass + 3) / 4 * 4 * (scales + whole_tiles(s->head_dim)) + panel;
+      (pass + 7) / 8 * 8 * (words + s->ctx + scales) + (pass + 3) / 4 * 4 * whole_tiles(s->head_dim) + panel;
   return 4 * (prefill > decode ? prefill : decode);
 }
 
@@ -202,7 +204,7 @@ static void test_type(int type) {
     for (size_t k = 0; i % 5 == 0 && k < inputs; k++)
       s.k[k] = 0.5f, s.v[k] = -3; // the largest sums
     s.k_cache = fresh(bytes * kv_heads * ctx * head_dim),
-    s.v_cache = fresh(bytes * kv_heads * ctx * whole_tiles(head_dim));
+    s.v_cache = fresh(bytes * kv_heads * ((ctx + 63) / 64 * 64) * whole_tiles(head_dim));
     s.k_scales = memset(fresh_floats(scales), 0xff, scales * 4),
     s.v_scales = memset(fresh_floats(scales), 0xff, scales * 4);
     for (int at = 0; at < position + rows;) {

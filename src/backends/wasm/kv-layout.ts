@@ -3,7 +3,7 @@
  * wasm/kv_cache.h and wasm/attention.h lay out, to the byte.
  *
  *   K       [kvHeads][ctx / 8][headDim / w][8 positions][w]      w = 2 for integer types, else 1
- *   V       [kvHeads][ceil(headDim / 8)][ctx / w][8 dims][w]
+ *   V       [kvHeads][ceil(ctx / 64)][ceil(headDim / 8)][64 / w][8 dims][w]
  *   scales  [kvHeads][ctx] f32 of K and of V, integer types only
  */
 import { PronkError } from "../../errors.ts";
@@ -15,15 +15,17 @@ export const KV_TILE = 8;
 /** Above this an int16 sum of products could overflow (wasm/attention_int.c). */
 export const MAX_HEAD_DIM = 256;
 
-/** TILE, ROWS_MAX and GROUP_MAX of wasm/attention.h. */
+/** ROWS_MAX of wasm/attention.h. */
 const MAX_PASS_ROWS = 48;
-const MAX_DECODE_GROUP = 4;
+
+/** V_BLOCK of wasm/kv_cache.h: positions. */
+const V_BLOCK = 64;
 
 const CACHE_TYPES = {
-  int8: { bytes: 1, integer: true, narrow: true, block: 256 },
-  int16: { bytes: 2, integer: true, narrow: false, block: 64 },
-  bf16: { bytes: 2, integer: false, narrow: true, block: 256 },
-  f32: { bytes: 4, integer: false, narrow: false, block: 256 },
+  int8: { bytes: 1, integer: true, narrow: true },
+  int16: { bytes: 2, integer: true, narrow: false },
+  bf16: { bytes: 2, integer: false, narrow: true },
+  f32: { bytes: 4, integer: false, narrow: false },
 } as const;
 
 /** Bytes of one layer and slot. K and V hold every position's element once; all zero is an empty cache. */
@@ -47,7 +49,7 @@ export function kvLayout(kv: KvType, kvHeads: number, headDim: number, ctx: numb
   const scaleBytes = integer ? kvHeads * ctx * 4 : 0;
   return {
     kBytes: kvHeads * ctx * headDim * bytes,
-    vBytes: kvHeads * ctx * wholeTiles(headDim) * bytes,
+    vBytes: kvHeads * vBlocks(ctx) * V_BLOCK * wholeTiles(headDim) * bytes,
     kScaleBytes: scaleBytes,
     vScaleBytes: scaleBytes,
   };
@@ -57,7 +59,7 @@ export function kvLayout(kv: KvType, kvHeads: number, headDim: number, ctx: numb
  * Bytes of `scratch` for attention_* with up to `rows` queries at positions below `ctx`.
  *
  * Most of it are scores, 4 bytes a position: of a pass of up to 48 rows (a row is one query of one
- * head), or, for a single query, of up to 4 heads.
+ * head), or, for a single query, of up to 4 heads (2 of bf16 and f32).
  *
  * @throws PronkError "unsupported" as `kvLayout` does.
  */
@@ -70,21 +72,23 @@ export function attentionScratchBytes(
   ctx: number,
 ): number {
   check(headDim, ctx);
-  const { integer, narrow, block } = CACHE_TYPES[kv];
+  const { integer, narrow } = CACHE_TYPES[kv];
   const wordElements = integer ? 2 : 1;
   const headWords = headDim / wordElements;
-  const scaleWords = integer ? Math.ceil(ctx / block) : 0;
+  const scaleWords = integer ? vBlocks(ctx) : 0;
   const group = heads / kvHeads;
+  const decodeGroup = integer ? 4 : 2; // GROUP of wasm/attention.h
 
-  const decodeRows = Math.ceil(group / Math.ceil(group / MAX_DECODE_GROUP));
-  const decode = decodeRows * (headWords + ctx + ctx / wordElements + scaleWords + KV_TILE);
+  const decodeRows = Math.ceil(group / Math.ceil(group / decodeGroup));
+  const outputs = wholeTiles(headDim) + (integer ? KV_TILE : 0);
+  const decode = decodeRows * (headWords + ctx + ctx / wordElements + scaleWords + outputs);
   if (rows === 1) return decode * 4;
 
   const passRows = Math.min(rows * group, MAX_PASS_ROWS);
-  const panelSteps = narrow ? Math.max(headWords, Math.min(block, ctx) / wordElements) : 0;
+  const panelSteps = narrow ? Math.max(headWords, V_BLOCK / wordElements) : 0;
   const prefill =
-    wholeTiles(passRows) * (headWords + ctx) +
-    Math.ceil(passRows / 4) * 4 * (scaleWords + wholeTiles(headDim)) +
+    wholeTiles(passRows) * (headWords + ctx + scaleWords) +
+    Math.ceil(passRows / 4) * 4 * wholeTiles(headDim) +
     panelSteps * KV_TILE;
   return Math.max(decode, prefill) * 4;
 }
@@ -100,6 +104,10 @@ function check(headDim: number, ctx: number): void {
       "unsupported",
       `KV cache: ctx ${ctx}: a multiple of ${KV_TILE} was expected`,
     );
+}
+
+function vBlocks(positions: number): number {
+  return Math.ceil(positions / V_BLOCK);
 }
 
 function wholeTiles(n: number): number {

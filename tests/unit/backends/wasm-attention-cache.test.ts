@@ -72,13 +72,19 @@ describe("kvLayout", () => {
   });
 
   test.each(KV_TYPES)("leaves no byte unused when all positions are written: %s", (kv) => {
-    const shape: Shape = { kv, heads: 2, kvHeads: 2, headDim: 16, ctx: 16, rows: 16 };
+    const shape: Shape = { kv, heads: 2, kvHeads: 2, headDim: 16, ctx: 128, rows: 128 };
     const { ld } = AttentionCase.columns(shape);
     // -1 and -0.5 have no byte 0xff in any type
-    const qkv = new Float32Array(16 * ld).map((_, i) => (i % 3 ? -1 : -0.5));
+    const qkv = new Float32Array(128 * ld).map((_, i) => (i % 3 ? -1 : -0.5));
     const subject = new AttentionCase("plain", shape, qkv, ld);
-    subject.store(0, 16);
+    subject.store(0, 128);
     expect(subject.staleCacheBytes()).toBe(0);
+  });
+
+  test("gives V whole blocks of 64 positions", () => {
+    const [cut, whole] = [72, 128].map((ctx) => kvLayout("int16", 3, 64, ctx));
+    expect(cut.vBytes).toBe(whole.vBytes);
+    expect(cut.kBytes).toBe((whole.kBytes * 72) / 128);
   });
 
   test.each([

@@ -42,7 +42,7 @@ function compiled(name: string): WebAssembly.Module {
 
 /** Elements of a 32-bit word, largest integers of K and V, of q and of p, positions of a block of p. */
 export const KV: Readonly<Record<KvType, KvNumbers>> = {
-  int8: { word: 2, bytes: 1, kvMax: 127, pMax: 32767, block: 256, qMax: () => 32767 },
+  int8: { word: 2, bytes: 1, kvMax: 127, pMax: 32767, block: 64, qMax: () => 32767 },
   int16: {
     word: 2,
     bytes: 2,
@@ -258,14 +258,15 @@ export class AttentionCase {
     const { kv, headDim, ctx } = this.shape;
     const { word, bytes } = KV[kv];
     const tiles = Math.ceil(headDim / 8);
+    const blocks = Math.ceil(ctx / 64);
     const index =
       which === "k"
         ? (kvHead * ctx + position - (position % 8)) * headDim +
           Math.floor(dim / word) * 8 * word +
           (position % 8) * word +
           (dim % word)
-        : (kvHead * tiles + Math.floor(dim / 8)) * 8 * ctx +
-          Math.floor(position / word) * 8 * word +
+        : ((kvHead * blocks + Math.floor(position / 64)) * tiles + Math.floor(dim / 8)) * 8 * 64 +
+          Math.floor((position % 64) / word) * 8 * word +
           (dim % 8) * word +
           (position % word);
     const view = this.#view;

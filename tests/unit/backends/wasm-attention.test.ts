@@ -99,7 +99,7 @@ describe.each(MODULES)("attention, %s module", (module) => {
   });
 
   test.each([
-    ["int8", "4ded8b7c0ae10ea1fe5b3d309cfc72cca92892a8fe21cc17c10dc58272853825"],
+    ["int8", "6aa5efca1d9603b14526d84f55a2656a34561f612f3eaacd3be04c87c45f33e7"],
     ["int16", "c83ccc04985a85a1d58a1f453ede3d8fba883b75ea40e2e50a62efe1bc895601"],
     ["bf16", "98ba445e592c021a390b6958d7b4947575414fff9ecc9d28663f1cde20fcfb02"],
     ["f32", "9be3085c1e7731f5024a1f2a5f2f5a0cc2059ddade9c1a683d8833aaf6d6f0f5"],

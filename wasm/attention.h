@@ -42,15 +42,6 @@ static inline v128_t load_splat(const uint8_t *p, size_t index) { return wasm_v1
 static inline void store4(uint8_t *p, size_t index, v128_t v) { wasm_v128_store(p + 4 * index, v); }
 static inline void store1(uint8_t *p, size_t index, v128_t v) { wasm_v128_store32_lane(p + 4 * index, v, 0); }
 
-// 8 words side by side. What they are made of is read before the first is written: V8 joins the two vectors, and all that
-// leads to them, only if nothing is read in between (WIDE).
-static ALWAYS_INLINE void store8(uint8_t *p, v128_t low, v128_t high) {
-  if (WIDE)
-    __asm__ volatile("" ::: "memory");
-  store4(p, 0, low);
-  store4(p, 4, high);
-}
-
 // A step of the cache, as 8 words.
 typedef struct {
   v128_t low, high;

@@ -39,7 +39,7 @@ static ALWAYS_INLINE void decode_scores(const decode_pass *r, const int group, c
       ;
     uint8_t *to = s;
     UNROLLED for (int g = 0; g < group; g++, to += 4 * TILE * (size_t)r->tiles) {
-      store8(to, low[g], high[g]);
+      store_pair(to, low[g], high[g]);
     }
     s += 4 * TILE;
   }
@@ -53,7 +53,7 @@ static NOINLINE void add_sums(uint8_t *total, const uint8_t *sums, const uint8_t
     const v128_t scale = load_splat(scales, 0);
     const v128_t low = end_sum(load4(total, 0), load4(sums, 0), scale);
     const v128_t high = end_sum(load4(total, 4), load4(sums, 4), scale);
-    store8(total, low, high);
+    store_pair(total, low, high);
   }
 }
 
@@ -86,7 +86,7 @@ static ALWAYS_INLINE void decode_values(const decode_pass *r, const int group, c
         ;
       uint8_t *sums = INTEGER ? r->sums : total;
       UNROLLED for (int g = 0; g < group; g++) {
-        store8(sums + 4 * TILE * g, low[g], high[g]);
+        store_pair(sums + 4 * TILE * g, low[g], high[g]);
       }
       if (INTEGER)
         add_sums(total, sums, scales, group);

@@ -40,7 +40,7 @@ static NOINLINE const uint8_t *words_of(const attention_args *a, const uint8_t *
     return p;
   ROLLED for (int i = 0; i < steps; i++) {
     const cache_step w = load_step(p + 16 * i, 1);
-    store8(panel + 4 * TILE * i, w.low, w.high);
+    store_pair(panel + 4 * TILE * i, w.low, w.high);
   }
   return panel;
 }
@@ -56,7 +56,7 @@ static NOINLINE void prefill_scores(const attention_args *a, prefill_pass *r) {
         UNROLLED for (int i = 0; i < 8; i++) sums[i] = zero();
         tile_4x8(sums, k + 4 * half, TILE, r->q + 4 * (size_t)row * r->steps, r->steps);
         uint8_t *s = r->s + 4 * ((size_t)row * r->keys + TILE * (t + half));
-        UNROLLED for (int i = 0; i < 4; i++) store8(s + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
+        UNROLLED for (int i = 0; i < 4; i++) store_pair(s + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
       }
   }
 }
@@ -86,7 +86,7 @@ static NOINLINE void prefill_values(const attention_args *a, prefill_pass *r) {
           sums[2 * i] = end_sum(before[2 * i], sums[2 * i], scale);
           sums[2 * i + 1] = end_sum(before[2 * i + 1], sums[2 * i + 1], scale);
         }
-        UNROLLED for (int i = 0; i < 4; i++) store8(total + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
+        UNROLLED for (int i = 0; i < 4; i++) store_pair(total + 4 * TILE * i, sums[2 * i], sums[2 * i + 1]);
       }
     }
 }

@@ -4,7 +4,6 @@
 // integers, in the first half of the space, and one f32 scale per block of V_BLOCK positions.
 #pragma once
 
-#define FOUR(x) x, x, x, x
 static const float EXP2[] = {FOUR(-96.0f),         FOUR(12582912.0f),    FOUR(0x1.5bba12p-10f), FOUR(0x1.3cea88p-7f),
                              FOUR(0x1.c6b752p-5f), FOUR(0x1.ebf9bcp-3f), FOUR(0x1.62e42ap-1f),  FOUR(1.0f)};
 
@@ -12,15 +11,13 @@ typedef struct {
   v128_t lowest, magic, c5, c4, c3, c2, c1, one;
 } exp2_constants;
 
-// V8 builds a vector constant anew at each use, with three instructions; what is loaded once stays in a register or on
-// the stack. The compiler must not see what is loaded, or it would make constants, or shuffles, of them again.
 static ALWAYS_INLINE exp2_constants load_exp2(void) {
-  const float *c = EXP2;
-  __asm__ volatile("" : "+r"(c));
+  const float *c = opaque_table(EXP2);
   return (exp2_constants){wasm_v128_load(c),      wasm_v128_load(c + 4),  wasm_v128_load(c + 8),  wasm_v128_load(c + 12),
                           wasm_v128_load(c + 16), wasm_v128_load(c + 20), wasm_v128_load(c + 24), wasm_v128_load(c + 28)};
 }
 
+// A splat through memory: the compiler would shuffle it anew at each use.
 static ALWAYS_INLINE v128_t load_splat_once(float x) {
   const v128_t v = splat(x);
   __asm__ volatile("" ::"r"(&v) : "memory");
@@ -75,7 +72,7 @@ static NOINLINE v128_t softmax_row(const attention_args *a, int kv_head, uint8_t
     v128_t low = to_score(load4(at, 0), query_scale, INTEGER ? wasm_v128_load(key) : zero());
     v128_t high = to_score(load4(at, 4), query_scale, INTEGER ? wasm_v128_load(key + 4) : zero());
     if (INTEGER)
-      store8(at, low, high);
+      store_pair(at, low, high);
     if (t + TILE > n) {
       low = wasm_v128_bitselect(low, max, wasm_i32x4_lt(lanes0, wasm_i32x4_splat(n - t)));
       high = wasm_v128_bitselect(high, max, wasm_i32x4_lt(lanes1, wasm_i32x4_splat(n - t)));
@@ -103,7 +100,7 @@ static NOINLINE v128_t softmax_row(const attention_args *a, int kv_head, uint8_t
         high = wasm_v128_and(wasm_f32x4_mul(high, wasm_v128_load(value + 4)), visible1);
         top = larger(larger(top, low), high);
       }
-      store8(at, low, high);
+      store_pair(at, low, high);
     }
     top = larger(top, wasm_i32x4_shuffle(top, top, 2, 3, 0, 1));
     top = larger(top, wasm_i32x4_shuffle(top, top, 1, 0, 3, 2));
@@ -139,7 +136,7 @@ static ALWAYS_INLINE row_lanes load_lanes(const uint8_t *p) {
 }
 static ALWAYS_INLINE void store_lanes(uint8_t *p, row_lanes x) {
   if (LANES == 2)
-    store8(p, x.of[0], x.of[LANES - 1]);
+    store_pair(p, x.of[0], x.of[LANES - 1]);
   else
     store4(p, 0, x.of[0]);
 }

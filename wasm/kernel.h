@@ -61,6 +61,23 @@ static inline splat_words load_splats(const void *p) {
 #endif
 }
 
+// Two vectors side by side. What they are made of is read before the first is written: V8 joins them, and all that leads
+// to them, only if nothing is read in between.
+static ALWAYS_INLINE void store_pair(void *p, v128_t low, v128_t high) {
+  if (WIDE)
+    __asm__ volatile("" ::: "memory");
+  wasm_v128_store(p, low);
+  wasm_v128_store((uint8_t *)p + 16, high);
+}
+
+// A table of constants, each four times, that the compiler must not see through: V8 builds a vector constant anew at each
+// use, with three instructions; what is loaded once stays in a register or on the stack.
+#define FOUR(x) x, x, x, x
+static ALWAYS_INLINE const float *opaque_table(const float *table) {
+  __asm__ volatile("" : "+r"(table));
+  return table;
+}
+
 // (lane 0 + lane 1) + (lane 2 + lane 3): the one order of every horizontal sum.
 static inline float sum_lanes(v128_t v) {
   return (wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1)) +

@@ -5,22 +5,22 @@
 
 #include "activation.h"
 
-// Of e^x (Cephes expf). V8 builds a vector constant anew at each use, with three instructions; what is loaded once stays
-// in a register or on the stack. Hence volatile: the compiler would make constants of them again.
-static const volatile float EXP[] = {-87.3f,           88.3f,           1.44269504f,     ROUNDING_MAGIC,  2.12194440e-4f,
-                                     -0.693359375f,    1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
-                                     1.6666665459e-1f, 5.0000001201e-1f, 1.0f};
+// Of e^x (Cephes expf).
+static const float EXP[] = {FOUR(-87.3f),            FOUR(88.3f),           FOUR(1.44269504f),     FOUR(ROUNDING_MAGIC),
+                            FOUR(2.12194440e-4f),    FOUR(-0.693359375f),   FOUR(1.9875691500e-4f), FOUR(1.3981999507e-3f),
+                            FOUR(8.3334519073e-3f),  FOUR(4.1665795894e-2f), FOUR(1.6666665459e-1f), FOUR(5.0000001201e-1f),
+                            FOUR(1.0f)};
 
 typedef struct {
   v128_t lowest, highest, log2_e, magic, ln2_low, minus_ln2_high, c6, c5, c4, c3, c2, c1, one;
 } exp_constants;
 
 static ALWAYS_INLINE exp_constants load_exp(void) {
-  const volatile float *c = EXP;
-  return (exp_constants){wasm_f32x4_splat(c[0]),  wasm_f32x4_splat(c[1]), wasm_f32x4_splat(c[2]),  wasm_f32x4_splat(c[3]),
-                         wasm_f32x4_splat(c[4]),  wasm_f32x4_splat(c[5]), wasm_f32x4_splat(c[6]),  wasm_f32x4_splat(c[7]),
-                         wasm_f32x4_splat(c[8]),  wasm_f32x4_splat(c[9]), wasm_f32x4_splat(c[10]), wasm_f32x4_splat(c[11]),
-                         wasm_f32x4_splat(c[12])};
+  const float *c = opaque_table(EXP);
+  return (exp_constants){wasm_v128_load(c),      wasm_v128_load(c + 4),  wasm_v128_load(c + 8),  wasm_v128_load(c + 12),
+                         wasm_v128_load(c + 16), wasm_v128_load(c + 20), wasm_v128_load(c + 24), wasm_v128_load(c + 28),
+                         wasm_v128_load(c + 32), wasm_v128_load(c + 36), wasm_v128_load(c + 40), wasm_v128_load(c + 44),
+                         wasm_v128_load(c + 48)};
 }
 
 // e^x, relative error under 2e-7, clamped to [-87.3, 88.3]: x = n ln 2 + r, then a polynomial of degree 6 in r.
@@ -46,6 +46,13 @@ static ALWAYS_INLINE v128_t gated(v128_t gate, v128_t up, const exp_constants *c
 static __attribute__((noinline)) void swiglu_row(float *y, const float *gate, const float *up, int32_t ffn) {
   const exp_constants c = load_exp();
   int32_t k = 0;
+#if WIDE
+  ROLLED for (; k + 8 <= ffn; k += 8) {
+    const float *g = gate + k, *u = up + k;
+    const v128_t low = gated(wasm_v128_load(g), wasm_v128_load(u), &c);
+    store_pair(y + k, low, gated(wasm_v128_load(g + 4), wasm_v128_load(u + 4), &c));
+  }
+#endif
   ROLLED for (; k + 4 <= ffn; k += 4) {
     wasm_v128_store(y + k, gated(wasm_v128_load(gate + k), wasm_v128_load(up + k), &c));
   }

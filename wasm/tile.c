@@ -14,14 +14,22 @@ void sum_tile_minima(tile *m, const float *minima, const float *scaled_sums, int
 }
 
 void store_tile(float *y, const tile *d, const tile *m, const uint8_t *header, int32_t ldy, int32_t accumulate) {
-  ROLLED for (int q = 0; q < TILE_QUADS; q++, y += 4, header += 4) {
-    const v128_t unit = powers_of_two(header), minimum_unit = powers_of_two(header + PANEL_ROWS);
-    ROLLED for (int t = 0; t < TILE_ROWS; t++) {
-      float *out = y + t * ldy;
-      v128_t sum = wasm_f32x4_mul(d->of[t][q], unit);
-      if (m) sum = wasm_f32x4_add(sum, wasm_f32x4_mul(m->of[t][q], minimum_unit));
-      if (accumulate) sum = wasm_f32x4_add(wasm_v128_load(out), sum);
-      wasm_v128_store(out, sum);
+  quad_vectors unit, minimum_unit;
+  UNROLLED for (int q = 0; q < TILE_QUADS; q++) {
+    unit.of[q] = powers_of_two(header + 4 * q);
+    minimum_unit.of[q] = powers_of_two(header + PANEL_ROWS + 4 * q);
+  }
+  ROLLED for (int t = 0; t < TILE_ROWS; t++, y += ldy) {
+    quad_vectors sums;
+    UNROLLED for (int q = 0; q < TILE_QUADS; q++) sums.of[q] = wasm_f32x4_mul(d->of[t][q], unit.of[q]);
+    if (m) {
+      UNROLLED for (int q = 0; q < TILE_QUADS; q++)
+          sums.of[q] = wasm_f32x4_add(sums.of[q], wasm_f32x4_mul(m->of[t][q], minimum_unit.of[q]));
     }
+    if (accumulate) {
+      UNROLLED for (int q = 0; q < TILE_QUADS; q++)
+          sums.of[q] = wasm_f32x4_add(wasm_v128_load(y + 4 * q), sums.of[q]);
+    }
+    UNROLLED for (int q = 0; q < TILE_QUADS; q += 2) store_pair(y + 4 * q, sums.of[q], sums.of[q + 1]);
   }
 }

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "5b1f12df016e6c09";
+export const KERNEL_VERSION = "1e07ce4f0bdcc38f";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -11,14 +11,16 @@ const LIMIT_MS = 5 * 60_000;
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Measures in this Node, the newer one, Deno and Bun, and writes the section. */
+/** Measures in this Node, the newer one (at each width of vectors), Deno and Bun, and writes the section. */
 export function writeKernels() {
   execFileSync(process.execPath, [here("../runtimes.mjs")], { stdio: "ignore" });
+  const newer = findRuntime("node");
   const programs = [
-    ["Node", findRuntime("node"), []],
-    ["Deno", findRuntime("deno"), ["run", "-A"]],
-    ["Bun", findRuntime("bun"), ["run"]],
-    ["Node", process.execPath, []],
+    ["Node", newer, [], "auto"],
+    ["Node", newer, [], "128"],
+    ["Deno", findRuntime("deno"), ["run", "-A"], "128"],
+    ["Bun", findRuntime("bun"), ["run"], "128"],
+    ["Node", process.execPath, [], "auto"],
   ];
   const core = pinnedCore();
   const run = (program, args, pin = []) => {
@@ -31,14 +33,22 @@ export function writeKernels() {
   };
   const pin = core === undefined ? [] : ["taskset", "-c", `${core}`];
   const runtimes = new Map();
-  for (const [name, program, args] of programs) {
+  const measured = new Set();
+  for (const [name, program, args, width] of programs) {
     const [version] = /\d+\.\d+\.\d+/.exec(run(program, ["--version"]));
-    const title = `${name} ${version}`;
     // The Node that runs this may be the newer one itself.
-    if (runtimes.has(title)) continue;
-    process.stderr.write(`${title}\n`);
-    const out = run(program, [...args, here("./kernels.mjs"), "--json"], pin);
-    runtimes.set(title, { runtime: title, ...JSON.parse(out) });
+    if (measured.has(`${name} ${version} ${width}`)) continue;
+    measured.add(`${name} ${version} ${width}`);
+    process.stderr.write(`${name} ${version}, vectors: ${width}\n`);
+    const out = run(
+      program,
+      [...args, here("./kernels.mjs"), "--json", "--simd-width", width],
+      pin,
+    );
+    const { bits, ...figures } = JSON.parse(out);
+    const title = `${name} ${version}${bits > 128 ? `, ${bits} bits` : ""}`;
+    // Where "auto" is 128 there is one width.
+    runtimes.set(title, { runtime: title, ...figures });
   }
   const document = {
     machine: describeMachine(),

@@ -16,13 +16,21 @@ function cell(result) {
   return `${best.toFixed(0)} (${(share * 100).toFixed(0)} %)`;
 }
 
-/** A runtime's variants, `["Node 24 dot", (result) => ...]`; those of modules belong to their first variant. */
+/** The module of a run's fastest variants: wide, relaxed or plain. */
+function moduleOf(results) {
+  return ["wide", "relaxed", "plain"].find((name) => results.some((r) => r.variant === name));
+}
+
+/**
+ * A runtime's variants, `{ title: "Node 26 dot, 256 bits", find: (kernel, what) => result }`; the results
+ * of modules belong to their first variant.
+ */
 function columnsOf({ runtime, results }) {
-  const title = runtime.replace(/\..*/, "");
+  const [, title, width] = /^(\S+ \d+)[^,]*(.*)$/.exec(runtime);
   const variants = ["dot", "m", "simd"].filter((v) => results.some((r) => r.variant === v));
-  const modules = { [variants[0]]: variants[0] === "simd" ? "plain" : "relaxed", simd: "plain" };
+  const modules = { simd: "plain", [variants[0]]: moduleOf(results) };
   return variants.map((variant) => ({
-    title: `${title} ${variant}`,
+    title: `${title} ${variant}${width}`,
     find: (kernel, what) =>
       results.find(
         (r) =>
@@ -44,6 +52,7 @@ export function kernelTables({ machine, core, date, runtimes }) {
   const where = core === null ? "not pinned" : `one core of ${machine.cores}`;
   const number = (n) => n?.toFixed(0) ?? "–";
   const newest = runtimes[0];
+  const module = moduleOf(newest.results);
   return [
     `${machine.cpu} (${flag}), ${where}; ${date}. GOP/s, the best of the samples, and its share of the limit.`,
     table(
@@ -65,8 +74,8 @@ export function kernelTables({ machine, core, date, runtimes }) {
         number(reading.memory),
       ]),
     ),
-    `Nanoseconds an element, ${newest.runtime}, relaxed module: ${newest.results
-      .filter(({ unit, variant }) => unit === "ns each" && variant === "relaxed")
+    `Nanoseconds an element, ${newest.runtime}, ${module} module: ${newest.results
+      .filter(({ unit, variant }) => unit === "ns each" && variant === module)
       .map(({ kernel, what, best }) => `${kernel} (${what}) ${best.toPrecision(2)}`)
       .join(", ")}.`,
   ].join("\n\n");

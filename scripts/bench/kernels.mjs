@@ -1,6 +1,6 @@
 /**
- * Times the kernels, one thread: `npm run bench -- kernels [--json] [--write] [NAME ...]`; a name selects
- * the kernels that contain it. Best and median of samples of about 2 ms, and the best's share of what the
+ * Times the kernels, one thread: `npm run bench -- kernels [--json] [--write] [--simd-width W] [NAME ...]`; a
+ * name selects the kernels that contain it, W the vectors' bits on Node: auto (the default), 128 or 256. Best and median of samples of about 2 ms, and the best's share of what the
  * core gives (kernel-limits.mjs). Runs in Node, Deno and Bun, on the build; --write runs it in all of them.
  *
  * "L2" multiplies one matrix over and over; "60 MB" walks through copies of it, as decoding does. The sizes are
@@ -25,7 +25,11 @@ const MIB = 1 << 20;
 
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean" }, write: { type: "boolean" } },
+  options: {
+    json: { type: "boolean" },
+    write: { type: "boolean" },
+    "simd-width": { type: "string", default: "auto" },
+  },
 });
 if (options.write) {
   const { writeKernels } = await import("./kernels-everywhere.mjs");
@@ -43,9 +47,21 @@ const load = (name) => {
   if (!WebAssembly.validate(bytes)) return undefined;
   return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports;
 };
+const bits = await simdBits(options["simd-width"]);
 const plain = load("plain");
-const relaxed = load("relaxed");
-const variants = relaxed ? { dot: relaxed, m: relaxed, simd: plain } : { simd: plain };
+const relaxed = load(bits === 256 ? "wide" : "relaxed");
+const modules = bits === 256 ? { wide: relaxed } : { ...(relaxed && { relaxed }), plain };
+const variants = {
+  ...(relaxed && { dot: relaxed, m: relaxed }),
+  ...(bits === 128 && { simd: plain }),
+};
+
+/** Sets how wide vectors are from here on, as far as this runtime can. */
+async function simdBits(asked) {
+  if ("Deno" in globalThis || "Bun" in globalThis) return 128;
+  const { setSimdWidth } = await import("../../dist/src/platform/node/simd-width.js");
+  return setSimdWidth(asked === "auto" ? asked : Number(asked)).bits;
+}
 
 function fillMemory() {
   // Bytes from 0x38 to 0x3f are codes and scales like any, floats below 1, and exponents that keep all sums finite.
@@ -217,7 +233,7 @@ function attention(module, kernels) {
 fillMemory();
 if (!options.json) console.log(`${" ".repeat(55)}best  median       the best's share of the limit`);
 for (const [variant, kernels] of Object.entries(variants)) matrices(variant, kernels);
-for (const [module, kernels] of Object.entries({ ...(relaxed && { relaxed }), plain })) {
+for (const [module, kernels] of Object.entries(modules)) {
   floats(module, kernels);
   pointwise(module, kernels);
   attention(module, kernels);
@@ -225,5 +241,5 @@ for (const [module, kernels] of Object.entries({ ...(relaxed && { relaxed }), pl
 if (options.json) {
   const peaks = ["dot", "m", "simd", "f32"].map((kind) => [kind, limits.peak(kind)]);
   const reading = { l2: limits.reading(500_000), memory: limits.reading(FAR_BYTES) };
-  console.log(JSON.stringify({ peaks: Object.fromEntries(peaks), reading, results }));
+  console.log(JSON.stringify({ bits, peaks: Object.fromEntries(peaks), reading, results }));
 }

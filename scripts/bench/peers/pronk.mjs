@@ -1,4 +1,4 @@
-// pronk itself: on the Node that runs this and on a newer one, on Deno, Bun and workerd.
+// pronk itself: on the Node that runs this and on a newer one, also at 128 bits, on Deno, Bun and workerd.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,6 +11,10 @@ import { findRuntime } from "../../../dist/src/cli/runtimes.js";
 export const formats = ["Q4_0"];
 
 const RUNTIME_LIMIT_MS = 60_000;
+
+const SIMD_WIDTH = new URL("../../../dist/src/platform/node/simd-width.js", import.meta.url);
+const PRINT_WIDTH = `import { setSimdWidth } from ${JSON.stringify(SIMD_WIDTH.href)};
+console.log(setSimdWidth("auto").bits);`;
 
 /** Further formats and depths are measured on the newest Node alone. */
 export function contenders({ root, pack, manifest, given, chatIds, reps, contexts }) {
@@ -43,6 +47,15 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
   }));
   if (!given || contexts !== undefined) return onNode.filter(({ role }) => role);
 
+  // What 256-bit vectors are worth, where they are taken unasked.
+  const [wide] = onNode.filter(({ role }) => role);
+  const isWide = run(wide.program, ["--input-type=module", "-e", PRINT_WIDTH]) === "256";
+  const narrow = {
+    ...wide,
+    name: `${wide.name} at 128 bits`,
+    role: undefined,
+    args: [...wide.args, "--simd-width", "128"],
+  };
   const onOthers = ["Deno", "Bun"].map((runtime) => {
     const line = commandLineOn(runtime.toLowerCase());
     const [number] = /\d+\.\d+\.\d+/.exec(run(line.program, ["--version"]));
@@ -71,7 +84,7 @@ export function contenders({ root, pack, manifest, given, chatIds, reps, context
       `${reps}`,
     ],
   };
-  return [...onNode, ...onOthers, onWorkerd];
+  return [...onNode, ...(isWide ? [narrow] : []), ...onOthers, onWorkerd];
 }
 
 /** What is the same of every contender of ours. */

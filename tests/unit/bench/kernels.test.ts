@@ -15,9 +15,9 @@ test("the loops of the limits do what they are said to do", () => {
     return { best: 2 };
   };
   const limits = createLimits(time, memory, 65_536);
-  // 12 sums at most, 1000 rounds, 16 operations, in 2 ms.
-  expect(limits.peak("simd")).toBe((12 * 1000 * 16) / 2 / 1e6);
-  expect(limits.peak("f32")).toBe((12 * 1000 * 8) / 2 / 1e6);
+  // 24 sums at most, 1000 rounds, 16 operations, in 2 ms.
+  expect(limits.peak("simd")).toBe((24 * 1000 * 16) / 2 / 1e6);
+  expect(limits.peak("f32")).toBe((24 * 1000 * 8) / 2 / 1e6);
   for (const call of calls) expect(Number.isInteger(call())).toBe(true);
   calls.length = 0;
   expect(limits.reading(65_536)).toBe(65_536 / 2 / 1e6);
@@ -37,7 +37,7 @@ test("a limit is measured once, however many kernels ask for it", () => {
   expect(times).toBe(1);
 });
 
-test("tables have a column a variant and the share of the limit", () => {
+test("tables have a column a variant and width, and the share of the limit", () => {
   const result = (variant: string, kernel: string, best: number) => ({
     kernel,
     variant,
@@ -61,6 +61,16 @@ test("tables have a column a variant and the share of the limit", () => {
       { kernel: "argmax", variant: "relaxed", what: "9", unit: "ns each", best: 0.25, median: 1 },
     ],
   };
+  const joined = {
+    runtime: "Node 24.1.0, 256 bits",
+    peaks: { dot: 532, m: 486, simd: 242, f32: 135 },
+    reading: { l2: 136, memory: 38 },
+    results: [
+      { ...result("dot", "gemv_q4", 150), share: 0.5 },
+      { ...result("wide", "matmul_f32", 45), what: "1 x 1536 x 576" },
+      { kernel: "argmax", variant: "wide", what: "9", unit: "ns each", best: 0.2, median: 1 },
+    ],
+  };
   const old = {
     runtime: "Node 20.2.0",
     peaks: { simd: 106, f32: 60 },
@@ -71,14 +81,19 @@ test("tables have a column a variant and the share of the limit", () => {
     machine: { cpu: "A CPU", cores: 2, avx_vnni: true },
     core: 1,
     date: "2026-01-02",
-    runtimes: [newest, old],
+    runtimes: [joined, newest, old],
   });
   expect(tables).toContain("A CPU (avx_vnni), one core of 2; 2026-01-02");
-  expect(tables).toMatch(/\| +Node 24 dot \| Node 24 simd \| Node 20 simd \|/);
   expect(tables).toMatch(
-    /gemv q4, 1536 x 576, L2 +\| +110 \(55 %\) \| +60 \(30 %\) \| +50 \(25 %\) \|/,
+    /\| +Node 24 dot, 256 bits \| Node 24 dot \| Node 24 simd \| Node 20 simd \|/,
   );
-  expect(tables).toMatch(/matmul f32, 1 x 1536 x 576 +\| +40 \(20 %\) \| +30 \(15 %\) \| +\|/);
-  expect(tables).toMatch(/\| Node 20\.2\.0 \| +– \| +– \| +106 \| +60 \| +100 \| +36 \|/);
-  expect(tables).toContain("Node 24.1.0, relaxed module: argmax (9) 0.25.");
+  expect(tables).toMatch(
+    /gemv q4, 1536 x 576, L2 +\| +150 \(50 %\) \| +110 \(55 %\) \| +60 \(30 %\) \| +50 \(25 %\) \|/,
+  );
+  expect(tables).toMatch(
+    /matmul f32, 1 x 1536 x 576 +\| +45 \(23 %\) \| +40 \(20 %\) \| +30 \(15 %\) \| +\|/,
+  );
+  expect(tables).toMatch(/\| Node 20\.2\.0 +\| +– \| +– \| +106 \| +60 \| +100 \| +36 \|/);
+  expect(tables).toMatch(/\| Node 24\.1\.0, 256 bits \| +532 \| +486 \|/);
+  expect(tables).toContain("Node 24.1.0, 256 bits, wide module: argmax (9) 0.20.");
 });

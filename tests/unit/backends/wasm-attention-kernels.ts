@@ -17,11 +17,6 @@ const GUARD = 0xa5;
 /** What the cache and the scratch hold before a kernel writes to them: NaN in every float type. */
 const STALE = 0xff;
 
-/** The modules that this runtime can run: plain everywhere, relaxed where relaxed SIMD validates. */
-export const MODULES: readonly string[] = ["plain", "relaxed"].filter((name) =>
-  WebAssembly.validate(readFileSync(join(DIST, `${name}.wasm`))),
-);
-
 interface KvNumbers {
   readonly word: number;
   readonly bytes: number;

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { MODULES } from "../../support/kernel-builds.ts";
 import {
   AttentionCase,
   KV,
   KV_TYPES,
-  MODULES,
   randomNumbers,
   type Shape,
 } from "./wasm-attention-kernels.ts";

@@ -40,7 +40,7 @@ export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "specu
 export type CreateEngineOptions = HostLoadOptions &
   Omit<EngineOptions, "speculate"> & {
     /**
-     * Bits of WebAssembly's vectors. 256 reads prompts 1.5 times as fast, by a flag of V8 that is
+     * Bits of WebAssembly's vectors. 256 reads prompts 1.7 times as fast, by a flag of V8 that is
      * experimental and holds for the process: every WebAssembly module compiled after it, whoever's, is
      * compiled with it. "auto": 256 on Node 26 on x64 Linux with AVX2. The output is the same.
      * Default 128, which leaves the flag alone.

@@ -15,7 +15,7 @@
 
 enum { ROWS_MAX = 48 }; // rows (a query of one head each) that share a pass over K and V in prefill
 enum { GROUP_MAX = 4 }; // heads that share one in decoding: 8 sums, 2 vectors of K or V and a word fit 15 registers
-enum { GROUP = INTEGER ? GROUP_MAX : 2 }; // float caches, there for comparison, get half the code
+enum { GROUP = INTEGER ? GROUP_MAX : 1 }; // float caches, there for comparison, get a quarter of the code
 enum { W = INTEGER ? 2 : 1 };
 _Static_assert(ROWS_MAX % TILE == 0, "rows are taken by tiles");
 

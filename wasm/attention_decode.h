@@ -6,7 +6,7 @@
 typedef struct {
   int group, narrow;
   int tiles, steps, strips; // of visible keys; words and strips of a head
-  int p_words;
+  int p_words, v_blocks; // of the visible positions; of the whole cache
   const uint8_t *k, *v;
   uint8_t *q;        // (steps, group) words
   uint8_t *s;        // (group, 8 tiles) sums, then p
@@ -16,35 +16,58 @@ typedef struct {
   uint8_t *sums;     // (group, 8), of one block and strip
 } decode_pass;
 
-// s = q * k. `group` and `narrow` are constants, so that the sums are registers.
+// 8 sums for each head.
+typedef struct {
+  cache_step of[GROUP_MAX];
+} group_sums;
+
+static ALWAYS_INLINE void store_sums(uint8_t *to, size_t distance, const group_sums *sums, const int group) {
+  UNROLLED for (int g = 0; g < group; g++) store_pair(to + g * distance, sums->of[g].low, sums->of[g].high);
+}
+
+// Sums += x (a word of each head a step) * steps of the cache at one place, or at two that share x, far apart: while one
+// stream waits at the border of a page, where hardware stops reading ahead, the other goes on. (Two that are near each
+// other halve the speed of reading.) Two take vectors of 256 bits, as those of 128 would not fit the registers. `group` and
+// `narrow` are constants, so that the sums are registers.
+enum { STREAMS = WIDE ? 2 : 1 };
+static ALWAYS_INLINE void multiply_steps(group_sums sums[STREAMS], const uint8_t *x, const uint8_t *near,
+                                         const uint8_t *far, int steps, const int group, const int narrow) {
+  group_sums a = sums[0], b = sums[STREAMS - 1];
+  ROLLED do {
+    const cache_step v = load_step(near, narrow), w = load_step(far, narrow);
+    UNROLLED for (int g = 0; g < group; g++) {
+      const v128_t xg = load_splat(x, g);
+      a.of[g].low = multiply_add(a.of[g].low, xg, v.low);
+      a.of[g].high = multiply_add(a.of[g].high, xg, v.high);
+      if (STREAMS == 2) {
+        b.of[g].low = multiply_add(b.of[g].low, xg, w.low);
+        b.of[g].high = multiply_add(b.of[g].high, xg, w.high);
+      }
+    }
+    near += step_bytes(narrow), far += step_bytes(narrow), x += 4 * group;
+  }
+  while (--steps)
+    ;
+  sums[STREAMS - 1] = b;
+  sums[0] = a;
+}
+
+// s = q * k. The streams are the two halves of K.
 static ALWAYS_INLINE void decode_scores(const decode_pass *r, const int group, const int narrow) {
+  const size_t row = 4 * TILE * (size_t)r->tiles, tile_bytes = (size_t)r->steps * step_bytes(narrow);
+  const int turns = (r->tiles + STREAMS - 1) / STREAMS;
   const uint8_t *k = r->k;
   uint8_t *s = r->s;
-  int tiles = r->tiles;
-  ROLLED do {
-    v128_t low[GROUP_MAX], high[GROUP_MAX];
-    UNROLLED for (int g = 0; g < group; g++) low[g] = high[g] = zero();
-    const uint8_t *q = r->q;
-    int steps = r->steps;
-    ROLLED do {
-      const cache_step w = load_step(k, narrow);
-      UNROLLED for (int g = 0; g < group; g++) {
-        const v128_t x = load_splat(q, g);
-        low[g] = multiply_add(low[g], x, w.low);
-        high[g] = multiply_add(high[g], x, w.high);
-      }
-      k += step_bytes(narrow), q += 4 * group;
-    }
-    while (--steps)
-      ;
-    uint8_t *to = s;
-    UNROLLED for (int g = 0; g < group; g++, to += 4 * TILE * (size_t)r->tiles) {
-      store_pair(to, low[g], high[g]);
-    }
-    s += 4 * TILE;
+  ROLLED for (int turn = 0; turn < turns; turn++, k += tile_bytes, s += 4 * TILE) {
+    const size_t far = turn + turns < r->tiles ? turns : 0; // of an odd number, one is computed twice
+    group_sums sums[STREAMS];
+    UNROLLED for (int i = 0; i < STREAMS; i++)
+      UNROLLED for (int g = 0; g < group; g++) sums[i].of[g].low = sums[i].of[g].high = zero();
+    multiply_steps(sums, r->q, k, k + far * tile_bytes, r->steps, group, narrow);
+    store_sums(s, row, sums, group);
+    if (STREAMS == 2)
+      store_sums(s + 4 * TILE * far, row, sums + STREAMS - 1, group);
   }
-  while (--tiles)
-    ;
 }
 
 // total += sums * scale of each head: the end of a block of an integer cache.
@@ -57,40 +80,41 @@ static NOINLINE void add_sums(uint8_t *total, const uint8_t *sums, const uint8_t
   }
 }
 
-// total = p * v. As above.
+static ALWAYS_INLINE void start_strip(group_sums *sums, const uint8_t *total, const int group) {
+  UNROLLED for (int g = 0; g < group; g++) {
+    sums->of[g].low = INTEGER ? zero() : load4(total, g * TILE);
+    sums->of[g].high = INTEGER ? zero() : load4(total, g * TILE + 4);
+  }
+}
+static ALWAYS_INLINE void end_strip(const decode_pass *r, uint8_t *total, const group_sums *sums, const uint8_t *scales,
+                                    const int group) {
+  store_sums(INTEGER ? r->sums : total, 4 * TILE, sums, group);
+  if (INTEGER)
+    add_sums(total, r->sums, scales, group);
+}
+
+// total = p * v, block by block. The streams are V's two slabs.
 static ALWAYS_INLINE void decode_values(const decode_pass *r, const int group, const int narrow) {
-  const int block_words = V_BLOCK / W;
-  const uint8_t *p = r->p, *scales = r->p_scales, *v = r->v;
+  const int block_words = V_BLOCK / W, strip_bytes = step_bytes(narrow) * block_words;
+  const int first = first_strips(r->strips), slab_total = first * 4 * TILE * group;
+  const uint8_t *p = r->p, *scales = r->p_scales, *v = r->v, *w = r->v + (size_t)first * r->v_blocks * strip_bytes;
   ROLLED for (int i = 0; i < r->strips * group * 2; i++) store4(r->total, 4 * i, zero());
   ROLLED for (int left = r->p_words; left > 0; left -= block_words) {
     uint8_t *total = r->total;
     const int words = left < block_words ? left : block_words;
-    ROLLED for (int strip = 0; strip < r->strips; strip++) {
-      v128_t low[GROUP_MAX], high[GROUP_MAX];
-      UNROLLED for (int g = 0; g < group; g++) {
-        low[g] = INTEGER ? zero() : load4(total, g * TILE);
-        high[g] = INTEGER ? zero() : load4(total, g * TILE + 4);
+    ROLLED for (int strip = 0; strip < first; strip++, v += strip_bytes, total += 4 * TILE * group) {
+      const int far = strip + first < r->strips;
+      ROLLED for (int slab = 0; slab <= far; slab += STREAMS) {
+        group_sums sums[STREAMS];
+        start_strip(sums, total + slab * slab_total, group);
+        if (STREAMS == 2)
+          start_strip(sums + STREAMS - 1, total + far * slab_total, group);
+        multiply_steps(sums, p, slab ? w : v, far ? w : v, words, group, narrow);
+        end_strip(r, total + slab * slab_total, sums, scales, group);
+        if (STREAMS == 2 && far)
+          end_strip(r, total + slab_total, sums + STREAMS - 1, scales, group);
       }
-      const uint8_t *x = p, *step = v;
-      int steps = words;
-      ROLLED do {
-        const cache_step w = load_step(step, narrow);
-        UNROLLED for (int g = 0; g < group; g++) {
-          const v128_t xg = load_splat(x, g);
-          low[g] = multiply_add(low[g], xg, w.low);
-          high[g] = multiply_add(high[g], xg, w.high);
-        }
-        step += step_bytes(narrow), x += 4 * group;
-      }
-      while (--steps)
-        ;
-      uint8_t *sums = INTEGER ? r->sums : total;
-      UNROLLED for (int g = 0; g < group; g++) {
-        store_pair(sums + 4 * TILE * g, low[g], high[g]);
-      }
-      if (INTEGER)
-        add_sums(total, sums, scales, group);
-      v += step_bytes(narrow) * block_words, total += 4 * TILE * group;
+      w += far * strip_bytes;
     }
     p += 4 * group * block_words, scales += 4 * group;
   }
@@ -98,33 +122,29 @@ static ALWAYS_INLINE void decode_values(const decode_pass *r, const int group, c
 
 // clang-format off
 static NOINLINE void decode_scores_of(const decode_pass *r) {
-  switch (2 * r->group + r->narrow) {
-    case 2: return decode_scores(r, 1, 0);
-    case 3: return decode_scores(r, 1, 1);
-    case 4: return decode_scores(r, 2, 0);
-    case 5: return decode_scores(r, 2, 1);
-  }
-  if (GROUP == 4)
+  if (r->group == 1)
+    return r->narrow ? decode_scores(r, 1, 1) : decode_scores(r, 1, 0);
+  if (GROUP > 1)
     switch (2 * r->group + r->narrow) {
+      case 4: return decode_scores(r, 2, 0);
+      case 5: return decode_scores(r, 2, 1);
       case 6: return decode_scores(r, 3, 0);
       case 7: return decode_scores(r, 3, 1);
       case 8: return decode_scores(r, 4, 0);
-      case 9: return decode_scores(r, 4, 1);
+      default: return decode_scores(r, 4, 1);
     }
 }
 static NOINLINE void decode_values_of(const decode_pass *r) {
-  switch (2 * r->group + r->narrow) {
-    case 2: return decode_values(r, 1, 0);
-    case 3: return decode_values(r, 1, 1);
-    case 4: return decode_values(r, 2, 0);
-    case 5: return decode_values(r, 2, 1);
-  }
-  if (GROUP == 4)
+  if (r->group == 1)
+    return r->narrow ? decode_values(r, 1, 1) : decode_values(r, 1, 0);
+  if (GROUP > 1)
     switch (2 * r->group + r->narrow) {
+      case 4: return decode_values(r, 2, 0);
+      case 5: return decode_values(r, 2, 1);
       case 6: return decode_values(r, 3, 0);
       case 7: return decode_values(r, 3, 1);
       case 8: return decode_values(r, 4, 0);
-      case 9: return decode_values(r, 4, 1);
+      default: return decode_values(r, 4, 1);
     }
 }
 // clang-format on
@@ -132,7 +152,7 @@ static NOINLINE void decode_values_of(const decode_pass *r) {
 static NOINLINE void decode_heads(const attention_args *a, int head, int kv_head, int group) {
   const int n = a->position + 1, end = whole_tiles(n), head_dim = a->head_dim;
   decode_pass r = {.group = group, .narrow = a->narrow, .tiles = end / TILE, .steps = head_dim / W};
-  r.strips = tiles_of(head_dim);
+  r.strips = tiles_of(head_dim), r.v_blocks = v_blocks_of(a->ctx);
   r.p_words = (n + W - 1) / W;
   r.k = a->k + k_offset(kv_head, 0, head_dim, a->ctx) * element_bytes(a);
   r.v = a->v + v_offset(kv_head, 0, 0, head_dim, a->ctx) * element_bytes(a);

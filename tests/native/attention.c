@@ -62,8 +62,9 @@ static void check_cache(const sequence *s, int positions) {
       for (int d = 0; d < s->head_dim; d++) {
         const stored k = expected_of(s, s->k + t * s->ldk, h, d), v = expected_of(s, s->v + t * s->ldk, h, d);
         const size_t k_at = ((size_t)h * s->ctx + t / 8 * 8) * s->head_dim + (d / word * 8 + t % 8) * word + d % word;
-        const size_t block = (size_t)h * ((s->ctx + 63) / 64) + t / 64;
-        const size_t v_at = (block * padded + d / 8 * 8) * 64 + (t % 64 / word * 8 + d % 8) * word + t % word;
+        const size_t blocks = (s->ctx + 63) / 64, strips = padded / 8, first = (strips + 1) / 2, strip = d / 8;
+        const size_t in_slab = strip < first ? t / 64 * first + strip : blocks * first + t / 64 * (strips - first) + strip - first;
+        const size_t v_at = (h * blocks * strips + in_slab) * 512 + (t % 64 / word * 8 + d % 8) * word + t % word;
         check_true(element(s->k_cache, k_at, s->type) == k.value, "an element of K");
         check_true(element(s->v_cache, v_at, s->type) == v.value, "an element of V");
         if (!is_integer(s->type))
@@ -91,7 +92,7 @@ static void store(const sequence *s, int position, int rows) {
 static size_t scratch_bytes(const sequence *s, int rows) {
   const int word = TYPES[s->type].word, block = TYPES[s->type].p_block, group = s->heads / s->kv_heads;
   const size_t words = s->head_dim / word, scales = is_integer(s->type) ? (s->ctx + block - 1) / block : 0;
-  const int most = is_integer(s->type) ? 4 : 2, sums = is_integer(s->type) ? 8 : 0;
+  const int most = is_integer(s->type) ? 4 : 1, sums = is_integer(s->type) ? 8 : 0;
   const size_t passes = (group + most - 1) / most, decode_rows = (group + passes - 1) / passes;
   const size_t decode = decode_rows * (words + s->ctx + s->ctx / word + scales + whole_tiles(s->head_dim) + sums);
   if (rows == 1)

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "1e07ce4f0bdcc38f";
+export const KERNEL_VERSION = "04df2cfbc7bd3181";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

@@ -3,7 +3,7 @@
  * wasm/kv_cache.h and wasm/attention.h lay out, to the byte.
  *
  *   K       [kvHeads][ctx / 8][headDim / w][8 positions][w]      w = 2 for integer types, else 1
- *   V       [kvHeads][ceil(ctx / 64)][ceil(headDim / 8)][64 / w][8 dims][w]
+ *   V       [kvHeads][2 slabs][ceil(ctx / 64)][strips][64 / w][8 dims][w]   ceil(headDim / 8) strips in both
  *   scales  [kvHeads][ctx] f32 of K and of V, integer types only
  */
 import { PronkError } from "../../errors.ts";
@@ -59,7 +59,7 @@ export function kvLayout(kv: KvType, kvHeads: number, headDim: number, ctx: numb
  * Bytes of `scratch` for attention_* with up to `rows` queries at positions below `ctx`.
  *
  * Most of it are scores, 4 bytes a position: of a pass of up to 48 rows (a row is one query of one
- * head), or, for a single query, of up to 4 heads (2 of bf16 and f32).
+ * head), or, for a single query, of up to 4 heads (one of bf16 and f32).
  *
  * @throws PronkError "unsupported" as `kvLayout` does.
  */
@@ -77,7 +77,7 @@ export function attentionScratchBytes(
   const headWords = headDim / wordElements;
   const scaleWords = integer ? vBlocks(ctx) : 0;
   const group = heads / kvHeads;
-  const decodeGroup = integer ? 4 : 2; // GROUP of wasm/attention.h
+  const decodeGroup = integer ? 4 : 1; // GROUP of wasm/attention.h
 
   const decodeRows = Math.ceil(group / Math.ceil(group / decodeGroup));
   const outputs = wholeTiles(headDim) + (integer ? KV_TILE : 0);

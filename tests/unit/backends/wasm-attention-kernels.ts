@@ -260,7 +260,7 @@ export class AttentionCase {
           Math.floor(dim / word) * 8 * word +
           (position % 8) * word +
           (dim % word)
-        : ((kvHead * blocks + Math.floor(position / 64)) * tiles + Math.floor(dim / 8)) * 8 * 64 +
+        : (kvHead * blocks * tiles + this.#strip(position, Math.floor(dim / 8))) * 8 * 64 +
           Math.floor((position % 64) / word) * 8 * word +
           (dim % 8) * word +
           (position % word);
@@ -274,6 +274,15 @@ export class AttentionCase {
     const scales = which === "k" ? this.#cache.kScales : this.#cache.vScales;
     const scale = view.getFloat32(scales + (kvHead * ctx + position) * 4, true);
     return [kv === "int8" ? view.getInt8(at) : view.getInt16(at, true), scale];
+  }
+
+  /** Strips of V before that one: two slabs, the larger half of the strips first. */
+  #strip(position: number, strip: number): number {
+    const strips = Math.ceil(this.shape.headDim / 8);
+    const first = Math.ceil(strips / 2);
+    const block = Math.floor(position / 64);
+    if (strip < first) return block * first + strip;
+    return Math.ceil(this.shape.ctx / 64) * first + block * (strips - first) + strip - first;
   }
 
   /** (positions, headDim) of one K/V head, decoded. */

@@ -20,10 +20,10 @@ test("kernels.gen.ts is what the C sources and the built modules give", () => {
   expect(output.toString()).toBe("kernels.gen.ts is fresh\n");
 });
 
-test("the modules that any host may load take less than 100 KB, the wide one 60 KB", () => {
+test("the modules that any host may load take less than 100 KB, the wide one 70 KB", () => {
   const bytesOf = (name: string): number => statSync(`wasm/dist/${name}.wasm`).size;
   expect(bytesOf("relaxed") + bytesOf("plain")).toBeLessThan(100_000);
-  expect(bytesOf("wide")).toBeLessThan(60_000);
+  expect(bytesOf("wide")).toBeLessThan(70_000);
 });
 
 /** The glue of the sources with one replacement in one file. */

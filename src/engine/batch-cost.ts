@@ -8,10 +8,10 @@ import { TILE_ROWS } from "../backends/wasm/activation-layout.ts";
 import { FEW_ROWS } from "../backends/wasm/lower.ts";
 
 /**
- * Up to FEW_ROWS run one by one, more as tiles: a batch of 9 costs about as much as one of 12.
- * SmolLM2-135M in 4 bits, Node 20 and 24, medians.
+ * Up to FEW_ROWS run one by one, more as tiles: a batch of 13 costs about as much as one of 16.
+ * SmolLM2-135M in 4 bits, Node 20 and 26, medians.
  */
-const FEW_ROW_COST = 0.9;
+const FEW_ROW_COST = 0.8;
 const MANY_ROWS_COST = 2.6;
 const TILE_COST = 2.1;
 

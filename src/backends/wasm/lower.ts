@@ -51,8 +51,11 @@ export interface Program {
   readonly many: readonly Call[];
 }
 
-/** A GEMM unpacks every weight and computes whole tiles of 4 rows: 4 or 8 cost as much as 4 or 7 GEMVs. */
-export const FEW_ROWS = 7;
+/**
+ * A GEMM unpacks every weight and computes whole tiles of 4 rows: 12 cost as much as 10 to 12 GEMVs, and 8 as much as
+ * 8 or, with vectors of 256 bits, 10.
+ */
+export const FEW_ROWS = 11;
 
 /** Weights that a few rows go through in turn, to find them in the second-level cache. */
 const SLICE_BYTES = 256 * 1024;

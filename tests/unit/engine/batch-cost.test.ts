@@ -16,9 +16,9 @@ test("comes to what is measured, as whole tiles of 4 rows or row by row", () => 
   expect(cost.unitMs).toBeCloseTo(10, 1);
   expect(cost.of(8)).toBeCloseTo(1.5, 1);
   expect(cost.of(5) / cost.of(8)).toBeCloseTo(relativeCost(5) / relativeCost(8));
-  expect(cost.of(9)).toBe(cost.of(12));
+  expect(cost.of(13)).toBe(cost.of(16));
   // A little cheaper than its neighbour says.
-  expect(cost.of(12) / relativeCost(12)).toBeLessThan(cost.of(8) / relativeCost(8));
+  expect(cost.of(16) / relativeCost(16)).toBeLessThan(cost.of(8) / relativeCost(8));
 });
 
 test("compares batches of several rows alone, too", () => {

@@ -50,7 +50,7 @@ typedef struct {
 static ALWAYS_INLINE cache_step load_step(const uint8_t *p, const int narrow) {
   if (!narrow)
     return (cache_step){wasm_v128_load(p), wasm_v128_load(p + 16)};
-#if WIDE // V8 13.6 to 14.6 join extending loads wrongly
+#if WIDE // V8 13.6 and 14.1 join extending loads wrongly
   const v128_t v = wasm_v128_load(p);
   if (INTEGER)
     return (cache_step){wasm_i16x8_extend_low_i8x16(v), wasm_i16x8_extend_high_i8x16(v)};

@@ -25,7 +25,7 @@ static inline v128_t load_scales(const int16_t *p) { return wasm_f32x4_convert_i
 
 // All 16 of a block.
 static inline panel_vector load_panel_scales(const int16_t *p) {
-#if WIDE // V8 13.6 to 14.6 join load16x4 wrongly
+#if WIDE // V8 13.6 and 14.1 join load16x4 wrongly
   const v128_t a = wasm_v128_load(p), b = wasm_v128_load(p + 8);
   return (panel_vector){{wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(a)),
                          wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(a)),

@@ -16,6 +16,7 @@ import { selectKernel } from "../../dist/src/backends/wasm/kernel-variants.js";
 import { RESERVED_BYTES } from "../../dist/src/backends/wasm/memory-layout.js";
 import { matrixBytes } from "../../dist/src/pack/forms.js";
 import { loadKernels } from "../../dist/src/platform/host/kernels.js";
+import { setSimdWidth } from "../../dist/src/platform/node/simd-width.js";
 import { READER_SPAN_BYTES, readerModule } from "./scaling-reader.mjs";
 
 const PAGE_BYTES = 65_536;
@@ -56,7 +57,7 @@ function readLimit(asked) {
 const byteAt = (i) => 0x38 | (((i * 40_503) >> 7) & 7);
 
 async function kernelLimits(form) {
-  const modules = await loadKernels({ readFile });
+  const modules = await loadKernels({ readFile }, setSimdWidth("auto"));
   const { module, variant } = selectKernel(modules, { now: () => performance.now() });
   let top = RESERVED_BYTES;
   const allocate = (bytes) => {

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "04df2cfbc7bd3181";
+export const KERNEL_VERSION = "a192efd31cf06394";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

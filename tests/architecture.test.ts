@@ -15,6 +15,7 @@ const LAYERS = [
   "tokenizers",
   "templates",
   "model",
+  "checkpoints",
   "backends",
   "generate",
   "engine",

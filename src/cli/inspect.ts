@@ -2,7 +2,7 @@
 import type { MemoryUse } from "../backends/backend.ts";
 import type { FittingForm } from "../engine/budget-choice.ts";
 import { type ModelPlan, type PlanOptions, planModel, planOpened } from "../engine/load-model.ts";
-import { openGguf } from "../engine/open-gguf.ts";
+import { openSourceInput, type SourceOptions } from "../engine/open-source-input.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
 import { countThreads } from "../engine/threads.ts";
 import { PronkError } from "../errors.ts";
@@ -102,7 +102,7 @@ async function choiceFor(
 async function listTensors(
   input: ModelInput,
   { model }: ModelPlan,
-  quantization: Parameters<typeof openGguf>[1],
+  options: SourceOptions,
 ): Promise<TensorLine[]> {
   if ("pack" in input) {
     return model.tensors.map(({ name, form, shape, bytes }) => ({
@@ -112,7 +112,7 @@ async function listTensors(
       bytes,
     }));
   }
-  const { entries } = await openGguf(input.gguf, quantization);
+  const { entries } = await openSourceInput(input, options);
   return entries.map(({ name, tensor: { type, shape, bytes } }) => ({ name, type, shape, bytes }));
 }
 

@@ -1,5 +1,5 @@
 /**
- * From a pack or a GGUF file to a model that runs: memory is planned first, allocated once, filled,
+ * From a pack, a GGUF file or a checkpoint to a model that runs: memory is planned first, allocated once, filled,
  * and only then does anything compute.
  */
 import type { KvType, MemoryUse, Runner } from "../backends/backend.ts";
@@ -23,9 +23,9 @@ import { fitContext } from "./context-fit.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { LoadWatch } from "./load-timings.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { openGguf } from "./open-gguf.ts";
 import { openPack } from "./open-pack.ts";
-import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
+import { openSourceInput } from "./open-source-input.ts";
+import type { LoadProgress, ModelInput, OpenedModel, SourceInput } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
 import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
 import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
@@ -41,7 +41,7 @@ export interface PlanOptions {
   readonly slots?: number;
   /** Default: what belongs to the form of the weights (int16; int8 for small; f32 for none). */
   readonly kv?: KvType;
-  /** Of a GGUF file; a pack's is fixed. Default auto. */
+  /** Of a GGUF file or a checkpoint; a pack's is fixed. Default auto. */
   readonly quantization?: Quantization;
   readonly profile?: Profile;
   readonly backend?: "auto" | "wasm" | "reference";
@@ -98,7 +98,7 @@ export async function planModel(input: ModelInput, options: PlanOptions = {}): P
   const model =
     "pack" in input
       ? await openPack(input.pack, signal)
-      : await openGguf(input.gguf, { quantization, profile, id: options.id }, signal);
+      : await openSourceInput(input, { quantization, profile, id: options.id }, signal);
   return planOpened(model, options);
 }
 
@@ -276,18 +276,18 @@ export interface PackOptions {
 }
 
 /**
- * Writes a GGUF model as a pack.
+ * Writes a GGUF model or a checkpoint as a pack.
  *
  * @throws PronkError as planModel; "bad_request" for importance that nothing would use; and what the
  *   target throws.
  */
 export async function packModel(
-  input: Extract<ModelInput, { gguf: unknown }>,
+  input: SourceInput,
   target: WritableFolder,
   options: PackOptions = {},
 ): Promise<Manifest> {
   const { quantization = "auto", profile = "default", signal, onProgress, shardBytes } = options;
-  const model = await openGguf(input.gguf, { quantization, profile, id: options.id }, signal);
+  const model = await openSourceInput(input, { quantization, profile, id: options.id }, signal);
   const { facts } = model;
   let { entries } = model;
   if (options.importance) {
@@ -300,10 +300,10 @@ export async function packModel(
       ...facts,
       quantization: { ...facts.quantization, ...(options.kv && { kv: options.kv }) },
       license: facts.license ?? options.license ?? null,
-      config: { ...model.config },
+      config: model.manifestConfig,
       source: { ...facts.source, sha256: options.sourceSha256 ?? null },
     },
-    tokenizer: model.compileTokenizer(),
+    tokenizer: await model.compileTokenizer(signal),
     target,
     shardBytes,
     signal,

@@ -4,28 +4,18 @@ import type { MetadataValue, ModelFile } from "../formats/model-file.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { readGgufConfig } from "../model/gguf-config.ts";
 import { ggufEntries } from "../model/gguf-entries.ts";
-import { sha256 } from "../pack/digest.ts";
 import type { QuantizationOptions } from "../pack/form-choice.ts";
-import { MAX_SHARD_BYTES } from "../pack/manifest.ts";
-import { type PackEntry, packTensors, planImage } from "../pack/packer.ts";
-import { planShards } from "../pack/shards.ts";
 import type { ByteSource } from "../sources/source.ts";
 import { compileTokenizer } from "../tokenizers/compile-tokenizer.ts";
-import { loadTokenizer } from "../tokenizers/load-tokenizer.ts";
-import type { ManifestFacts, OpenedModel } from "./opened-model.ts";
+import type { ManifestFacts } from "./opened-model.ts";
+import { cacheFor, type OpenedSource, openPackedSource, slug } from "./packed-source.ts";
 
 export interface GgufOptions extends QuantizationOptions {
   /** What to call the model. Default: the file's general.name, as a slug. */
   readonly id?: string;
 }
 
-/** An opened GGUF model can be written as a pack, too. */
-export interface OpenedGguf extends OpenedModel {
-  readonly file: ModelFile;
-  readonly entries: readonly PackEntry[];
-  /** The compiled tokenizer; null when the file has none. */
-  compileTokenizer(): Uint8Array | null;
-}
+export type OpenedGguf = OpenedSource & { readonly file: ModelFile };
 
 /**
  * @throws PronkError "bad_format", "unsupported" (another architecture or type), "source_failed".
@@ -38,37 +28,14 @@ export async function openGguf(
   const file = await readGguf(sources, signal);
   const config = await readGgufConfig(file, signal);
   const entries = ggufEntries(file, config, options);
-  const image = planImage(entries);
-  const compile = (): Uint8Array | null =>
-    hasTokenizer(file) ? compileTokenizer(file.metadata) : null;
-  return {
-    file,
+  const source = openPackedSource({
     entries,
     facts: ggufFacts(file, config, sources, options),
     config,
-    tensors: image.tensors,
-    weightBytes: image.weightBytes,
-    async loadWeights(destination, { signal, onProgress } = {}) {
-      await packTensors(entries, (offset, bytes) => destination.set(bytes, offset), {
-        signal,
-        onProgress: ({ packed, total }) => onProgress?.({ loaded: packed, total }),
-      });
-    },
-    async loadTokenizer() {
-      const compiled = compile();
-      return compiled ? loadTokenizer(compiled) : undefined;
-    },
-    compileTokenizer: compile,
-    async shardHashes(weights) {
-      const ends = planShards(image, MAX_SHARD_BYTES);
-      const hashes: string[] = [];
-      for (const [i, end] of ends.entries()) {
-        const shard = weights.subarray(ends[i - 1] ?? 0, end);
-        hashes.push(await sha256(shard as Uint8Array<ArrayBuffer>));
-      }
-      return hashes;
-    },
-  };
+    manifestConfig: { ...config },
+    compileTokenizer: async () => (hasTokenizer(file) ? compileTokenizer(file.metadata) : null),
+  });
+  return { ...source, file };
 }
 
 /** llama.cpp writes `no_vocab` into models that come without one; older files said `none`. */
@@ -94,7 +61,6 @@ function ggufFacts(
     return typeof id === "number" && id < config.vocab_size ? [[`${field}_token_id`, id]] : [];
   });
   const fileName = name.split(/[\\/]/).at(-1) ?? name;
-  const isFloat = quantization === "none" || quantization === "f32";
   return {
     name: options.id ?? slug(text("general.name") ?? fileName.replace(/\.gguf$/i, "")),
     license: text("general.license"),
@@ -103,7 +69,7 @@ function ggufFacts(
     quantization: {
       requested: quantization,
       profile,
-      kv: isFloat ? "f32" : profile === "small" ? "int8" : "int16",
+      kv: cacheFor(quantization, profile),
     },
     source: {
       name: fileName,
@@ -111,13 +77,4 @@ function ggufFacts(
       sha256: null,
     },
   };
-}
-
-/** `SmolLM2 135M Instruct` -> `smollm2-135m-instruct`. */
-function slug(name: string): string {
-  const found = name
-    .toLowerCase()
-    .replace(/[^a-z0-9.]+/g, "-")
-    .replace(/^-+|-+$/g, "");
-  return found || "model";
 }

@@ -1,12 +1,18 @@
 /** A model whose index was read, not its weights: enough to plan memory, and the way to load it. */
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import type { Digest } from "../pack/digest.ts";
 import type { Manifest, PackedTensor } from "../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../sources/source.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
-/** A pack, or the file (of a split model, the files) of a GGUF model. */
-export type ModelInput = { readonly pack: SourceFolder } | { readonly gguf: readonly ByteSource[] };
+/** A pack; the file (of a split model, the files) of a GGUF model; a checkpoint of floats. */
+export type ModelInput = { readonly pack: SourceFolder } | SourceInput;
+
+/** A model that is not a pack yet. */
+export type SourceInput =
+  | { readonly gguf: readonly ByteSource[] }
+  | { readonly checkpoint: Checkpoint };
 
 export interface LoadProgress {
   /** Bytes of the weights in memory, of all. */

@@ -4,8 +4,9 @@
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { openCheckpointFolder } from "../../checkpoints/open-folder.ts";
 import { packModel } from "../../engine/load-model.ts";
-import type { ModelInput } from "../../engine/opened-model.ts";
+import type { ModelInput, SourceInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import { ggufPartNames } from "../../formats/gguf/part-names.ts";
 import { KNOWN_MODELS, type KnownModel } from "../../hub/known-models.ts";
@@ -38,21 +39,19 @@ export interface OpenModelOptions extends Partial<QuantizationOptions> {
   readonly onPack?: (progress: { readonly packed: number; readonly total: number }) => void;
 }
 
-type GgufInput = Extract<ModelInput, { gguf: unknown }>;
-
 /** These keep whole f32 weights: packs too large to keep unasked. */
 const UNCACHED = ["none", "f16", "f32"];
 
 /** A model's own files, with their hash where it is known. */
-export interface SourceModel extends NamedModel<GgufInput> {
-  /** undefined for a split model, whose parts have one each. */
+export interface SourceModel extends NamedModel<SourceInput> {
+  /** undefined for a model in several files, which have one each. */
   readonly sha256: string | undefined;
   /** SPDX, where we know it. */
   readonly license: string | undefined;
 }
 
 /**
- * Opens the GGUF file behind a name, never a pack.
+ * Opens the GGUF file or checkpoint behind a name, never a pack.
  *
  * @throws PronkError as openModel; "unsupported" for a pack.
  */
@@ -64,12 +63,11 @@ export async function openSourceModel(
   const reference = parseModelReference(name);
   if (reference.kind === "path") {
     const model = await openPath(host, reference.path);
-    if (!("gguf" in model.input)) {
-      throw new PronkError("unsupported", `${name}: a pack, not a model file`);
-    }
-    const single = model.input.gguf.length === 1;
-    const sha256 = single ? (await hashFile(reference.path)).sha256 : undefined;
-    return { ...model, input: model.input, sha256, license: undefined };
+    const { input } = model;
+    if ("pack" in input) throw new PronkError("unsupported", `${name}: a pack, not a model file`);
+    const isSingle = "gguf" in input && input.gguf.length === 1;
+    const sha256 = isSingle ? (await hashFile(reference.path)).sha256 : undefined;
+    return { ...model, input, sha256, license: undefined };
   }
   const { env, signal, onPull: onProgress } = options;
   const files = await pull(reference, { env, fetch: options.fetch, signal, onProgress });
@@ -99,7 +97,7 @@ export async function openModel(
 }
 
 /**
- * Opens a model as it is: a pack where the name is one, else the GGUF file.
+ * Opens a model as it is: a pack where the name is one, else the GGUF file or checkpoint.
  *
  * @throws PronkError as openModel.
  */
@@ -131,7 +129,8 @@ async function openPath(host: Host, path: string): Promise<NamedModel> {
     const input = { pack: directoryFolder(host, path) };
     return { id: undefined, input, repair: undefined, close: async () => {} };
   }
-  throw new PronkError("unsupported", `${path}: a directory without ${MANIFEST_NAME}; runs: packs`);
+  const checkpoint = await openCheckpointFolder(directoryFolder(host, path));
+  return { id: undefined, input: { checkpoint }, repair: undefined, close: async () => {} };
 }
 
 /** All parts of a split model, given any of them. */
@@ -148,7 +147,7 @@ async function openGgufFiles(
   host: Host,
   paths: readonly string[],
   id?: string,
-): Promise<NamedModel<GgufInput>> {
+): Promise<NamedModel<SourceInput>> {
   const sources: OpenSource[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(sources.splice(0).map((source) => source.close()));

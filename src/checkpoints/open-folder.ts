@@ -1,0 +1,41 @@
+/** Opens a folder that holds a checkpoint, by the files that are in it. */
+import { PronkError } from "../errors.ts";
+import { MANIFEST_NAME } from "../pack/manifest.ts";
+import type { SourceFolder } from "../sources/source.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { openIfPresent } from "./companion-files.ts";
+import {
+  CONFIG_NAME,
+  openHfDirectory,
+  SAFETENSORS_INDEX_NAME,
+  SAFETENSORS_NAME,
+} from "./hf-directory.ts";
+
+interface FolderKind {
+  /** Any of these marks it. */
+  readonly marks: readonly string[];
+  readonly open: (folder: SourceFolder, signal?: AbortSignal) => Promise<Checkpoint>;
+}
+
+/** In the order of preference where a folder has several. */
+const KINDS: readonly FolderKind[] = [
+  { marks: [SAFETENSORS_NAME, SAFETENSORS_INDEX_NAME], open: openHfDirectory },
+];
+
+/**
+ * @throws PronkError "not_found" when no such checkpoint is there; as the reader of its kind does.
+ */
+export async function openCheckpointFolder(
+  folder: SourceFolder,
+  signal?: AbortSignal,
+): Promise<Checkpoint> {
+  for (const { marks, open } of KINDS) {
+    for (const mark of marks) {
+      if (await openIfPresent(folder, mark, signal)) return open(folder, signal);
+    }
+  }
+  const marks = [MANIFEST_NAME, ...KINDS.flatMap((kind) => kind.marks)].join(", ");
+  const config = await openIfPresent(folder, CONFIG_NAME, signal);
+  const found = config ? "weights are missing" : "no checkpoint";
+  throw new PronkError("not_found", `${folder.name}: ${found}; looked for ${marks}`);
+}

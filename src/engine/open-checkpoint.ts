@@ -1,0 +1,68 @@
+/** Opens a checkpoint of floats as a model: its tensors are quantized as they are read. */
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { checkpointEntries } from "../checkpoints/checkpoint-entries.ts";
+import { parseJson } from "../checkpoints/companion-files.ts";
+import { tensorBytes } from "../formats/stored-tensor.ts";
+import { parseLlamaConfig } from "../model/config.ts";
+import type { GgufOptions } from "./open-gguf.ts";
+import type { ManifestFacts } from "./opened-model.ts";
+import { cacheFor, type OpenedSource, openPackedSource, slug } from "./packed-source.ts";
+
+/**
+ * @throws PronkError "bad_format" when the configuration or a tensor's shape is wrong; "unsupported";
+ *   "source_failed".
+ */
+export async function openCheckpoint(
+  checkpoint: Checkpoint,
+  options: GgufOptions,
+  signal?: AbortSignal,
+): Promise<OpenedSource> {
+  const config = parseLlamaConfig(checkpoint.config, `${checkpoint.name}: config.json`);
+  return openPackedSource({
+    entries: checkpointEntries(checkpoint, config, options),
+    facts: await checkpointFacts(checkpoint, options, signal),
+    config,
+    manifestConfig: checkpoint.config,
+    compileTokenizer: async () => null,
+  });
+}
+
+/** Ids of config.json that generation needs where generation_config.json lacks them. */
+const TOKEN_IDS = ["bos_token_id", "eos_token_id", "pad_token_id"] as const;
+
+async function checkpointFacts(
+  checkpoint: Checkpoint,
+  options: GgufOptions,
+  signal: AbortSignal | undefined,
+): Promise<ManifestFacts> {
+  const { name, config, tensors, generation_config } = checkpoint;
+  const { quantization, profile } = options;
+  const ids = TOKEN_IDS.flatMap((field) => (config[field] == null ? [] : [[field, config[field]]]));
+  let bytes = 0;
+  for (const tensor of tensors.values()) bytes += tensorBytes(tensor);
+  const folder = name.split(/[\\/]/).filter(Boolean).at(-1) ?? name;
+  return {
+    name: options.id ?? slug(folder),
+    license: null,
+    generation_config: { ...Object.fromEntries(ids), ...generation_config },
+    chat_template: await chatTemplate(checkpoint, signal),
+    quantization: { requested: quantization, profile, kv: cacheFor(quantization, profile) },
+    source: { name: folder, bytes, sha256: null },
+  };
+}
+
+/** chat_template.jinja, else tokenizer_config.json's, of several the one called "default". */
+async function chatTemplate(
+  { name, files }: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<string | null> {
+  const own = await files?.get("chat_template.jinja")?.read(signal);
+  if (own) return new TextDecoder().decode(own);
+  const bytes = await files?.get("tokenizer_config.json")?.read(signal);
+  if (!bytes) return null;
+  const { chat_template: found } = parseJson(bytes, `${name}: tokenizer_config.json`);
+  if (typeof found === "string") return found;
+  if (!Array.isArray(found)) return null;
+  const entry = found.find((item) => item?.name === "default") ?? found[0];
+  return typeof entry?.template === "string" ? entry.template : null;
+}

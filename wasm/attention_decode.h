@@ -149,7 +149,7 @@ static NOINLINE void decode_values_of(const decode_pass *r) {
 }
 // clang-format on
 
-static NOINLINE void decode_heads(const attention_args *a, int head, int kv_head, int group) {
+static ALWAYS_INLINE decode_pass plan_pass(const attention_args *a, int kv_head, int group) {
   const int n = a->position + 1, end = whole_tiles(n), head_dim = a->head_dim;
   decode_pass r = {.group = group, .narrow = a->narrow, .tiles = end / TILE, .steps = head_dim / W};
   r.strips = tiles_of(head_dim), r.v_blocks = v_blocks_of(a->ctx);
@@ -162,7 +162,12 @@ static NOINLINE void decode_heads(const attention_args *a, int head, int kv_head
   r.p_scales = r.p + 4 * (size_t)group * (end / W);
   r.total = r.p_scales + (INTEGER ? 4 * (size_t)group * v_blocks_of(end) : 0);
   r.sums = r.total + 4 * TILE * (size_t)group * r.strips;
+  return r;
+}
 
+static NOINLINE void decode_heads(const attention_args *a, int head, int kv_head, int group) {
+  const int n = a->position + 1, end = whole_tiles(n), head_dim = a->head_dim;
+  const decode_pass r = plan_pass(a, kv_head, group);
   v128_t scale[GROUP_MAX];
   ROLLED for (int g = 0; g < group; g++) scale[g] = pack_query(r.q + 4 * g, group, a->q + (head + g) * head_dim, a);
   decode_scores_of(&r);

@@ -14,11 +14,20 @@ export interface Span {
   /** The position of the first row; everything before it is in the cache. */
   readonly start: number;
   readonly count: number;
+  /** (count,) rotary positions, below the context's size; the default is `start` and the next ones. */
+  readonly positions?: ArrayLike<number>;
+  /**
+   * (count, keys) bytes: 1 where a row sees a key of the cache, else 0; by default each sees the keys up
+   * to its own. A row that sees none gets zeros. Only where the runner was made with `masks`.
+   */
+  readonly visible?: Uint8Array;
 }
 
 export interface Batch {
   /** One id a row. */
   readonly ids: ArrayLike<number>;
+  /** (rows, hidden_size): takes the place of the ids' embeddings. */
+  readonly embeds?: Float32Array;
   /** Cover the rows in order; no slot twice. */
   readonly spans: readonly Span[];
   /** Rows whose logits are wanted, ascending; at most `maxLogits`. */
@@ -56,7 +65,16 @@ export interface Runner {
   logits(index: number): Float32Array;
   /** The id of the largest of these logits; the lowest id wins a tie. */
   argmax(index: number): number;
+  /** What slot `from` holds of the first `positions` is then in slot `to`, too. */
+  copySlot(from: number, to: number, positions: number): void;
+  /** The keys, rotated, and values of a slot's first `positions`, in f32: (kvHeads, positions, headDim) each. */
+  readCache(slot: number, layer: number, positions: number): CachedLayer;
   dispose(): void;
+}
+
+export interface CachedLayer {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
 }
 
 /** How many threads compute. Only speed depends on it. */

@@ -2,10 +2,14 @@
 import { PronkError } from "../errors.ts";
 import type { Batch, Runner } from "./backend.ts";
 
-/** @throws PronkError "bad_request" when the batch does not fit the runner. */
+/**
+ * @param sizes columns of the residual stream, and whether there is room for masks
+ * @throws PronkError "bad_request" when the batch does not fit the runner.
+ */
 export function checkBatch(
   batch: Batch,
   runner: Pick<Runner, "vocab" | "ctx" | "slots" | "maxRows" | "maxLogits">,
+  { width, masks }: { readonly width: number; readonly masks: boolean },
 ): void {
   const bad = (why: string): PronkError => new PronkError("bad_request", `batch: ${why}`);
   const rows = batch.ids.length;
@@ -16,9 +20,12 @@ export function checkBatch(
       throw bad(`id ${id} of row ${i} is outside the vocabulary of ${runner.vocab}`);
     }
   }
+  if (batch.embeds && batch.embeds.length !== rows * width) {
+    throw bad(`${batch.embeds.length} numbers of embeddings, not ${rows} x ${width}`);
+  }
   let covered = 0;
   const seen = new Set<number>();
-  for (const { slot, start, count } of batch.spans) {
+  for (const { slot, start, count, positions, visible } of batch.spans) {
     if (!Number.isInteger(slot) || slot < 0 || slot >= runner.slots || seen.has(slot)) {
       throw bad(`slot ${slot} of ${runner.slots} does not exist or is given twice`);
     }
@@ -26,6 +33,11 @@ export function checkBatch(
     if (!Number.isInteger(count) || count < 1) throw bad(`slot ${slot}: ${count} rows`);
     if (!Number.isInteger(start) || start < 0 || start + count > runner.ctx) {
       throw bad(`slot ${slot}: positions ${start} to ${start + count} in ${runner.ctx}`);
+    }
+    checkPositions(slot, count, positions, runner.ctx);
+    if (visible && !masks) throw bad(`slot ${slot}: a mask, and the runner has no room for masks`);
+    if (visible && visible.length !== count * (start + count)) {
+      throw bad(`slot ${slot}: a mask of ${visible.length}, not ${count} x ${start + count}`);
     }
     covered += count;
   }
@@ -37,5 +49,23 @@ export function checkBatch(
   for (const row of batch.logitsRows) {
     if (!Number.isInteger(row) || row <= previous || row >= rows) throw bad(`logits row ${row}`);
     previous = row;
+  }
+}
+
+function checkPositions(
+  slot: number,
+  count: number,
+  positions: ArrayLike<number> | undefined,
+  ctx: number,
+): void {
+  if (!positions) return;
+  const bad = (why: string): PronkError =>
+    new PronkError("bad_request", `batch: slot ${slot}: ${why}`);
+  if (positions.length !== count) throw bad(`${positions.length} positions of ${count} rows`);
+  for (let i = 0; i < count; i++) {
+    const position = positions[i];
+    if (!Number.isInteger(position) || position < 0 || position >= ctx) {
+      throw bad(`position ${position} in ${ctx}`);
+    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Step } from "../model/plan.ts";
-import type { KvType } from "./backend.ts";
+import type { KvType, Span } from "./backend.ts";
 
 /** The input of a matrix product, while it is about to run. */
 export interface ObservedProduct {
@@ -8,6 +8,17 @@ export interface ObservedProduct {
   readonly input: Float32Array;
   readonly rows: number;
   readonly stride: number;
+}
+
+/** What a plan's `tap`, or an attention step with `probabilities`, shows. */
+export interface Tap {
+  readonly name: string;
+  /** (rows, stride) f32: a view, valid now. */
+  readonly data: Float32Array;
+  readonly rows: number;
+  readonly stride: number;
+  /** Of probabilities, whose rows are (heads, keys): the rows' place in the batch. */
+  readonly span?: Span;
 }
 
 /** What fixes a runner's memory plan. */
@@ -26,6 +37,10 @@ export interface RunnerOptions {
    * f32, which is slower and gives the same bits.
    */
   readonly observe?: (product: ObservedProduct) => void;
-  /** Threads that run a batch at most, each with scratch of its own; one where `observe` is given. Default 1. */
+  /** Called at the plan's taps. */
+  readonly tap?: (tap: Tap) => void;
+  /** Room for `visible` of spans; the cache must be f32. Default false. */
+  readonly masks?: boolean;
+  /** Threads that run a batch at most, each with scratch of its own; one where there are taps. Default 1. */
   readonly threads?: number;
 }

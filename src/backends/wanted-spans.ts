@@ -8,12 +8,21 @@ export function wantedSpans(spans: readonly Span[], rows: readonly number[]): Sp
   const wanted: Span[] = [];
   let next = 0;
   let first = 0; // row of the span at hand
-  for (const { slot, start, count } of spans) {
+  for (const { slot, start, count, positions, visible } of spans) {
     while (next < rows.length && rows[next] < first + count) {
       const from = next;
       do next++;
       while (next < rows.length && rows[next] === rows[next - 1] + 1 && rows[next] < first + count);
-      wanted.push({ slot, start: start + rows[from] - first, count: next - from });
+      const at = rows[from] - first;
+      const rowCount = next - from;
+      const keys = start + count;
+      wanted.push({
+        slot,
+        start: start + at,
+        count: rowCount,
+        ...(positions && { positions: Array.from(positions).slice(at, at + rowCount) }),
+        ...(visible && { visible: visible.subarray(at * keys, (at + rowCount) * keys) }),
+      });
     }
     first += count;
   }

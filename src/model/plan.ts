@@ -64,6 +64,14 @@ export type Step =
       readonly out: BufferName;
       readonly in: BufferName;
       readonly queryColumn: number;
+      /** Shown under this name where given: rows of (heads, keys). */
+      readonly probabilities?: string;
+    }
+  | {
+      /** Shows a buffer to who looks. */
+      readonly op: "tap";
+      readonly name: string;
+      readonly in: BufferName;
     }
   | {
       /** out = silu(gate) * up. */
@@ -76,6 +84,8 @@ export type Step =
 
 export interface Plan {
   readonly config: LlamaConfig;
+  /** Columns of a row of logits. */
+  readonly outputs: number;
   /** Columns of each buffer: the distance between its rows. */
   readonly buffers: Readonly<Record<BufferName, number>>;
   /** Over every row of the batch: all but the last layer's attention and MLP. */
@@ -89,7 +99,24 @@ export interface Plan {
   readonly gathered: readonly BufferName[];
 }
 
-export function planLlama(config: LlamaConfig): Plan {
+/** What ends a plan: a linear layer over the last states. */
+export interface PlanHead {
+  readonly weight: string;
+  readonly bias?: string;
+  /** Outputs: labels, or 2 for the start and end of an answer. */
+  readonly rows: number;
+}
+
+export interface PlanOptions {
+  /** Default: the language model's. */
+  readonly head?: PlanHead;
+  /** Taps `hidden_states.0` (embeddings) to `hidden_states.N` (the last layer's, normalised). */
+  readonly hiddenStates?: boolean;
+  /** Probabilities of layer i are shown as `attentions.i`. */
+  readonly attentions?: boolean;
+}
+
+export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan {
   const { hidden_size: dim, intermediate_size: ffn, vocab_size: vocab, head_dim } = config;
   const heads = config.num_attention_heads;
   const kvHeads = config.num_key_value_heads;
@@ -110,6 +137,7 @@ export function planLlama(config: LlamaConfig): Plan {
       };
     };
     const { attention_bias, mlp_bias } = config;
+    if (options.hiddenStates) steps.push({ op: "tap", name: `hidden_states.${layer}`, in: "x" });
     steps.push(
       { op: "rmsNorm", out: "h", in: "x", weight: layerTensor(layer, "input_layernorm.weight") },
       {
@@ -130,7 +158,14 @@ export function planLlama(config: LlamaConfig): Plan {
     );
     const rest = layer === config.num_hidden_layers - 1 ? head : steps;
     rest.push(
-      { op: "attention", layer, out: "att", in: "qkv", queryColumn: 0 },
+      {
+        op: "attention",
+        layer,
+        out: "att",
+        in: "qkv",
+        queryColumn: 0,
+        ...(options.attentions && { probabilities: `attentions.${layer}` }),
+      },
       {
         op: "matmul",
         out: "x",
@@ -167,25 +202,25 @@ export function planLlama(config: LlamaConfig): Plan {
       },
     );
   }
-  head.push(
-    { op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM },
-    {
-      op: "matmul",
-      out: "logits",
-      in: "h",
-      cols: dim,
-      accumulate: false,
-      parts: [
-        {
-          weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
-          rows: vocab,
-          column: 0,
-        },
-      ],
-    },
-  );
+  const last: PlanHead = options.head ?? {
+    weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
+    rows: vocab,
+  };
+  head.push({ op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM });
+  if (options.hiddenStates) {
+    head.push({ op: "tap", name: `hidden_states.${config.num_hidden_layers}`, in: "h" });
+  }
+  head.push({
+    op: "matmul",
+    out: "logits",
+    in: "h",
+    cols: dim,
+    accumulate: false,
+    parts: [{ ...last, column: 0 }],
+  });
   return {
     config,
+    outputs: last.rows,
     buffers: {
       x: dim,
       h: dim,
@@ -193,7 +228,7 @@ export function planLlama(config: LlamaConfig): Plan {
       att: heads * head_dim,
       gateUp: 2 * upColumn,
       ffn,
-      logits: paddedRows(vocab),
+      logits: paddedRows(last.rows),
     },
     steps,
     head,

@@ -70,6 +70,7 @@ function planOf(config: LlamaConfig, steps: readonly Step[]): Plan {
   const dim = config.hidden_size;
   return {
     config,
+    outputs: config.vocab_size,
     buffers: { ...buffers, logits: paddedRows(config.vocab_size) },
     steps: [{ op: "embed", out: "x", weight: INPUT }, ...steps],
     head: [

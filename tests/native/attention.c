@@ -187,6 +187,31 @@ static void attend_naively(const sequence *s, float *out, const float *q, int n,
   }
 }
 
+// A mask that hides what causal attention does gives its bits; one that hides all gives zeros.
+static void check_masked(const sequence *s, const float *expected, const float *q, int rows, int ldq, int ldo,
+                         int position, float scale) {
+  const int keys = position + rows;
+  const size_t count = (size_t)(rows - 1) * ldo + s->heads * s->head_dim;
+  uint8_t *visible = fresh((size_t)rows * keys), *scratch = fresh(scratch_bytes(s, 1));
+  float *out = fresh_floats(count), *probabilities = fresh_floats((size_t)rows * s->heads * keys);
+  for (int hidden = 0; hidden < 2; hidden++) {
+    for (int r = 0; r < rows; r++)
+      for (int t = 0; t < keys; t++)
+        visible[r * keys + t] = !hidden && t <= position + r;
+    attention_masked_f32(out, probabilities, q, s->k_cache, s->v_cache, visible, scratch, rows, ldq, ldo, keys,
+                         s->heads, s->kv_heads, s->head_dim, s->ctx, scale);
+    for (int r = 0; r < rows; r++)
+      for (int d = 0; d < s->heads * s->head_dim; d++)
+        check_true(out[r * ldo + d] == (hidden ? 0 : expected[r * ldo + d]), "an output under a mask");
+    for (int r = 0; r < rows * s->heads; r++) {
+      float sum = 0;
+      for (int t = 0; t < keys; t++)
+        sum += probabilities[(size_t)r * keys + t];
+      check_true(fabsf(sum - (hidden ? 0 : 1)) < 1e-5f, "the sum of probabilities");
+    }
+  }
+}
+
 static void test_type(int type) {
   const char *name = TYPES[type].name;
   seed("attention");
@@ -226,6 +251,8 @@ static void test_type(int type) {
         attend_naively(&s, expected + r * ldo + h * head_dim, q + r * ldq + h * head_dim, position + r + 1, h, scale);
     attend(&s, out, q, rows, ldq, ldo, position, scale);
     check_floats(out, expected, count, "out");
+    if (type == F32)
+      check_masked(&s, out, q, rows, ldq, ldo, position, scale);
     char kernel[32];
     snprintf(kernel, sizeof kernel, "attention_%s", name);
     digest(kernel, "", out, count * 4);

@@ -48,20 +48,20 @@ export function matmulColumn(
   }
 }
 
-/** Rotates pairs (i, i + headDim / 2) of each head by position * inverse[i], in place. */
+/** Rotates pairs (i, i + headDim / 2) of each head by its position * inverse[i], in place. */
 export function rope(
   x: Rows,
   rows: number,
   heads: number,
   headDim: number,
-  position: number,
+  positions: (row: number) => number,
   inverse: Float64Array,
   factor: number,
 ): void {
   const half = headDim / 2;
   for (let r = 0; r < rows; r++) {
     for (let i = 0; i < half; i++) {
-      const angle = Math.fround((position + r) * Math.fround(inverse[i]));
+      const angle = Math.fround(positions(r) * Math.fround(inverse[i]));
       const cos = Math.cos(angle) * factor;
       const sin = Math.sin(angle) * factor;
       for (let h = 0; h < heads; h++) {
@@ -75,8 +75,17 @@ export function rope(
   }
 }
 
+/** Which keys are seen, and room for what is made of their scores. */
+export interface AttentionMask {
+  readonly keys: number;
+  /** (rows, keys) bytes, 1 where seen. */
+  readonly visible: Uint8Array;
+  /** (rows, heads, keys), written. */
+  readonly probabilities: Float32Array;
+}
+
 /**
- * Causal attention of `rows` consecutive positions over keys and values kept as
+ * Causal attention, unless a mask says otherwise, of `rows` consecutive positions over keys and values kept as
  * (position, kvHeads * headDim).
  */
 export function attention(
@@ -90,12 +99,14 @@ export function attention(
   kvHeads: number,
   headDim: number,
   scale: number,
+  mask?: AttentionMask,
 ): void {
   const width = kvHeads * headDim;
   const group = heads / kvHeads;
   for (let r = 0; r < rows; r++) {
-    const visible = position + r + 1;
+    const visible = mask ? mask.keys : position + r + 1;
     const scores = new Float64Array(visible);
+    const seen = (t: number): boolean => !mask || mask.visible[r * visible + t] === 1;
     for (let h = 0; h < heads; h++) {
       const query = q.offset + r * q.stride + h * headDim;
       const column = Math.floor(h / group) * headDim;
@@ -103,16 +114,21 @@ export function attention(
       for (let t = 0; t < visible; t++) {
         let dot = 0;
         for (let i = 0; i < headDim; i++) dot += q.data[query + i] * keys[t * width + column + i];
-        scores[t] = dot * scale;
+        scores[t] = seen(t) ? dot * scale : Number.NEGATIVE_INFINITY;
         if (scores[t] > max) max = scores[t];
       }
       let total = 0;
-      for (let t = 0; t < visible; t++) total += scores[t] = Math.exp(scores[t] - max);
+      for (let t = 0; t < visible; t++) {
+        total += scores[t] = seen(t) ? Math.exp(scores[t] - max) : 0;
+      }
+      if (total === 0) total = 1; // sees nothing
       for (let i = 0; i < headDim; i++) {
         let sum = 0;
         for (let t = 0; t < visible; t++) sum += scores[t] * values[t * width + column + i];
         out.data[out.offset + r * out.stride + h * headDim + i] = sum / total;
       }
+      const at = (r * heads + h) * visible;
+      for (let t = 0; t < visible && mask; t++) mask.probabilities[at + t] = scores[t] / total;
     }
   }
 }

@@ -8,11 +8,21 @@ import { ropeFrequencies } from "../../model/rope.ts";
 import type { MatrixForm } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import { unpackRow } from "../../pack/unpack-row.ts";
-import type { Batch, MemoryUse, Runner, Span } from "../backend.ts";
+import type { Batch, CachedLayer, MemoryUse, Runner, Span } from "../backend.ts";
+import { causalMask } from "../causal-mask.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
-import { argmax, attention, matmulColumn, type Rows, rmsNorm, rope, swiglu } from "./ops.ts";
+import {
+  type AttentionMask,
+  argmax,
+  attention,
+  matmulColumn,
+  type Rows,
+  rmsNorm,
+  rope,
+  swiglu,
+} from "./ops.ts";
 
 export function createReferenceRunner(
   plan: Plan,
@@ -37,6 +47,8 @@ class ReferenceRunner implements Runner {
 
   readonly #plan: Plan;
   readonly #observe: RunnerOptions["observe"];
+  readonly #tap: RunnerOptions["tap"];
+  readonly #masks: boolean;
   readonly #tensors: ReadonlyMap<string, PackedTensor>;
   readonly #buffers: Record<BufferName, Rows>;
   /** [slot][layer]: keys and values, (ctx, kvHeads * headDim) each. */
@@ -52,6 +64,8 @@ class ReferenceRunner implements Runner {
     const { config } = plan;
     this.#plan = plan;
     this.#observe = options.observe;
+    this.#tap = options.tap;
+    this.#masks = options.masks ?? false;
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.vocab = config.vocab_size;
     this.ctx = options.ctx;
@@ -89,9 +103,12 @@ class ReferenceRunner implements Runner {
   }
 
   forward(batch: Batch): void {
-    checkBatch(batch, this);
+    checkBatch(batch, this, { width: this.#plan.config.hidden_size, masks: this.#masks });
     const rows = batch.ids.length;
-    for (const step of this.#plan.steps) this.#run(step, rows, batch.ids, batch.spans);
+    for (const step of this.#plan.steps) {
+      if (step.op === "embed" && batch.embeds) this.#buffers[step.out].data.set(batch.embeds);
+      else this.#run(step, rows, batch.ids, batch.spans);
+    }
 
     for (const name of this.#plan.gathered) {
       const { data, stride } = this.#buffers[name];
@@ -110,11 +127,31 @@ class ReferenceRunner implements Runner {
       throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
     }
     const { data, stride } = this.#buffers.logits;
-    return data.subarray(index * stride, index * stride + this.vocab);
+    return data.subarray(index * stride, index * stride + this.#plan.outputs);
   }
 
   argmax(index: number): number {
     return argmax(this.logits(index));
+  }
+
+  copySlot(from: number, to: number, positions: number): void {
+    const { num_key_value_heads: kvHeads, head_dim: headDim } = this.#plan.config;
+    const end = positions * kvHeads * headDim;
+    for (const [layer, { keys, values }] of this.#cache[from].entries()) {
+      this.#cache[to][layer].keys.set(keys.subarray(0, end));
+      this.#cache[to][layer].values.set(values.subarray(0, end));
+    }
+  }
+
+  readCache(slot: number, layer: number, positions: number): CachedLayer {
+    const { num_key_value_heads: kvHeads, head_dim: headDim } = this.#plan.config;
+    const byHead = (rows: Float32Array): Float32Array =>
+      Float32Array.from({ length: kvHeads * positions * headDim }, (_, i) => {
+        const [head, rest] = [Math.floor(i / (positions * headDim)), i % (positions * headDim)];
+        return rows[(Math.floor(rest / headDim) * kvHeads + head) * headDim + (rest % headDim)];
+      });
+    const { keys, values } = this.#cache[slot][layer];
+    return { keys: byHead(keys), values: byHead(values) };
   }
 
   dispose(): void {
@@ -158,7 +195,9 @@ class ReferenceRunner implements Runner {
         const { inverse, attentionFactor } = ropeFrequencies(config);
         forSpans(spans, (span, from) => {
           const x = row(column(buffers[step.buffer], step.column), from);
-          rope(x, span.count, step.heads, headDim, span.start, inverse, attentionFactor);
+          const { start, positions, count } = span;
+          const positionOf = (r: number): number => positions?.[r] ?? start + r;
+          rope(x, count, step.heads, headDim, positionOf, inverse, attentionFactor);
         });
         return;
       }
@@ -181,6 +220,7 @@ class ReferenceRunner implements Runner {
         const heads = config.num_attention_heads;
         forSpans(spans, (span, from) => {
           const { keys, values } = this.#cache[span.slot][step.layer];
+          const mask = maskOf(span, heads, step.probabilities !== undefined);
           attention(
             row(buffers[step.out], from),
             row(column(buffers[step.in], step.queryColumn), from),
@@ -192,8 +232,18 @@ class ReferenceRunner implements Runner {
             kvHeads,
             headDim,
             1 / Math.sqrt(headDim),
+            mask,
           );
+          if (step.probabilities === undefined || !mask) return;
+          const data = mask.probabilities;
+          const stride = heads * mask.keys;
+          this.#tap?.({ name: step.probabilities, data, rows: span.count, stride, span });
         });
+        return;
+      }
+      case "tap": {
+        const { data, stride } = buffers[step.in];
+        this.#tap?.({ name: step.name, data: data.subarray(0, rows * stride), rows, stride });
         return;
       }
       case "swiglu":
@@ -218,6 +268,18 @@ class ReferenceRunner implements Runner {
     if (!tensor) throw new PronkError("bad_format", `tensor ${name} is missing`);
     return tensor;
   }
+}
+
+/** The span's mask; where probabilities are to be shown, the causal one stands for none. */
+function maskOf(
+  { start, count, visible }: Span,
+  heads: number,
+  probabilities: boolean,
+): AttentionMask | undefined {
+  if (!visible && !probabilities) return undefined;
+  const seen = visible ?? causalMask(start, count);
+  const keys = seen.length / count;
+  return { keys, visible: seen, probabilities: new Float32Array(count * heads * keys) };
 }
 
 function column(rows: Rows, at: number): Rows {

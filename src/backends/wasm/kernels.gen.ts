@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "a192efd31cf06394";
+export const KERNEL_VERSION = "46737b5a9d8f4379";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {
@@ -127,6 +127,29 @@ export interface Kernels {
     ldq: number, // int32_t ldq
     ldo: number, // int32_t ldo
     position: number, // int32_t position
+    heads: number, // int32_t heads
+    kvHeads: number, // int32_t kv_heads
+    headDim: number, // int32_t head_dim
+    ctx: number, // int32_t ctx
+    scale: number, // float scale
+  ): void;
+  /**
+   * probabilities (rows, heads, keys)      visible (rows, keys) bytes, 1 or 0
+   *
+   * Source: wasm/attention_float.c
+   */
+  attention_masked_f32(
+    out: Pointer, // float *out
+    probabilities: Pointer, // float *probabilities
+    q: Pointer, // const float *q
+    kCache: Pointer, // const float *k_cache
+    vCache: Pointer, // const float *v_cache
+    visible: Pointer, // const uint8_t *visible
+    scratch: Pointer, // uint8_t *scratch
+    rows: number, // int32_t rows
+    ldq: number, // int32_t ldq
+    ldo: number, // int32_t ldo
+    keys: number, // int32_t keys
     heads: number, // int32_t heads
     kvHeads: number, // int32_t kv_heads
     headDim: number, // int32_t head_dim
@@ -796,6 +819,7 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "attention_f32",
     "attention_i16",
     "attention_i8",
+    "attention_masked_f32",
     "embed_bf16",
     "embed_f32",
     "embed_q4",
@@ -840,6 +864,7 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "attention_f32",
     "attention_i16",
     "attention_i8",
+    "attention_masked_f32",
     "embed_bf16",
     "embed_f32",
     "embed_q4",

@@ -19,14 +19,16 @@ export const MAX_HEAD_DIM = 256;
 const MAX_PASS_ROWS = 48;
 
 /** V_BLOCK of wasm/kv_cache.h: positions. */
-const V_BLOCK = 64;
+export const V_BLOCK = 64;
 
-const CACHE_TYPES = {
+export const CACHE_TYPES: Readonly<
+  Record<KvType, { readonly bytes: number; readonly integer: boolean; readonly narrow: boolean }>
+> = {
   int8: { bytes: 1, integer: true, narrow: true },
   int16: { bytes: 2, integer: true, narrow: false },
   bf16: { bytes: 2, integer: false, narrow: true },
   f32: { bytes: 4, integer: false, narrow: false },
-} as const;
+};
 
 /** Bytes of one layer and slot. K and V hold every position's element once; all zero is an empty cache. */
 export interface KvLayout {

@@ -5,6 +5,7 @@
  */
 import type { Step } from "../../model/plan.ts";
 import type { Span } from "../backend.ts";
+import { causalMask } from "../causal-mask.ts";
 import { type CacheCalls, cacheCalls } from "./cache-calls.ts";
 import type { LoweringInput } from "./lower.ts";
 import { type Access, SHARED, whole } from "./threads/dependencies.ts";
@@ -54,8 +55,21 @@ export class AttentionLowering {
     this.#steps.emit(
       (_rows, spans) => {
         let x = first;
-        for (const { count, start } of spans) {
-          kernels.rope(x, count, ld, ownHeads, headDim, start, cos, sin);
+        for (const { count, start, positions } of spans) {
+          if (positions) {
+            for (let r = 0; r < count; r++) {
+              kernels.rope(
+                x + r * ld * FLOAT_BYTES,
+                1,
+                ld,
+                ownHeads,
+                headDim,
+                positions[r],
+                cos,
+                sin,
+              );
+            }
+          } else kernels.rope(x, count, ld, ownHeads, headDim, start, cos, sin);
           x += count * ld * FLOAT_BYTES;
         }
       },
@@ -127,8 +141,15 @@ export class AttentionLowering {
         (_rows, spans) => {
           let q = queries + offset;
           let out = outputs + offset;
-          for (const { slot, start, count } of spans) {
+          for (const span of spans) {
+            const { slot, start, count, visible } = span;
             const region = layout.cache[slot][step.layer];
+            if (visible || step.probabilities !== undefined) {
+              this.#masked(step, span, q, out);
+              q += count * ldq * FLOAT_BYTES;
+              out += count * ldo * FLOAT_BYTES;
+              continue;
+            }
             const sizes = [
               count,
               ldq,
@@ -175,6 +196,40 @@ export class AttentionLowering {
     const kvHeads = this.#input.plan.config.num_key_value_heads;
     const { from, to } = shareOf(kvHeads, this.#part);
     return { from: (from * heads) / kvHeads, to: (to * heads) / kvHeads };
+  }
+
+  /** Attention with a mask, for all heads: runners that have masks have one thread. */
+  #masked(step: StepOf<"attention">, span: Span, q: number, out: number): void {
+    const { plan, layout, kernels, options, tap } = this.#input;
+    const { slot, start, count } = span;
+    const { head_dim: headDim, num_key_value_heads: kvHeads } = plan.config;
+    const heads = plan.config.num_attention_heads;
+    const visible = span.visible ?? causalMask(start, count);
+    const keys = visible.length / count;
+    const { keys: k, values: v } = layout.cache[slot][step.layer];
+    const memory = this.#input.memory.buffer;
+    new Uint8Array(memory, layout.visible, visible.length).set(visible);
+    kernels.attention_masked_f32(
+      out,
+      layout.probabilities,
+      q,
+      k,
+      v,
+      layout.visible,
+      layout.attention,
+      count,
+      plan.buffers[step.in],
+      plan.buffers[step.out],
+      keys,
+      heads,
+      kvHeads,
+      headDim,
+      options.ctx,
+      Math.fround(1 / Math.sqrt(headDim)),
+    );
+    if (step.probabilities === undefined) return;
+    const data = new Float32Array(memory, layout.probabilities, count * heads * keys);
+    tap?.({ name: step.probabilities, data, rows: count, stride: heads * keys, span });
   }
 
   #headsOf(buffer: string, column: number, heads: number): Access {

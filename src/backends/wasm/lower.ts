@@ -71,6 +71,11 @@ export interface LoweringInput {
   readonly options: RunnerOptions;
   /** RunnerOptions.observe, given what the runner knows of its memory. */
   readonly observe?: (step: StepOf<"matmul">, rows: number) => void;
+  /** RunnerOptions.tap. */
+  readonly tap?: RunnerOptions["tap"];
+  readonly memory: WebAssembly.Memory;
+  /** What the batch at hand brings itself; on the caller's thread alone. */
+  readonly given?: { embeds?: Float32Array | undefined };
 }
 
 /** Parts that one kernel call covers: the same form, adjacent in the image and in the output. */
@@ -152,6 +157,9 @@ class Lowering {
           this.#attention.attention(step);
           this.#written(step.out, undefined);
           break;
+        case "tap":
+          this.#tap(step);
+          break;
         case "swiglu":
           this.#swiglu(step, next);
       }
@@ -173,7 +181,7 @@ class Lowering {
   }
 
   #embed(step: StepOf<"embed">): void {
-    const { plan, layout, kernels } = this.#input;
+    const { plan, layout, kernels, memory, given } = this.#input;
     const { form, offset } = this.#tensor(step.weight);
     const embed = namedKernel(kernels, `embed_${form}`);
     const x = layout.buffers[step.out];
@@ -182,7 +190,11 @@ class Lowering {
     const dim = plan.config.hidden_size;
     const ld = dim * FLOAT_BYTES;
     this.#emitRows(
-      (_rows, _spans, from, count) => embed(x + from * ld, w, ids + from * 4, count, dim),
+      (_rows, _spans, from, count) => {
+        if (given?.embeds)
+          new Float32Array(memory.buffer, x, given.embeds.length).set(given.embeds);
+        else embed(x + from * ld, w, ids + from * 4, count, dim);
+      },
       [],
       [step.out],
     );
@@ -261,6 +273,20 @@ class Lowering {
       );
     }
     this.#written(step.out, target);
+  }
+
+  #tap(step: StepOf<"tap">): void {
+    const { plan, layout, memory, tap } = this.#input;
+    const stride = plan.buffers[step.in];
+    const at = layout.buffers[step.in];
+    this.#steps.emit(
+      (rows) => {
+        const data = new Float32Array(memory.buffer, at, rows * stride);
+        tap?.({ name: step.name, data, rows, stride });
+      },
+      [whole(step.in, SHARED)],
+      [],
+    );
   }
 
   #matmul(step: StepOf<"matmul">): void {

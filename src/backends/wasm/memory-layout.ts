@@ -62,6 +62,9 @@ export interface MemoryLayout extends ThreadScratch {
   readonly buffers: Readonly<Record<BufferName, number>>;
   /** Quantized activations of the largest matrix product. */
   readonly activations: number;
+  /** Of a span: (rows, keys) bytes, and (rows, heads, keys) f32. Only with `masks` or shown probabilities. */
+  readonly visible: number;
+  readonly probabilities: number;
   /** Words through which threads talk. */
   readonly control: number;
   /** Of the second thread and those after it; `stack` is the end of it, where it begins. */
@@ -140,6 +143,11 @@ export function planMemory(
     panel: allocate(gemmScratchBytes(widest)),
     attention: allocate(mostAttention),
   });
+  const masked =
+    options.masks || plan.head.some((step) => step.op === "attention" && step.probabilities);
+  const pairs = masked ? options.maxRows * options.ctx : 0;
+  const visible = allocate(pairs);
+  const probabilities = allocate(pairs * heads * 4);
   const first = allocateScratch();
   const control = allocate(threadCount === 1 ? 0 : controlBytes(threadCount, mostSpans(options)));
   const threads = Array.from({ length: threadCount - 1 }, () => ({
@@ -156,6 +164,8 @@ export function planMemory(
     ids,
     buffers,
     activations,
+    visible,
+    probabilities,
     ...first,
     control,
     threads,

@@ -6,11 +6,12 @@ import { PronkError } from "../../errors.ts";
 import type { Plan } from "../../model/plan.ts";
 import { ropeFrequencies } from "../../model/rope.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
-import type { Batch, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
+import type { Batch, CachedLayer, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
+import { cachedRanges, readCachedLayer } from "./cached-layer.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type LoweringInput, lower, type Program } from "./lower.ts";
@@ -61,7 +62,16 @@ export function createWasmRunner(
       `hidden_size ${plan.config.hidden_size}: the wasm backend needs a multiple of ${ROW_MULTIPLE}`,
     );
   }
-  const several = (options.threads ?? 1) > 1 && options.observe === undefined;
+  const watched = options.observe ?? options.tap ?? options.masks;
+  const several = (options.threads ?? 1) > 1 && !watched;
+  const masked =
+    options.masks || plan.head.some((step) => step.op === "attention" && step.probabilities);
+  if (masked && options.kv !== "f32") {
+    throw new PronkError(
+      "unsupported",
+      `a cache of ${options.kv}: masks and shown attention need one of f32`,
+    );
+  }
   const shared = threads !== undefined && several;
   const layout = planMemory(plan, tensors, weightBytes, options);
   const plannedMemory = (): string => {
@@ -104,6 +114,7 @@ class WasmRunner implements Runner {
   readonly #head: Program;
   readonly #f32: Float32Array;
   readonly #ids: Int32Array;
+  readonly #given: { embeds?: Float32Array | undefined } = {};
   readonly #attentionFactor: number;
   /** Positions whose rope angles are in the tables. */
   #ropeEnd = 0;
@@ -145,7 +156,10 @@ class WasmRunner implements Runner {
     const { variant } = kernel;
     const observe = options.observe && this.#observer(options.observe);
     const kernels = this.#kernels;
-    const input = { plan, tensors: byName, layout, kernels, variant, options, observe };
+    const { tap } = options;
+    const given = this.#given;
+    const sizes = { plan, tensors: byName, layout, kernels, variant, options };
+    const input = { ...sizes, observe, tap, memory, given };
     this.#input = input;
     this.#steps = lower(plan.steps, input);
     this.#head = lower(plan.head, input);
@@ -153,12 +167,18 @@ class WasmRunner implements Runner {
 
   forward(batch: Batch): void {
     if (this.#broken) throw new PronkError("engine_failed", this.#broken);
-    checkBatch(batch, this);
+    const { options } = this.#input;
+    const width = this.#plan.config.hidden_size;
+    checkBatch(batch, this, { width, masks: options.masks ?? false });
     const rows = batch.ids.length;
     for (let i = 0; i < rows; i++) this.#ids[i] = batch.ids[i];
-    for (const { start, count } of batch.spans) this.#extendRope(start + count);
+    for (const { start, count, positions } of batch.spans) {
+      this.#extendRope(start + count);
+      for (let i = 0; positions && i < count; i++) this.#extendRope(positions[i] + 1);
+    }
+    this.#given.embeds = batch.embeds;
     try {
-      if (this.#threads) this.#runThreads(this.#threads, rows, batch);
+      if (this.#threads && !batch.embeds) this.#runThreads(this.#threads, rows, batch);
       else this.#run(rows, batch);
     } catch (cause) {
       this.#broken =
@@ -208,11 +228,35 @@ class WasmRunner implements Runner {
 
   logits(index: number): Float32Array {
     const at = this.#logitsAddress(index) / 4;
-    return this.#f32.subarray(at, at + this.vocab);
+    return this.#f32.subarray(at, at + this.#plan.outputs);
   }
 
   argmax(index: number): number {
-    return this.#kernels.argmax(this.#logitsAddress(index), this.vocab);
+    return this.#kernels.argmax(this.#logitsAddress(index), this.#plan.outputs);
+  }
+
+  copySlot(from: number, to: number, positions: number): void {
+    const { cache } = this.#layout;
+    const { plan, options } = this.#input;
+    const bytes = new Uint8Array(this.#f32.buffer);
+    const ranges = cachedRanges(plan.config, options, positions);
+    for (const [layer, region] of cache[from].entries()) {
+      for (const { part, offset, length } of ranges) {
+        const at = region[part] + offset;
+        bytes.copyWithin(cache[to][layer][part] + offset, at, at + length);
+      }
+    }
+  }
+
+  readCache(slot: number, layer: number, positions: number): CachedLayer {
+    const { plan, options } = this.#input;
+    return readCachedLayer(
+      this.#f32.buffer,
+      this.#layout.cache[slot][layer],
+      plan.config,
+      options,
+      positions,
+    );
   }
 
   dispose(): void {

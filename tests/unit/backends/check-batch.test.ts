@@ -3,6 +3,7 @@ import type { Batch } from "../../../src/backends/backend.ts";
 import { checkBatch } from "../../../src/backends/check-batch.ts";
 
 const runner = { vocab: 10, ctx: 8, slots: 2, maxRows: 4, maxLogits: 2 };
+const sizes = { width: 2, masks: true };
 const good: Batch = {
   ids: [1, 2, 3],
   spans: [
@@ -13,7 +14,7 @@ const good: Batch = {
 };
 
 test("takes rows of several sequences up to the end of the context", () => {
-  expect(() => checkBatch(good, runner)).not.toThrow();
+  expect(() => checkBatch(good, runner, sizes)).not.toThrow();
 });
 
 describe("refuses", () => {
@@ -41,9 +42,20 @@ describe("refuses", () => {
     ["logits of a row that is not there", { logitsRows: [3] }],
     ["logits in descending order", { logitsRows: [1, 0] }],
     ["more logits than the runner has", { logitsRows: [0, 1, 2] }],
+    ["embeddings of another size", { embeds: new Float32Array(5) }],
+    ["positions of fewer rows", { spans: [{ ...span, positions: [0, 1] }] }],
+    ["a rotary position beyond the context", { spans: [{ ...span, positions: [0, 1, 8] }] }],
+    ["a mask of another size", { spans: [{ ...span, visible: new Uint8Array(8) }] }],
   ])("%s", (_, change) => {
-    expect(() => checkBatch({ ...good, ...change }, runner)).toThrowError(
+    expect(() => checkBatch({ ...good, ...change }, runner, sizes)).toThrowError(
       expect.objectContaining({ code: "bad_request", message: expect.stringMatching(/^batch: /) }),
     );
   });
+});
+
+test("refuses a mask where the runner has no room for it", () => {
+  const span = { slot: 0, start: 0, count: 3, visible: new Uint8Array(9) };
+  expect(() => checkBatch({ ...good, spans: [span] }, runner, { width: 2, masks: false })).toThrow(
+    "batch: slot 0: a mask, and the runner has no room for masks",
+  );
 });

@@ -25,7 +25,7 @@ const config = parseLlamaConfig(
   "test",
 );
 
-function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1, threads = 1) {
+function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1, threads = 1, masks = false) {
   let offset = 0;
   const tensors: PackedTensor[] = llamaTensors(config).map(({ name, shape, role }) => {
     const form = role === "vector" ? "vector" : role === "embedding" ? head : "q4m";
@@ -33,12 +33,12 @@ function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1, threads = 
     offset += bytes;
     return { name, form, shape, offset: offset - bytes, bytes };
   });
-  const options = { ctx, slots, maxRows: 64, maxLogits: slots, kv, threads };
+  const options = { ctx, slots, maxRows: 64, maxLogits: slots, kv, threads, masks };
   return planMemory(planLlama(config), tensors, offset, options);
 }
 
 test("regions lie in order, on cache lines, and none reaches into the next", () => {
-  const { cache, buffers, threads, ...rest } = planOf("q8", "int16", 64, 2, 3);
+  const { cache, buffers, threads, ...rest } = planOf("q8", "int16", 64, 2, 3, true);
   const { use: _, ...regions } = rest;
   const addresses = [
     ...Object.values(regions),

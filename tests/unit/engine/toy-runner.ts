@@ -3,7 +3,13 @@
  * what each slot's cache would hold, so a wrong start, a stale prefix or a mixed-up slot changes the
  * output, and it throws on every batch that a real runner need not accept.
  */
-import type { Batch, KvType, MemoryUse, Runner } from "../../../src/backends/backend.ts";
+import type {
+  Batch,
+  CachedLayer,
+  KvType,
+  MemoryUse,
+  Runner,
+} from "../../../src/backends/backend.ts";
 import { PronkError } from "../../../src/errors.ts";
 
 export interface ToyOptions {
@@ -90,6 +96,14 @@ export class ToyRunner implements Runner {
   argmax(index: number): number {
     const logits = this.logits(index);
     return logits.indexOf(Math.max(...logits));
+  }
+
+  copySlot(): void {
+    throw new Error("toy runner: it has no cache");
+  }
+
+  readCache(): CachedLayer {
+    throw new Error("toy runner: it has no cache");
   }
 
   dispose(): void {

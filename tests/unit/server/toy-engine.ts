@@ -95,6 +95,8 @@ export function createToy(options: ToyOptions = {}): Toy {
     },
     logits: (index) => rows[index]!,
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
+    copySlot: () => {},
+    readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
     dispose: () => {},
   };
   const engine = createEngine(

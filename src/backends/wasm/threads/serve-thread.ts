@@ -89,6 +89,7 @@ function createPrograms(start: ThreadStart, control: Control): (count: number) =
     kernels: instantiateThread(module, memory, layout.threads[index - 1].stack),
     variant,
     options,
+    memory,
   };
   const programs = new Map<number, ThreadProgram>();
   return (count) => {

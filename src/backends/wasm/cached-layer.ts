@@ -1,0 +1,115 @@
+/**
+ * The KV cache of a layer and slot from outside the kernels: which bytes hold its first positions, and the
+ * values there. The layout is that of wasm/kv_cache.h.
+ */
+import type { LlamaConfig } from "../../model/config.ts";
+import type { CachedLayer } from "../backend.ts";
+import type { RunnerOptions } from "../runner-options.ts";
+import { CACHE_TYPES, KV_TILE, kvLayout, V_BLOCK } from "./kv-layout.ts";
+import type { CacheRegion } from "./memory-layout.ts";
+
+/** Bytes [offset, offset + length) of one part of a region. */
+export interface CachedRange {
+  readonly part: keyof CacheRegion;
+  readonly offset: number;
+  readonly length: number;
+}
+
+type Sizes = Pick<RunnerOptions, "kv" | "ctx">;
+
+/** The bytes that hold the first `positions` of every head, in whole tiles and blocks. */
+export function cachedRanges(
+  { num_key_value_heads: kvHeads, head_dim: headDim }: LlamaConfig,
+  { kv, ctx }: Sizes,
+  positions: number,
+): CachedRange[] {
+  const sizes = kvLayout(kv, kvHeads, headDim, ctx);
+  const { bytes, integer } = CACHE_TYPES[kv];
+  const strips = stripsOf(headDim);
+  const blocks = Math.ceil(positions / V_BLOCK);
+  const stripBytes = V_BLOCK * KV_TILE * bytes;
+  const slab = Math.ceil(ctx / V_BLOCK) * strips.first * stripBytes;
+  return Array.from({ length: kvHeads }, (_, head): CachedRange[] => {
+    const keys = (head * sizes.kBytes) / kvHeads;
+    const values = (head * sizes.vBytes) / kvHeads;
+    const scales = { offset: head * ctx * 4, length: integer ? positions * 4 : 0 };
+    const tiles = Math.ceil(positions / KV_TILE);
+    return [
+      { part: "keys", offset: keys, length: tiles * KV_TILE * headDim * bytes },
+      { part: "values", offset: values, length: blocks * strips.first * stripBytes },
+      { part: "values", offset: values + slab, length: blocks * strips.second * stripBytes },
+      { part: "keyScales", ...scales },
+      { part: "valueScales", ...scales },
+    ];
+  }).flat();
+}
+
+/** The first `positions` in f32: (kvHeads, positions, headDim). */
+export function readCachedLayer(
+  memory: ArrayBufferLike,
+  region: CacheRegion,
+  { num_key_value_heads: kvHeads, head_dim: headDim }: LlamaConfig,
+  { kv, ctx }: Sizes,
+  positions: number,
+): CachedLayer {
+  const view = new DataView(memory);
+  const { bytes, integer } = CACHE_TYPES[kv];
+  const element = ELEMENTS[kv];
+  const word = integer ? 2 : 1;
+  const strips = stripsOf(headDim);
+  const blocks = Math.ceil(ctx / V_BLOCK);
+  const keyIndex = (head: number, t: number, d: number): number =>
+    (head * ctx + t - (t % KV_TILE)) * headDim +
+    (Math.floor(d / word) * KV_TILE + (t % KV_TILE)) * word +
+    (d % word);
+  const valueIndex = (head: number, t: number, d: number): number => {
+    const strip = Math.floor(d / KV_TILE);
+    const block = Math.floor(t / V_BLOCK);
+    const before =
+      strip < strips.first
+        ? block * strips.first + strip
+        : blocks * strips.first + block * strips.second + strip - strips.first;
+    const inStrip =
+      (Math.floor((t % V_BLOCK) / word) * KV_TILE + (d % KV_TILE)) * word + (t % word);
+    const all = strips.first + strips.second;
+    return (head * blocks * all + before) * KV_TILE * V_BLOCK + inStrip;
+  };
+  const read = (at: number, scales: number, indexOf: typeof keyIndex): Float32Array => {
+    const out = new Float32Array(kvHeads * positions * headDim);
+    let i = 0;
+    for (let head = 0; head < kvHeads; head++) {
+      for (let t = 0; t < positions; t++) {
+        const scale = integer ? view.getFloat32(scales + (head * ctx + t) * 4, true) : 1;
+        for (let d = 0; d < headDim; d++) {
+          out[i++] = element(view, at + indexOf(head, t, d) * bytes) * scale;
+        }
+      }
+    }
+    return out;
+  };
+  return {
+    keys: read(region.keys, region.keyScales, keyIndex),
+    values: read(region.values, region.valueScales, valueIndex),
+  };
+}
+
+const ELEMENTS: Readonly<Record<RunnerOptions["kv"], (view: DataView, at: number) => number>> = {
+  int8: (view, at) => view.getInt8(at),
+  int16: (view, at) => view.getInt16(at, true),
+  bf16: (view, at) => bf16ToF32(view.getUint16(at, true)),
+  f32: (view, at) => view.getFloat32(at, true),
+};
+
+const word32 = new DataView(new ArrayBuffer(4));
+
+function bf16ToF32(bits: number): number {
+  word32.setUint32(0, bits << 16);
+  return word32.getFloat32(0);
+}
+
+/** Strips of V's two slabs. */
+function stripsOf(headDim: number): { readonly first: number; readonly second: number } {
+  const all = Math.ceil(headDim / KV_TILE);
+  const first = Math.ceil(all / 2);
+  return { first, second: all - first };
+}

@@ -37,3 +37,21 @@ export function f32ToBf16(value: number): number {
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
+
+/** The bits of the nearest f16, ties to even; beyond 65519 infinity; a NaN stays one. */
+export function f32ToF16(value: number): number {
+  f32[0] = value;
+  const bits = u32[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00 | ((magnitude >>> 13) & 0x3ff);
+  if (magnitude >= 0x477ff000) return sign | 0x7c00; // 65520, halfway to the first that is too large
+  if (magnitude >= 0x38800000) {
+    // Normal: the exponent's bias goes from 127 to 15, 13 bits of fraction are rounded off.
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  }
+  // Subnormal, in units of 2^-24: the sum with 0.5 has its last bit there, so f32 rounds to it.
+  u32[0] = magnitude;
+  f32[0] = f32[0]! + 0.5;
+  return sign | (u32[0]! - 0x3f000000);
+}

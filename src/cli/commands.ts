@@ -13,6 +13,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   tokenize: async () => (await import("./tokenize.ts")).tokenize,
   eval: async () => (await import("./eval.ts")).evaluate,
   hash: async () => (await import("./hash.ts")).hash,
+  "attn-mask": async () => (await import("./attn-mask.ts")).attentionMask,
   bench: async () => (await import("./bench.ts")).bench,
 };
 

@@ -1,4 +1,4 @@
-/** The types that every public entry shares. */
+/** What every public entry shares. */
 export type { KvType, MemoryUse } from "../backends/backend.ts";
 export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";
@@ -13,6 +13,12 @@ export type {
   TokenLogprob,
   TokenPart,
 } from "../generate/request.ts";
+export {
+  type AttentionGrid,
+  AttentionMaskVisualizer,
+  type VisualizeOptions,
+  type VisualizerSource,
+} from "../llama/attention-mask-visualizer.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";

@@ -75,6 +75,14 @@ test("run answers, and --json says everything about it", async () => {
   });
 });
 
+test("attn-mask shows a text's tokens, as text and as SVG", async () => {
+  const { code, out } = await pronk(["attn-mask", DEFAULT_PACK, "Hi there"]);
+  expect(code).toBe(0);
+  expect(out).toContain("'Hi'    :  0 \u001b[92m■\u001b[0m ⬚    |    \n'Ġthere':  1 ■ \u001b[92m■");
+  const svg = await pronk(["attn-mask", DEFAULT_PACK, "Hi there", "--svg"]);
+  expect(svg.out).toMatch(/^<svg [\s\S]*&#39;Ġthere&#39;[\s\S]*<\/svg>\n$/);
+});
+
 test("run on the reference backend gives the same answer", { timeout: 240_000 }, async () => {
   const { ids, backend } = await json([
     "run",

@@ -38,6 +38,7 @@ describe("exit codes", () => {
     ["depths without room for the steps", ["bench", tiny, "--contexts", "128,32"]],
     ["a context beside the bench's own", ["bench", tiny, "--ctx", "64"]],
     ["pulling a path", ["pull", tiny]],
+    ["an attention mask of no text", ["attn-mask", tiny]],
     [
       "a budget beside a profile",
       ["pack", tiny, "--out", "x", "--budget", "1GB", "--profile", "small"],

@@ -36,6 +36,7 @@ export const MAX_SHARDS = 65_536;
 const MAX_NAME = 256;
 
 const FORMS: readonly string[] = ["q4", "q4m", "q6m", "q8", "bf16", "f32", "vector"];
+const DTYPES: readonly string[] = ["F16", "BF16"];
 const PROFILES: readonly string[] = ["default", "small"];
 const KV_TYPES: readonly string[] = ["int16", "int8", "bf16", "f32"];
 
@@ -106,6 +107,7 @@ function checkTensors(list: Field, total: Field, imageBytes: number): void {
     tensor.at("form").oneOf(FORMS);
     const { form, shape } = tensor.value as PackedTensor;
     checkShape(tensor.at("shape"), form);
+    if (tensor.at("dtype").value !== undefined) tensor.at("dtype").oneOf(DTYPES);
 
     const offset = tensor.at("offset").integer(0, Number.MAX_SAFE_INTEGER);
     if (offset !== end) tensor.at("offset").fail(`expected ${end}`);

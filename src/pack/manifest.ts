@@ -29,6 +29,8 @@ export interface PackedTensor {
   /** Where it starts in the image. */
   readonly offset: number;
   readonly bytes: number;
+  /** Of a form that keeps every value: the 16-bit type that the source had, where the form has 32. */
+  readonly dtype?: "F16" | "BF16";
 }
 
 export interface Manifest {

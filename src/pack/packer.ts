@@ -78,7 +78,16 @@ export function planImage(entries: readonly PackEntry[]): ImagePlan {
     const offset = end;
     const bytes = weightBytes(form, tensor.shape);
     end = alignUp(offset + bytes);
-    return { name, form, shape: [...tensor.shape], offset, bytes };
+    const { type } = tensor;
+    const isWidened = (form === "f32" || form === "vector") && (type === "F16" || type === "BF16");
+    return {
+      name,
+      form,
+      shape: [...tensor.shape],
+      offset,
+      bytes,
+      ...(isWidened && { dtype: type }),
+    };
   });
   return { tensors, weightBytes: end };
 }

@@ -4,12 +4,20 @@ import { MANIFEST_NAME } from "../pack/manifest.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { openIfPresent } from "./companion-files.ts";
+import { FAIRSEQ2_NAME, openFairseq2Directory } from "./fairseq2-directory.ts";
+import { FLAX_INDEX_NAME, FLAX_NAME, openFlaxDirectory } from "./flax-directory.ts";
 import {
   CONFIG_NAME,
   openHfDirectory,
   SAFETENSORS_INDEX_NAME,
   SAFETENSORS_NAME,
 } from "./hf-directory.ts";
+import { META_FIRST_SHARD, openMetaDirectory } from "./meta-directory.ts";
+import {
+  openTorchBinDirectory,
+  TORCH_BIN_INDEX_NAME,
+  TORCH_BIN_NAME,
+} from "./torch-bin-directory.ts";
 
 interface FolderKind {
   /** Any of these marks it. */
@@ -20,6 +28,10 @@ interface FolderKind {
 /** In the order of preference where a folder has several. */
 const KINDS: readonly FolderKind[] = [
   { marks: [SAFETENSORS_NAME, SAFETENSORS_INDEX_NAME], open: openHfDirectory },
+  { marks: [TORCH_BIN_NAME, TORCH_BIN_INDEX_NAME], open: openTorchBinDirectory },
+  { marks: [FLAX_NAME, FLAX_INDEX_NAME], open: openFlaxDirectory },
+  { marks: [META_FIRST_SHARD], open: openMetaDirectory },
+  { marks: [FAIRSEQ2_NAME], open: openFairseq2Directory },
 ];
 
 /**

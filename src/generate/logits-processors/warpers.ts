@@ -1,0 +1,207 @@
+/** Temperature, top_k, top_p and min_p. */
+import { penalizeRepetition } from "../processors.ts";
+import {
+  type FilterOptions,
+  filterOptions,
+  inPython,
+  invalid,
+  isCount,
+  type LogitsProcessor,
+  mapRows,
+  pythonFloat,
+  type ScoreRows,
+  type TokenRows,
+} from "./logits-processor.ts";
+import { softmax } from "./softmax.ts";
+
+/** Divides the scores. @throws PronkError "bad_request" unless `temperature` is above 0. */
+export class TemperatureLogitsWarper implements LogitsProcessor {
+  readonly temperature: number;
+
+  constructor(temperature: number) {
+    if (!(temperature > 0)) {
+      const hint =
+        temperature === 0
+          ? " If you're looking for greedy decoding strategies, set `do_sample=False`."
+          : "";
+      throw invalid(
+        "temperature",
+        `\`temperature\` (=${pythonFloat(temperature)}) has to be a strictly positive float, otherwise your next token scores will be invalid.${hint}`,
+      );
+    }
+    this.temperature = temperature;
+  }
+
+  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    const divisor = Math.fround(this.temperature);
+    return scores.map((row) => row.map((score) => score / divisor));
+  }
+}
+
+/** Keeps the k best and every score equal to the last of them. */
+export class TopKLogitsWarper implements LogitsProcessor {
+  readonly top_k: number;
+  readonly filter_value: number;
+
+  constructor(top_k: number, options: FilterOptions = {}) {
+    if (!isCount(top_k, 1)) {
+      throw invalid(
+        "top_k",
+        `\`top_k\` has to be a strictly positive integer, but is ${inPython(top_k)}`,
+      );
+    }
+    const { filter_value, min_tokens_to_keep } = filterOptions(options);
+    this.top_k = Math.max(top_k, min_tokens_to_keep);
+    this.filter_value = filter_value;
+  }
+
+  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    return mapRows(scores, (row) => {
+      const least = kthLargest(row, this.top_k);
+      for (let i = 0; i < row.length; i++) if (row[i] < least) row[i] = this.filter_value;
+    });
+  }
+}
+
+/** Keeps the fewest best tokens whose probabilities add up to `top_p`. */
+export class TopPLogitsWarper implements LogitsProcessor {
+  readonly top_p: number;
+  readonly filter_value: number;
+  readonly min_tokens_to_keep: number;
+
+  constructor(top_p: number, options: FilterOptions = {}) {
+    if (!(top_p >= 0 && top_p <= 1)) {
+      throw invalid(
+        "top_p",
+        `\`top_p\` has to be a float > 0 and < 1, but is ${pythonFloat(top_p)}`,
+      );
+    }
+    this.top_p = top_p;
+    ({ filter_value: this.filter_value, min_tokens_to_keep: this.min_tokens_to_keep } =
+      filterOptions(options));
+  }
+
+  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    const most = Math.fround(1 - this.top_p);
+    return mapRows(scores, (row) => {
+      const ascending = row.slice().sort();
+      const probabilities = softmax(ascending);
+      let removed = 0;
+      let sum = 0;
+      for (; removed < row.length - this.min_tokens_to_keep; removed++) {
+        sum += probabilities[removed];
+        if (Math.fround(sum) > most) break;
+      }
+      if (removed > 0) removeLowest(row, ascending, removed, this.filter_value);
+    });
+  }
+}
+
+/** Keeps tokens at least `min_p` times as likely as the likeliest. */
+export class MinPLogitsWarper implements LogitsProcessor {
+  readonly min_p: number;
+  readonly filter_value: number;
+  readonly min_tokens_to_keep: number;
+
+  constructor(min_p: number, options: FilterOptions = {}) {
+    if (!(min_p >= 0 && min_p <= 1)) {
+      throw invalid(
+        "min_p",
+        `\`min_p\` has to be a float in the [0, 1] interval, but is ${pythonFloat(min_p)}`,
+      );
+    }
+    this.min_p = min_p;
+    ({ filter_value: this.filter_value, min_tokens_to_keep: this.min_tokens_to_keep } =
+      filterOptions(options));
+  }
+
+  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    return mapRows(scores, (row) => {
+      const probabilities = softmax(row);
+      let largest = 0;
+      for (const p of probabilities) if (p > largest) largest = p;
+      const least = Math.fround(Math.fround(this.min_p) * largest);
+      let removed = 0;
+      for (const p of probabilities) if (p < least) removed++;
+      removed = Math.min(removed, row.length - this.min_tokens_to_keep);
+      if (removed > 0) removeLowest(row, row.slice().sort(), removed, this.filter_value);
+    });
+  }
+}
+
+/**
+ * Divides positive scores of ids that occurred and multiplies negative ones.
+ * `prompt_ignore_length`: so many ids at the start do not count.
+ */
+export class RepetitionPenaltyLogitsProcessor implements LogitsProcessor {
+  readonly penalty: number;
+  readonly prompt_ignore_length: number | undefined;
+
+  constructor(penalty: number, prompt_ignore_length?: number) {
+    checkPenalty(penalty);
+    if (prompt_ignore_length !== undefined && !isCount(prompt_ignore_length, 0)) {
+      throw invalid(
+        "prompt_ignore_length",
+        `\`prompt_ignore_length\` has to be a positive integer, but is ${inPython(prompt_ignore_length)}`,
+      );
+    }
+    this.penalty = penalty;
+    this.prompt_ignore_length = prompt_ignore_length;
+  }
+
+  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    return mapRows(scores, (row, index) => {
+      const ids = input_ids[index].slice(this.prompt_ignore_length ?? 0);
+      penalizeRepetition(row, new Map(ids.map((id) => [id, 0])), this.penalty);
+    });
+  }
+}
+
+/** Raises the scores of ids of the prompt: 1 / penalty as a repetition penalty. */
+export class EncoderRepetitionPenaltyLogitsProcessor implements LogitsProcessor {
+  readonly penalty: number;
+  readonly encoder_input_ids: TokenRows;
+
+  constructor(penalty: number, encoder_input_ids: TokenRows) {
+    checkPenalty(penalty);
+    this.penalty = 1 / penalty;
+    this.encoder_input_ids = encoder_input_ids;
+  }
+
+  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    return mapRows(scores, (row, index) => {
+      const ids = this.encoder_input_ids[index];
+      penalizeRepetition(row, new Map(ids.map((id) => [id, 0])), this.penalty);
+    });
+  }
+}
+
+function checkPenalty(penalty: number): void {
+  if (penalty > 0) return;
+  throw invalid(
+    "penalty",
+    `\`penalty\` has to be a strictly positive float, but is ${pythonFloat(penalty)}`,
+  );
+}
+
+/** The k-th largest score, or the least where there are fewer. */
+export function kthLargest(row: Float32Array, k: number): number {
+  const ascending = row.slice().sort();
+  return ascending[Math.max(row.length - k, 0)];
+}
+
+/** Removes the `count` lowest scores; of equal ones the lowest ids stay, as in the sampler. */
+function removeLowest(
+  row: Float32Array,
+  ascending: Float32Array,
+  count: number,
+  filter_value: number,
+): void {
+  const border = ascending[count - 1];
+  let equal = 0;
+  for (let i = count - 1; i >= 0 && ascending[i] === border; i--) equal++;
+  for (let i = row.length - 1; i >= 0; i--) {
+    const score = row[i];
+    if (score < border || (score === border && equal-- > 0)) row[i] = filter_value;
+  }
+}

@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   run: async () => (await import("./run.ts")).run,
   pull: async () => (await import("./pull.ts")).pull,
   pack: async () => (await import("./pack.ts")).pack,
+  convert: async () => (await import("./convert.ts")).convert,
   inspect: async () => (await import("./inspect.ts")).inspect,
   tokenize: async () => (await import("./tokenize.ts")).tokenize,
   eval: async () => (await import("./eval.ts")).evaluate,

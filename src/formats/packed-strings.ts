@@ -52,3 +52,14 @@ export function packedString(strings: PackedStrings, index: number): string {
 export function isPackedStrings(value: unknown): value is PackedStrings {
   return typeof value === "object" && value !== null && "offsets" in value && "bytes" in value;
 }
+
+/** The strings as UTF-8, in two arrays. */
+export function packStrings(strings: readonly string[]): PackedStrings {
+  const encoder = new TextEncoder();
+  const builder = new PackedStringsBuilder(strings.length);
+  for (const text of strings) {
+    const bytes = encoder.encode(text);
+    builder.push(bytes, 0, bytes.length);
+  }
+  return builder.build();
+}

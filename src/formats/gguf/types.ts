@@ -48,3 +48,8 @@ export function typeName(type: number): string | undefined {
 export function isTensorType(name: string | undefined): name is TensorType {
   return name !== undefined && Object.hasOwn(TYPE_BLOCKS, name);
 }
+
+/** The number of a type in files. */
+export function typeNumber(type: TensorType): number {
+  return TYPE_NAMES.indexOf(type);
+}

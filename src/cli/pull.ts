@@ -1,6 +1,6 @@
 /** pronk pull: a model's file into the cache. */
 import { parseModelReference } from "../hub/model-reference.ts";
-import { pullModel } from "../platform/host/pull.ts";
+import { pulledModel, pullModel } from "../platform/host/pull.ts";
 import { flagOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, modelName, withProgress } from "./model-options.ts";
@@ -23,8 +23,7 @@ export const pull: Command = {
       pullModel(reference, { env, fetch, signal, onProgress, refresh: true }),
     );
     const seconds = Math.round(performance.now() - started) / 1000;
-    // Of a split model, the first part stands for all: commands find the others beside it.
-    const [{ path, sha256 }] = files;
+    const { path, sha256 } = pulledModel(files);
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     const json = JSON.stringify({ path, bytes, sha256, seconds });
     cli.out(`${flagOption(input, "json") ? json : path}\n`);

@@ -5,6 +5,7 @@
  */
 import { PronkError } from "../errors.ts";
 import { ggufPartNames } from "../formats/gguf/part-names.ts";
+import { isRepositoryPath } from "./model-reference.ts";
 import { openRemote, type RemoteOptions, shownUrl } from "./remote.ts";
 
 /** One file to download. `sha256` is null for files that the hub does not keep as blobs. */
@@ -28,6 +29,21 @@ export function hubFileUrl(hub: string, repo: string, revision: string, file: st
   return `${hub.replace(/\/+$/, "")}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`;
 }
 
+/** A repository's files at one commit. */
+export interface RepositoryListing {
+  /** undefined where the server does not tell. */
+  readonly commit: string | undefined;
+  readonly files: ReadonlyMap<string, ListedFile>;
+}
+
+export interface ListedFile {
+  readonly bytes: number;
+  /** Of files that are kept beside git; null for others. */
+  readonly sha256: string | null;
+  /** What git names the content by; null where the server does not tell. */
+  readonly gitSha1: string | null;
+}
+
 /**
  * The GGUF file that a reference means, or all parts of it when the model is split, in order.
  *
@@ -41,10 +57,8 @@ export async function findHubFiles(
   choice: string | undefined,
   options: RemoteOptions,
 ): Promise<HubFile[]> {
-  const url = `${hub.replace(/\/+$/, "")}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  const { commit, files } = await listFiles(url, options);
-  const where = `hf:${repo}@${revision}`;
-  const names = chooseFiles([...files.keys()], choice, where);
+  const { commit, files } = await listRepository(hub, repo, revision, options);
+  const names = chooseFiles([...files.keys()], choice, `hf:${repo}@${revision}`);
   return names.map((name) => {
     const { bytes, sha256 } = files.get(name)!;
     // By commit, not by branch: the branch may move between two parts.
@@ -52,13 +66,14 @@ export async function findHubFiles(
   });
 }
 
-async function listFiles(
-  url: string,
+/** @throws PronkError "not_found", "source_failed" with the hub's reason; "aborted". */
+export async function listRepository(
+  hub: string,
+  repo: string,
+  revision: string,
   options: RemoteOptions,
-): Promise<{
-  commit: string | undefined;
-  files: Map<string, { bytes: number; sha256: string | null }>;
-}> {
+): Promise<RepositoryListing> {
+  const url = `${hub.replace(/\/+$/, "")}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await openRemote(url, {}, options);
   const bad = (why: string): PronkError =>
     new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
@@ -70,18 +85,25 @@ async function listFiles(
     throw bad("the answer is not JSON");
   }
   if (!isRecord(body) || !Array.isArray(body.siblings)) throw bad("the answer lists no files");
-  const files = new Map<string, { bytes: number; sha256: string | null }>();
+  const files = new Map<string, ListedFile>();
   for (const file of body.siblings) {
     if (!isRecord(file) || typeof file.rfilename !== "string") continue;
+    // A name that leads out of its folder is no file of ours.
+    if (!isRepositoryPath(file.rfilename)) continue;
     if (typeof file.size !== "number" || !Number.isSafeInteger(file.size)) continue;
     const sha256 = isRecord(file.lfs) ? file.lfs.sha256 : undefined;
     files.set(file.rfilename, {
       bytes: file.size,
       sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : null,
+      // Of a file beside git this names its pointer, not its content.
+      gitSha1: sha256 === undefined ? gitHash(file.blobId) : null,
     });
   }
-  const commit = typeof body.sha === "string" && /^[0-9a-f]{40}$/.test(body.sha) ? body.sha : null;
-  return { commit: commit ?? undefined, files };
+  return { commit: gitHash(body.sha) ?? undefined, files };
+}
+
+function gitHash(value: unknown): string | null {
+  return typeof value === "string" && /^[0-9a-f]{40}$/.test(value) ? value : null;
 }
 
 /** Reads at most `limit` bytes of an answer. */

@@ -20,8 +20,13 @@ export type ModelReference =
 /** OWNER/REPO, then @REVISION, then :FILE; the hub's own characters only, so no `..` gets through. */
 const HUB = /^hf:([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w-][\w.-]*(?:\/[\w-][\w.-]*)*))?(?::(.+))?$/;
 
-/** A file inside a repository: no empty, `.` or `..` parts. */
+/** No empty, `.` or `..` parts. */
 const FILE = /^(?!\.{1,2}(?:\/|$))[^/\\]+(?:\/(?!\.{1,2}(?:\/|$))[^/\\]+)*$/;
+
+/** Whether a name is one of a file inside a repository, and leads nowhere else. */
+export function isRepositoryPath(name: string): boolean {
+  return FILE.test(name);
+}
 
 /** @throws PronkError "bad_request" on a malformed hf: reference; "unsupported" on s3:. */
 export function parseModelReference(text: string): ModelReference {

@@ -72,6 +72,45 @@ export async function openRemote(
   throw new PronkError("source_failed", `${shownUrl(url)}: more than ${MAX_REDIRECTS} redirects`);
 }
 
+/** What a hub says of a file in front of its storage. */
+export interface FileMetadata {
+  /** Without quotes; the SHA-256 of a large file, git's hash of a small one. */
+  readonly etag: string | undefined;
+  readonly commit: string | undefined;
+}
+
+/**
+ * Asks for a file and reads no more than the headers of the hub's own answer, which a redirect to its
+ * storage would replace.
+ *
+ * @throws as openRemote.
+ */
+export async function fileMetadata(url: string, options: RemoteOptions): Promise<FileMetadata> {
+  const first = new URL(url);
+  let at = first;
+  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const authorization = options.token && { authorization: `Bearer ${options.token}` };
+    const response = await answer(at, { "accept-encoding": "identity", ...authorization }, options);
+    const { headers } = response;
+    const next = headers.get("location");
+    const isRedirect = REDIRECTS.includes(response.status) && next !== null;
+    const etag = headers.get("x-linked-etag") ?? (isRedirect ? null : headers.get("etag"));
+    const to = isRedirect ? new URL(next, at) : at;
+    if (!isRedirect || etag !== null || to.origin !== first.origin) {
+      if (!isRedirect) await checked(response, shownUrl(url), {}, options);
+      await response.body?.cancel();
+      const commit = headers.get("x-repo-commit") ?? "";
+      return {
+        etag: etag?.replace(/^W\//, "").replaceAll('"', ""),
+        commit: /^[0-9a-f]{40}$/.test(commit) ? commit : undefined,
+      };
+    }
+    await response.body?.cancel();
+    at = to;
+  }
+  throw new PronkError("source_failed", `${shownUrl(url)}: more than ${MAX_REDIRECTS} redirects`);
+}
+
 async function answer(
   url: URL,
   headers: Record<string, string>,
@@ -108,12 +147,9 @@ async function checked(
   if (status === 200 || status === 206 || (status === 416 && headers.range)) return response;
   await response.body?.cancel();
   const found = `${where}: HTTP ${status}`;
-  if (status === 404) throw new PronkError("not_found", found);
-  if (status === 401 || status === 403) {
-    const why = options.token
-      ? "the token in HF_TOKEN does not open it"
-      : "private or gated; a token in HF_TOKEN may open it";
-    throw new PronkError("source_failed", `${found}: ${why}`);
+  if (status === 401 || status === 403 || status === 404) {
+    const { code, why } = refusal(response, options.token !== undefined);
+    throw new PronkError(code, why === "" ? found : `${found}: ${why}`);
   }
   if (status === 408 || status === 429 || status >= 500) {
     const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
@@ -121,6 +157,33 @@ async function checked(
     throw new RetryableError(found, { answered: true, retryAfterMs });
   }
   throw new PronkError("source_failed", found);
+}
+
+/** Why a hub refused, and what would help. Source: huggingface_hub/utils/_http.py. */
+function refusal(
+  response: Response,
+  hasToken: boolean,
+): { code: "not_found" | "source_failed"; why: string } {
+  const { status } = response;
+  const token = hasToken
+    ? "the token in HF_TOKEN does not open it"
+    : "a token in HF_TOKEN may open it";
+  switch (response.headers.get("x-error-code")) {
+    case "GatedRepo": {
+      const how = hasToken
+        ? "the account of HF_TOKEN has no access yet: ask for it on the repository's page"
+        : "ask for access on the repository's page, then set HF_TOKEN to a token of that account";
+      return { code: "source_failed", why: `gated: ${how}` };
+    }
+    case "RepoNotFound":
+      return { code: "not_found", why: `no such repository, or a private one; ${token}` };
+    case "RevisionNotFound":
+      return { code: "not_found", why: "no such revision of the repository" };
+    case "EntryNotFound":
+      return { code: "not_found", why: "no such file in the repository" };
+  }
+  if (status === 404) return { code: "not_found", why: "" };
+  return { code: "source_failed", why: `private or gated; ${token}` };
 }
 
 /** For messages: signed URLs carry credentials in their query, others before the host. */

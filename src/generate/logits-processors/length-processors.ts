@@ -26,7 +26,7 @@ export class MinLengthLogitsProcessor implements LogitsProcessor {
     this.eos_token_id = tokenIds(eos_token_id);
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     if (lengthOf(input_ids) >= this.min_length) return scores;
     return without(scores, this.eos_token_id);
   }
@@ -52,7 +52,7 @@ export class MinNewTokensLengthLogitsProcessor implements LogitsProcessor {
     this.eos_token_id = tokenIds(eos_token_id);
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     if (lengthOf(input_ids) - this.prompt_length_to_skip >= this.min_new_tokens) return scores;
     return without(scores, this.eos_token_id);
   }
@@ -66,7 +66,7 @@ export class ForcedBOSTokenLogitsProcessor implements LogitsProcessor {
     this.bos_token_id = bos_token_id;
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return lengthOf(input_ids) === 1 ? only(scores, [this.bos_token_id]) : scores;
   }
 }
@@ -81,7 +81,7 @@ export class ForcedEOSTokenLogitsProcessor implements LogitsProcessor {
     this.eos_token_id = tokenIds(eos_token_id);
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return lengthOf(input_ids) === this.max_length - 1 ? only(scores, this.eos_token_id) : scores;
   }
 }
@@ -104,7 +104,7 @@ export class ExponentialDecayLengthPenalty implements LogitsProcessor {
     this.eos_token_id = tokenIds(eos_token_id);
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const behind = lengthOf(input_ids) - this.regulation_start;
     if (behind <= 0) return scores;
     const factor = Math.fround(this.regulation_factor ** behind - 1);

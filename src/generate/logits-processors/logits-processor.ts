@@ -17,7 +17,7 @@ export interface LogitsProcessor {
    * New scores, one row for each row of `scores`, which stay as they are. `input_ids` are what was
    * generated so far, the prompt and its padding included.
    */
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows | Promise<ScoreRows>;
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows | Promise<ScoreRows>;
 }
 
 /** Processors one after the other, in the order of the list. */
@@ -40,11 +40,11 @@ export class LogitsProcessorList implements LogitsProcessor, Iterable<LogitsProc
     return this.#processors[Symbol.iterator]();
   }
 
-  async process(input_ids: TokenRows, scores: ScoreRows): Promise<ScoreRows> {
+  async apply(input_ids: TokenRows, scores: ScoreRows): Promise<ScoreRows> {
     let processed = scores;
     for (const processor of this.#processors) {
       // No turn of the event loop where the processor needs none: a token may take microseconds.
-      const next = processor.process(input_ids, processed);
+      const next = processor.apply(input_ids, processed);
       processed = next instanceof Promise ? await next : next;
     }
     return processed;

@@ -23,7 +23,7 @@ export class NoRepeatNGramLogitsProcessor implements LogitsProcessor {
     this.ngram_size = ngram_size;
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row, index) => {
       ban(row, input_ids[index], input_ids[index], this.ngram_size);
     });
@@ -46,7 +46,7 @@ export class EncoderNoRepeatNGramLogitsProcessor implements LogitsProcessor {
     this.encoder_input_ids = encoder_input_ids;
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const beams = Math.floor(scores.length / this.encoder_input_ids.length);
     return mapRows(scores, (row, index) => {
       const source = this.encoder_input_ids[Math.floor(index / beams)];

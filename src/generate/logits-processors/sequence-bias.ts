@@ -40,7 +40,7 @@ export class SequenceBiasLogitsProcessor implements LogitsProcessor {
     this.sequence_bias = [...bySequence.values()];
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return addBias(this.sequence_bias, input_ids, scores);
   }
 }
@@ -75,7 +75,7 @@ export class NoBadWordsLogitsProcessor implements LogitsProcessor {
     );
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const bias = this.bad_words_ids.map((ids) => [ids, Number.NEGATIVE_INFINITY] as const);
     return addBias(bias, input_ids, scores);
   }

@@ -17,7 +17,7 @@ export class SuppressTokensLogitsProcessor implements LogitsProcessor {
     this.suppress_tokens = [...suppress_tokens];
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return without(scores, this.suppress_tokens);
   }
 }
@@ -32,7 +32,7 @@ export class SuppressTokensAtBeginLogitsProcessor implements LogitsProcessor {
     this.begin_index = begin_index;
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     if ((input_ids[0]?.length ?? 0) !== this.begin_index) return scores;
     return without(scores, this.begin_suppress_tokens);
   }
@@ -52,7 +52,7 @@ export class PrefixConstrainedLogitsProcessor implements LogitsProcessor {
   }
 
   /** @throws PronkError "bad_request" where nothing is allowed. */
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return scores.map((row, index) => {
       const batch = Math.floor(index / this.#beams);
       const allowed = this.#allowed(batch, input_ids[index]);
@@ -71,7 +71,7 @@ export class PrefixConstrainedLogitsProcessor implements LogitsProcessor {
 
 /** Scores become log-probabilities. */
 export class LogitNormalization implements LogitsProcessor {
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return scores.map(logSoftmax);
   }
 }
@@ -81,7 +81,7 @@ const LARGEST_F32 = 3.4028234663852886e38;
 
 /** NaN becomes 0, infinities the largest and the smallest f32. */
 export class InfNanRemoveLogitsProcessor implements LogitsProcessor {
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row) => {
       for (let i = 0; i < row.length; i++) {
         if (Number.isNaN(row[i])) row[i] = 0;

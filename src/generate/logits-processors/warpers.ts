@@ -32,7 +32,7 @@ export class TemperatureLogitsWarper implements LogitsProcessor {
     this.temperature = temperature;
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const divisor = Math.fround(this.temperature);
     return scores.map((row) => row.map((score) => score / divisor));
   }
@@ -55,7 +55,7 @@ export class TopKLogitsWarper implements LogitsProcessor {
     this.filter_value = filter_value;
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row) => {
       const least = kthLargest(row, this.top_k);
       for (let i = 0; i < row.length; i++) if (row[i] < least) row[i] = this.filter_value;
@@ -81,7 +81,7 @@ export class TopPLogitsWarper implements LogitsProcessor {
       filterOptions(options));
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const most = Math.fround(1 - this.top_p);
     return mapRows(scores, (row) => {
       const ascending = row.slice().sort();
@@ -115,7 +115,7 @@ export class MinPLogitsWarper implements LogitsProcessor {
       filterOptions(options));
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row) => {
       const probabilities = softmax(row);
       let largest = 0;
@@ -149,7 +149,7 @@ export class RepetitionPenaltyLogitsProcessor implements LogitsProcessor {
     this.prompt_ignore_length = prompt_ignore_length;
   }
 
-  process(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row, index) => {
       const ids = input_ids[index].slice(this.prompt_ignore_length ?? 0);
       penalizeRepetition(row, new Map(ids.map((id) => [id, 0])), this.penalty);
@@ -168,7 +168,7 @@ export class EncoderRepetitionPenaltyLogitsProcessor implements LogitsProcessor 
     this.encoder_input_ids = encoder_input_ids;
   }
 
-  process(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+  apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row, index) => {
       const ids = this.encoder_input_ids[index];
       penalizeRepetition(row, new Map(ids.map((id) => [id, 0])), this.penalty);

@@ -49,7 +49,7 @@ export async function assistedDecoding(
       let accepted = 0;
       const added: number[] = [];
       for (let i = 0; i <= proposed.length && !isDone; i++) {
-        const scores = await run.processors.process([ids], [logits[i]]);
+        const scores = await run.processors.apply([ids], [logits[i]]);
         collector.add([logits[i]], scores);
         const id = choose(scores[0], index + i);
         ids.push(id);

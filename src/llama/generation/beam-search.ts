@@ -54,7 +54,7 @@ export async function beamSearch(run: GenerationRun): Promise<GenerateOutput> {
       throwIfAborted(signal);
       const rows = groups.flatMap(({ running }) => running.map(({ ids }) => ids));
       const logits = await feeder.next(rows);
-      const scores = await run.processors.process(rows, logits.map(logSoftmax));
+      const scores = await run.processors.apply(rows, logits.map(logSoftmax));
       collector.add(logits, scores);
 
       const continuations = groups.map((group, batch) => {

@@ -80,7 +80,7 @@ export class AssistedCandidateGenerator implements CandidateGenerator {
         signal,
       );
       this.#known.push(...pending);
-      const [scores] = await processors.process([row], [logits]);
+      const [scores] = await processors.apply([row], [logits]);
       const id = choose(scores, index + proposed.length);
       row.push(id);
       proposed.push(id);

@@ -37,7 +37,7 @@ export class UnbatchedClassifierFreeGuidanceLogitsProcessor implements LogitsPro
     this.#options = options;
   }
 
-  async process(input_ids: TokenRows, scores: ScoreRows): Promise<ScoreRows> {
+  async apply(input_ids: TokenRows, scores: ScoreRows): Promise<ScoreRows> {
     const conditional = scores.map(logSoftmax);
     if (this.guidance_scale === 1) return conditional;
     const scale = Math.fround(this.guidance_scale);

@@ -27,7 +27,7 @@ export async function sample(run: GenerationRun): Promise<GenerateOutput> {
     for (let step = 0; unfinished.includes(true); step++) {
       throwIfAborted(signal);
       const logits = await feeder.next(rows, needsAll ? undefined : unfinished);
-      const scores = await run.processors.process(rows, logits);
+      const scores = await run.processors.apply(rows, logits);
       collector.add(logits, scores);
       const chosen = rows.map((_, row) =>
         unfinished[row] || run.eos === undefined || run.pad === undefined

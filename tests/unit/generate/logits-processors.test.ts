@@ -120,7 +120,7 @@ describe("equals Hugging Face", () => {
     const params = golden.order ? chained(golden.params) : golden.params;
     const list = new LogitsProcessorList(names.map((name) => create[name](params)));
     const scores = rows(golden.scores);
-    const found = await list.process(golden.input_ids, scores);
+    const found = await list.apply(golden.input_ids, scores);
 
     expect(scores, "the input is not changed").toEqual(rows(golden.scores));
     // Which of several equal scores stay at the border of top_p is torch's choice; here the lowest ids.
@@ -157,7 +157,7 @@ describe("equals Hugging Face", () => {
 });
 
 test("of equal scores at the border the lowest ids stay", () => {
-  const [row] = new TopPLogitsWarper(0.4).process([[1]], [Float32Array.of(0, 3, 3, 3, 3, 0)]) as [
+  const [row] = new TopPLogitsWarper(0.4).apply([[1]], [Float32Array.of(0, 3, 3, 3, 3, 0)]) as [
     Float32Array,
   ];
   expect([...row].map((score) => Number.isFinite(score))).toEqual([
@@ -172,7 +172,7 @@ test("of equal scores at the border the lowest ids stay", () => {
 
 test("min_p keeps so many tokens as it is told, however unlikely", () => {
   const warper = new MinPLogitsWarper(1, { min_tokens_to_keep: 3 });
-  const [row] = warper.process([[1]], [Float32Array.of(9, 0, 5, 1)]);
+  const [row] = warper.apply([[1]], [Float32Array.of(9, 0, 5, 1)]);
   expect([...row]).toEqual([9, Number.NEGATIVE_INFINITY, 5, 1]);
 });
 
@@ -180,14 +180,14 @@ test.each([
   ["an id outside the vocabulary", () => new SequenceBiasLogitsProcessor([[[40], 1]])],
   ["a sequence with one", () => new NoBadWordsLogitsProcessor([[40, 1]])],
 ])("bias for %s is refused when the vocabulary is known", (_, make) => {
-  expect(() => make().process([[1]], [new Float32Array(40)])).toThrow(
+  expect(() => make().apply([[1]], [new Float32Array(40)])).toThrow(
     "The model vocabulary size is 40, but the following tokens were being biased: [40]",
   );
 });
 
 test("a prefix function that allows nothing is refused", () => {
   const processor = new PrefixConstrainedLogitsProcessor(() => [], 1);
-  expect(() => processor.process([[1]], [new Float32Array(4)])).toThrow(
+  expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow(
     "empty list for batch ID 0",
   );
 });

@@ -11,6 +11,9 @@ import { MAX_VOCAB, TokenType } from "../tokenizers/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { parseJson } from "./companion-files.ts";
 
+/** What llama.cpp calls the tokenizer of a model that has none. */
+export const NO_VOCAB = "no_vocab";
+
 type Metadata = Map<string, GgufValue>;
 
 /**
@@ -31,7 +34,7 @@ export async function tokenizerMetadata(
     return bytes && parseJson(bytes, `${where}: ${file}`);
   };
   const json = await read("tokenizer.json");
-  if (!json) return new Map([["tokenizer.ggml.model", text("no_vocab")]]);
+  if (!json) return new Map([["tokenizer.ggml.model", text(NO_VOCAB)]]);
   const config = (await read("tokenizer_config.json")) ?? {};
   const tokenizer = readTokenizer(json, `${where}: tokenizer.json`, vocab);
   const metadata: Metadata = tokenizer.byteLevel

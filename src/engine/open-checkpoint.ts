@@ -2,8 +2,12 @@
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { checkpointEntries } from "../checkpoints/checkpoint-entries.ts";
 import { parseJson } from "../checkpoints/companion-files.ts";
+import { NO_VOCAB, tokenizerMetadata } from "../checkpoints/tokenizer-metadata.ts";
+import type { GgufValue } from "../formats/gguf/write-gguf.ts";
+import type { MetadataValue } from "../formats/model-file.ts";
 import { tensorBytes } from "../formats/stored-tensor.ts";
 import { parseLlamaConfig } from "../model/config.ts";
+import { compileTokenizer } from "../tokenizers/compile-tokenizer.ts";
 import type { GgufOptions } from "./open-gguf.ts";
 import type { ManifestFacts } from "./opened-model.ts";
 import { cacheFor, type OpenedSource, openPackedSource, slug } from "./packed-source.ts";
@@ -23,8 +27,26 @@ export async function openCheckpoint(
     facts: await checkpointFacts(checkpoint, options, signal),
     config,
     manifestConfig: checkpoint.config,
-    compileTokenizer: async () => null,
+    compileTokenizer: (signal) => compileFor(checkpoint, config.vocab_size, signal),
   });
+}
+
+/** null without a tokenizer's files. */
+async function compileFor(
+  checkpoint: Checkpoint,
+  vocab: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | null> {
+  const metadata = await tokenizerMetadata(checkpoint, vocab, signal);
+  if (metadata.get("tokenizer.ggml.model")?.value === NO_VOCAB) return null;
+  const values = [...metadata].map(([key, value]): [string, MetadataValue] => [key, plain(value)]);
+  return compileTokenizer(new Map(values));
+}
+
+/** As a GGUF reader hands it out. */
+function plain({ type, value }: GgufValue): MetadataValue {
+  if (type === "i32s") return Int32Array.from(value);
+  return type === "f32s" ? Float32Array.from(value) : value;
 }
 
 /** Ids of config.json that generation needs where generation_config.json lacks them. */

@@ -21,6 +21,11 @@ export interface Span {
    * to its own. A row that sees none gets zeros. Only where the runner was made with `masks`.
    */
   readonly visible?: Uint8Array;
+  /**
+   * Tokens that the sequence has when the text at hand is read, of which these rows may be a part: what rotary
+   * scalings that depend on the length go by. Default: one more than the rows' highest position.
+   */
+  readonly length?: number;
 }
 
 export interface Batch {
@@ -47,6 +52,11 @@ export interface Runner {
   /** Rows of a batch at most: the chunk size of prefill. */
   readonly maxRows: number;
   readonly maxLogits: number;
+  /**
+   * Whether what a row gives depends on how its text was cut into batches (dynamic and longrope scaling): then
+   * nothing is run ahead, and a slot's cache serves no other text.
+   */
+  readonly isCutDependent?: boolean;
   readonly kv: KvType;
   readonly memory: MemoryUse;
   /** Absent where the runner has but the caller's thread. */

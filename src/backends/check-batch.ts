@@ -25,7 +25,7 @@ export function checkBatch(
   }
   let covered = 0;
   const seen = new Set<number>();
-  for (const { slot, start, count, positions, visible } of batch.spans) {
+  for (const { slot, start, count, positions, visible, length = 1 } of batch.spans) {
     if (!Number.isInteger(slot) || slot < 0 || slot >= runner.slots || seen.has(slot)) {
       throw bad(`slot ${slot} of ${runner.slots} does not exist or is given twice`);
     }
@@ -38,6 +38,9 @@ export function checkBatch(
     if (visible && !masks) throw bad(`slot ${slot}: a mask, and the runner has no room for masks`);
     if (visible && visible.length !== count * (start + count)) {
       throw bad(`slot ${slot}: a mask of ${visible.length}, not ${count} x ${start + count}`);
+    }
+    if (!Number.isInteger(length) || length < 1) {
+      throw bad(`slot ${slot}: a sequence of ${length} tokens`);
     }
     covered += count;
   }

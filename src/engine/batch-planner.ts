@@ -101,7 +101,14 @@ export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefin
     for (let i = 0; i < count; i++) ids.push(sequence.ids[start + i]);
     const last = ids.length - 1;
     ids.push(...proposals);
-    spans.push({ slot: index, start, count: count + proposals.length });
+    const end = start + count + proposals.length;
+    const isPart = sequence.length > end;
+    spans.push({
+      slot: index,
+      start,
+      count: end - start,
+      ...(isPart && { length: sequence.length }),
+    });
     if (start + count < sequence.length) continue;
     steps.push({ sequence, slot, logits: logitsRows.length, proposals });
     for (let row = last; row < ids.length; row++) logitsRows.push(row);

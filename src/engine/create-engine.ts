@@ -80,6 +80,8 @@ function createSpeculation(
   speculate: Speculate,
 ): Speculation | undefined {
   if (speculate === "off") return undefined;
+  // Rows that run ahead would change what the row before them gives.
+  if (model.runner.isCutDependent) return undefined;
   // The only row of logits is the known token's.
   if (speculate === "lookup" && model.runner.maxLogits === 1) return undefined;
   const draft =

@@ -116,7 +116,7 @@ export class Scheduler {
       maxLogits: runner.maxLogits,
       prefillRows: options.prefillRows,
     });
-    this.#slots = createSlots(runner.slots, runner.ctx);
+    this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
     let candidates: Candidates | undefined;
     this.#context = {
       tokenizer,

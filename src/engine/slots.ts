@@ -6,17 +6,20 @@ export interface Slot {
   /** (ctx,); the first `length` are the tokens whose keys and values are in the cache. */
   readonly ids: Int32Array;
   length: number;
+  /** Whether another text may go on from what the cache holds (Runner.isCutDependent). */
+  readonly isReusable: boolean;
   /** undefined: free. What its cache holds may still be the start of another prompt. */
   sequence: Sequence | undefined;
   /** Grows with each use; the free slot with the smallest is the least recently used. */
   used: number;
 }
 
-export function createSlots(count: number, ctx: number): Slot[] {
+export function createSlots(count: number, ctx: number, isReusable = true): Slot[] {
   return Array.from({ length: count }, (_, index) => ({
     index,
     ids: new Int32Array(ctx),
     length: 0,
+    isReusable,
     sequence: undefined,
     used: 0,
   }));
@@ -48,6 +51,7 @@ export function chooseSlot(
 
 /** Tokens of `ids`, all but the last, that the slot's cache begins with. */
 export function commonPrefix(slot: Slot, ids: Int32Array): number {
+  if (!slot.isReusable) return 0;
   const most = Math.min(slot.length, ids.length - 1);
   let length = 0;
   while (length < most && slot.ids[length] === ids[length]) length++;

@@ -62,7 +62,7 @@ export async function perplexity(
       const rows = Array.from({ length: count }, (_, i) => i).filter((i) => at + i + 1 < end);
       await runner.forward({
         ids: ids.slice(at, at + count),
-        spans: [{ slot: 0, start: at - window, count }],
+        spans: [{ slot: 0, start: at - window, count, length: end - window }],
         logitsRows: rows,
       });
       for (const row of rows) {

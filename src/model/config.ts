@@ -1,30 +1,14 @@
 /**
  * What a Llama is made of: the fields of Hugging Face's LlamaConfig that decide the arithmetic,
- * under their own names, validated once.
+ * under their own names, validated once. LlamaConfig of src/llama/ has the others too.
  *
  * Source: transformers/models/llama/configuration_llama.py (4.57).
  */
 import { PronkError } from "../errors.ts";
+import { HIDDEN_ACTS, type HiddenAct, isHiddenAct } from "./hidden-act.ts";
+import { parseRopeScaling, type RopeScaling } from "./rope-scaling.ts";
 
-/** The kinds of rotary scaling that run; others are refused by name. */
-export type RopeScaling =
-  | { readonly rope_type: "default" }
-  | { readonly rope_type: "linear"; readonly factor: number }
-  | {
-      readonly rope_type: "llama3";
-      readonly factor: number;
-      readonly low_freq_factor: number;
-      readonly high_freq_factor: number;
-      readonly original_max_position_embeddings: number;
-    }
-  | {
-      /** One divisor per frequency: GGUF's rope_freqs. Only with equal lists, which need no switch. */
-      readonly rope_type: "longrope";
-      readonly short_factor: readonly number[];
-      readonly long_factor: readonly number[];
-      readonly original_max_position_embeddings: number;
-      readonly attention_factor: number;
-    };
+export type { RopeScaling } from "./rope-scaling.ts";
 
 export interface LlamaConfig {
   readonly model_type: "llama";
@@ -35,7 +19,7 @@ export interface LlamaConfig {
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
   readonly head_dim: number;
-  readonly hidden_act: "silu";
+  readonly hidden_act: HiddenAct;
   readonly max_position_embeddings: number;
   readonly rms_norm_eps: number;
   readonly tie_word_embeddings: boolean;
@@ -43,6 +27,8 @@ export interface LlamaConfig {
   readonly rope_scaling: RopeScaling | null;
   readonly attention_bias: boolean;
   readonly mlp_bias: boolean;
+  /** Parts in which o_proj and down_proj are summed, as in the original training; absent for 1. */
+  readonly pretraining_tp?: number;
 }
 
 /** Far above any published Llama; bounds what a hostile file can make us allocate. */
@@ -54,6 +40,7 @@ const LIMITS = {
   num_attention_heads: 1024,
   num_key_value_heads: 1024,
   max_position_embeddings: 2 ** 24,
+  pretraining_tp: 1024,
 } as const;
 
 /** The attention kernels' limit; Llama has 64 or 128. */
@@ -84,8 +71,8 @@ export function parseLlamaConfig(
     if (value > LIMITS[field]) throw bad(field, `${value} is over the limit of ${LIMITS[field]}`);
     return value;
   };
-  const positive = (field: string, fallback: number): number => {
-    const value = data[field] ?? fallback;
+  const positive = (field: string, fallback: number, found: unknown = data[field]): number => {
+    const value = found ?? fallback;
     if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
       throw bad(field, `${show(value)} is not a positive number`);
     }
@@ -111,88 +98,56 @@ export function parseLlamaConfig(
     throw new PronkError("unsupported", `${where}: head_dim ${head_dim}; at most ${MAX_HEAD_DIM}`);
   }
   const hidden_act = data.hidden_act ?? "silu";
-  if (hidden_act !== "silu") {
-    throw new PronkError("unsupported", `${where}: hidden_act ${show(hidden_act)}; runs: silu`);
+  if (!isHiddenAct(hidden_act)) {
+    const runs = HIDDEN_ACTS.join(", ");
+    throw new PronkError("unsupported", `${where}: hidden_act ${show(hidden_act)}; runs: ${runs}`);
   }
+  const rotated = data.partial_rotary_factor ?? 1;
+  if (rotated !== 1) {
+    const found = show(rotated);
+    throw new PronkError("unsupported", `${where}: partial_rotary_factor ${found}; runs: 1`);
+  }
+  const intermediate_size = integer("intermediate_size");
+  const pretraining_tp = integer("pretraining_tp", 1);
+  for (const width of [intermediate_size, heads * head_dim]) {
+    if (width % pretraining_tp !== 0) {
+      throw bad("pretraining_tp", `${pretraining_tp} does not divide a width of ${width}`);
+    }
+  }
+  const max_position_embeddings = integer("max_position_embeddings", 2048);
+  const ropeField = isGiven(data.rope_parameters) ? "rope_parameters" : "rope_scaling";
+  const rope = data[ropeField];
+  const context = {
+    half: head_dim / 2,
+    max_position_embeddings,
+    original_max_position_embeddings: data.original_max_position_embeddings,
+  };
+  // transformers 5 keeps the base with the scaling
+  const inner = isGiven(rope) ? (rope as { rope_theta?: unknown }).rope_theta : undefined;
+  const theta = data.rope_theta ?? inner;
   return {
     model_type,
     vocab_size: integer("vocab_size"),
     hidden_size,
-    intermediate_size: integer("intermediate_size"),
+    intermediate_size,
     num_hidden_layers: integer("num_hidden_layers"),
     num_attention_heads: heads,
     num_key_value_heads: kvHeads,
     head_dim,
-    hidden_act,
-    max_position_embeddings: integer("max_position_embeddings", 2048),
+    hidden_act: hidden_act === "swish" ? "silu" : hidden_act,
+    max_position_embeddings,
     rms_norm_eps: positive("rms_norm_eps", 1e-6),
     tie_word_embeddings: flag("tie_word_embeddings"),
-    rope_theta: positive("rope_theta", 10000),
-    rope_scaling: parseRopeScaling(data.rope_scaling ?? null, head_dim / 2, where),
+    rope_theta: positive("rope_theta", 10000, theta),
+    rope_scaling: parseRopeScaling(rope, context, `${where}: ${ropeField}`),
     attention_bias: flag("attention_bias"),
     mlp_bias: flag("mlp_bias"),
+    ...(pretraining_tp !== 1 && { pretraining_tp }),
   };
 }
 
-function parseRopeScaling(value: unknown, half: number, where: string): RopeScaling | null {
-  if (value === null) return null;
-  const bad = (why: string): PronkError =>
-    new PronkError("bad_format", `${where}: rope_scaling: ${why}`);
-  if (typeof value !== "object") throw bad(`${show(value)} is not an object`);
-  const data = value as Record<string, unknown>;
-  const number = (field: string): number => {
-    const found = data[field];
-    if (typeof found !== "number" || !(found > 0) || !Number.isFinite(found)) {
-      throw bad(`${field}: ${show(found)} is not a positive number`);
-    }
-    return found;
-  };
-  const factors = (field: string): number[] => {
-    const found = data[field];
-    if (
-      !Array.isArray(found) ||
-      found.length !== half ||
-      !found.every((x) => typeof x === "number" && x > 0 && Number.isFinite(x))
-    ) {
-      throw bad(`${field}: not a list of ${half} positive numbers`);
-    }
-    return found;
-  };
-  const rope_type = data.rope_type ?? data.type ?? "default";
-  switch (rope_type) {
-    case "default":
-      return { rope_type: "default" };
-    case "linear":
-      return { rope_type: "linear", factor: number("factor") };
-    case "llama3":
-      return {
-        rope_type: "llama3",
-        factor: number("factor"),
-        low_freq_factor: number("low_freq_factor"),
-        high_freq_factor: number("high_freq_factor"),
-        original_max_position_embeddings: number("original_max_position_embeddings"),
-      };
-    case "longrope": {
-      const short_factor = factors("short_factor");
-      const long_factor = factors("long_factor");
-      if (short_factor.some((factor, i) => factor !== long_factor[i])) {
-        const what = "longrope with different short and long factors";
-        throw new PronkError("unsupported", `${where}: rope_scaling: ${what}`);
-      }
-      return {
-        rope_type: "longrope",
-        short_factor,
-        long_factor,
-        original_max_position_embeddings: number("original_max_position_embeddings"),
-        attention_factor: number("attention_factor"),
-      };
-    }
-    default:
-      throw new PronkError(
-        "unsupported",
-        `${where}: rope_scaling type ${show(rope_type)}; runs: default, linear, llama3, longrope`,
-      );
-  }
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 function show(value: unknown): string {

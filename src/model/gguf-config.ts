@@ -1,9 +1,8 @@
 /** GGUF metadata to a LlamaConfig. Key names: ggml's docs/gguf.md and llama.cpp's llama-arch. */
 import { PronkError } from "../errors.ts";
-import { dequantize } from "../formats/gguf/dequantize.ts";
 import type { MetadataValue, ModelFile } from "../formats/model-file.ts";
-import { readAllTensorBytes } from "../formats/tensor-bytes.ts";
 import { type LlamaConfig, parseLlamaConfig } from "./config.ts";
+import { readGgufRopeScaling } from "./gguf-rope.ts";
 
 /** Llama itself, and Mistral, which is a Llama when it has no sliding window. */
 const ARCHITECTURES = ["llama", "mistral"];
@@ -60,45 +59,10 @@ export async function readGgufConfig(file: ModelFile, signal?: AbortSignal): Pro
       rms_norm_eps: number("attention.layer_norm_rms_epsilon"),
       tie_word_embeddings: !file.tensors.has("output.weight"),
       rope_theta: number("rope.freq_base"),
-      rope_scaling: await ropeScaling(file, number, key, headDim / 2, signal),
+      rope_scaling: await readGgufRopeScaling(file, architecture, headDim / 2, signal),
       attention_bias: file.tensors.has("blk.0.attn_q.bias"),
       mlp_bias: file.tensors.has("blk.0.ffn_gate.bias"),
     },
     where,
   );
-}
-
-async function ropeScaling(
-  file: ModelFile,
-  number: (name: string) => number | undefined,
-  key: (name: string) => MetadataValue | undefined,
-  half: number,
-  signal: AbortSignal | undefined,
-): Promise<Record<string, unknown> | null> {
-  const factors = file.tensors.get("rope_freqs.weight");
-  if (factors) {
-    // Llama 3 scaling as llama.cpp stores it: one divisor per frequency.
-    const values = new Float32Array(factors.shape.reduce((n, dim) => n * dim, 1));
-    if (values.length !== half) {
-      throw new PronkError(
-        "bad_format",
-        `${file.name}: tensor rope_freqs.weight: ${values.length} values, not ${half}`,
-      );
-    }
-    dequantize(factors.type, await readAllTensorBytes(factors, signal), values);
-    const list = Array.from(values);
-    return {
-      rope_type: "longrope",
-      short_factor: list,
-      long_factor: list,
-      original_max_position_embeddings: number("context_length"),
-      attention_factor: 1,
-    };
-  }
-  const type = key("rope.scaling.type");
-  if (type === undefined || type === "none") {
-    const linear = number("rope.scale_linear"); // the key of old files
-    return linear !== undefined && linear !== 1 ? { rope_type: "linear", factor: linear } : null;
-  }
-  return { rope_type: type, factor: number("rope.scaling.factor") };
 }

@@ -8,6 +8,7 @@
  */
 import { paddedRows } from "../pack/forms.ts";
 import type { LlamaConfig } from "./config.ts";
+import { type GateActivation, gateActivation } from "./hidden-act.ts";
 import { EMBEDDING, FINAL_NORM, LM_HEAD, layerTensor } from "./tensors.ts";
 
 export type BufferName =
@@ -16,7 +17,7 @@ export type BufferName =
   | "qkv" // queries, keys, values
   | "att" // attention's output
   | "gateUp" // gate and up projections
-  | "ffn" // silu(gate) * up
+  | "ffn" // activation(gate) * up
   | "logits";
 
 /** One matrix of a fused product: its output goes to columns [column, column + rows). */
@@ -43,6 +44,8 @@ export type Step =
       readonly cols: number;
       readonly parts: readonly MatmulPart[];
       readonly accumulate: boolean;
+      /** Columns are summed in so many parts, each rounded, as tensor parallel training did; absent: in one. */
+      readonly slices?: number;
     }
   | {
       /** Rotates `heads` heads in place, from `column` on. */
@@ -76,6 +79,15 @@ export type Step =
   | {
       /** out = silu(gate) * up. */
       readonly op: "swiglu";
+      readonly out: BufferName;
+      readonly in: BufferName;
+      readonly upColumn: number;
+      readonly cols: number;
+    }
+  | {
+      /** out = activation(gate) * up. */
+      readonly op: "glu";
+      readonly activation: Exclude<GateActivation, "silu">;
       readonly out: BufferName;
       readonly in: BufferName;
       readonly upColumn: number;
@@ -123,6 +135,14 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
   const keyColumn = paddedRows(heads * head_dim);
   const valueColumn = keyColumn + paddedRows(kvHeads * head_dim);
   const upColumn = paddedRows(ffn);
+
+  const activation = gateActivation(config.hidden_act);
+  const gated: Step =
+    activation === "silu"
+      ? { op: "swiglu", out: "ffn", in: "gateUp", upColumn, cols: ffn }
+      : { op: "glu", activation, out: "ffn", in: "gateUp", upColumn, cols: ffn };
+  const { pretraining_tp } = config;
+  const slices = pretraining_tp === undefined ? {} : { slices: pretraining_tp };
 
   const steps: Step[] = [{ op: "embed", out: "x", weight: EMBEDDING }];
   const head: Step[] = [];
@@ -172,6 +192,7 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
         in: "att",
         cols: heads * head_dim,
         accumulate: true,
+        ...slices,
         parts: [part("self_attn.o_proj", dim, 0, attention_bias)],
       },
       {
@@ -191,13 +212,14 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
           part("mlp.up_proj", ffn, upColumn, mlp_bias),
         ],
       },
-      { op: "swiglu", out: "ffn", in: "gateUp", upColumn, cols: ffn },
+      gated,
       {
         op: "matmul",
         out: "x",
         in: "ffn",
         cols: ffn,
         accumulate: true,
+        ...slices,
         parts: [part("mlp.down_proj", dim, 0, mlp_bias)],
       },
     );

@@ -22,6 +22,23 @@ const factors = Array.from({ length: half }, (_, i) => 1 + (7 * i) / half);
 const SCALINGS: Record<string, RopeScaling | null> = {
   none: null,
   linear: { rope_type: "linear", factor: 8 },
+  dynamic: { rope_type: "dynamic", factor: 4 },
+  yarn: {
+    rope_type: "yarn",
+    factor: 8,
+    original_max_position_embeddings: ORIGINAL,
+    attention_factor: 1.2,
+    beta_fast: 32,
+    beta_slow: 1,
+    truncate: true,
+  },
+  "longrope that switches": {
+    rope_type: "longrope",
+    short_factor: factors.map((factor) => factor / 2),
+    long_factor: factors,
+    original_max_position_embeddings: ORIGINAL,
+    attention_factor: 1.19,
+  },
   llama3: {
     rope_type: "llama3",
     factor: 8,
@@ -39,7 +56,8 @@ const SCALINGS: Record<string, RopeScaling | null> = {
 };
 
 function open(create: CreateRunner, rope_scaling: RopeScaling | null): Promise<Runner> {
-  const config: LlamaConfig = { ...model.config, rope_scaling, max_position_embeddings: 4096 };
+  const max_position_embeddings = rope_scaling?.rope_type === "dynamic" ? ORIGINAL : 4096;
+  const config: LlamaConfig = { ...model.config, rope_scaling, max_position_embeddings };
   const sizes = { ctx: LENGTH, slots: 1, maxRows: CHUNK, maxLogits: 1, kv: "f32" } as const;
   return create(planLlama(config), model.entries, sizes);
 }

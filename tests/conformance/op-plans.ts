@@ -89,6 +89,16 @@ function planOf(config: LlamaConfig, steps: readonly Step[]): Plan {
 
 const SCALE_OF_INPUT = 3;
 
+const ACTIVATIONS = [
+  "quick_gelu",
+  "gelu_tanh",
+  "gelu",
+  "relu",
+  "relu2",
+  "sigmoid",
+  "linear",
+] as const;
+
 /** All operations at these sizes. */
 export function opCases(sizes: Sizes): OpCase[] {
   const { dim, heads, kvHeads, headDim, ffn } = sizes;
@@ -213,5 +223,15 @@ export function opCases(sizes: Sizes): OpCase[] {
       tensors: [input, eye, ...gateUpTensors, carry(ffn)],
       outputs: Math.min(dim, ffn),
     },
+    ...ACTIVATIONS.map((activation) => ({
+      title: `glu, ${activation}`,
+      plan: planOf(config, [
+        gateUp,
+        { op: "glu", activation, out: "ffn", in: "gateUp", upColumn, cols: ffn },
+        carryStep("ffn", ffn),
+      ]),
+      tensors: [input, eye, ...gateUpTensors, carry(ffn)],
+      outputs: Math.min(dim, ffn),
+    })),
   ];
 }

@@ -11,7 +11,24 @@ import {
 } from "../support/golden-model.ts";
 import { BUILDS } from "../support/kernel-builds.ts";
 
-const MODELS = ["mha", "gqa", "mqa", "tied", "bias", "head_dim", "bf16_sharded"];
+const MODELS = [
+  "mha",
+  "gqa",
+  "mqa",
+  "tied",
+  "bias",
+  "head_dim",
+  "bf16_sharded",
+  "rope_linear",
+  "rope_legacy_type",
+  "rope_dynamic",
+  "rope_yarn",
+  "rope_longrope",
+  "rope_llama3",
+  "act_gelu",
+  "act_gelu_new",
+  "act_relu",
+];
 
 const backends: [string, CreateRunner][] = [
   ["reference", reference],
@@ -98,9 +115,9 @@ function goldenList(wanted: (found: GoldenCase) => boolean): [string, string, Go
 }
 
 test("the golden folders have the cases that are compared", () => {
-  expect(goldenList(isPlain).length).toBe(15);
-  expect(goldenList(isIncremental).length).toBe(7);
-  expect(goldenList(isGreedy).length).toBe(11);
+  expect(goldenList(isPlain).length).toBe(37);
+  expect(goldenList(isIncremental).length).toBe(20);
+  expect(goldenList(isGreedy).length).toBe(20);
 });
 
 describe.each(backends)("%s, weights as they are", (_, create) => {

@@ -29,7 +29,10 @@ export function rmsNorm(
   }
 }
 
-/** One output column: y[r] (+)= sum of x[r] * weightRow (+ bias). */
+/**
+ * One output column: y[r] (+)= sum of x[r] * weightRow (+ bias). With several slices of the columns each has a sum of
+ * its own, rounded to f32, added in their order: what tensor parallel training computed.
+ */
 export function matmulColumn(
   y: Rows,
   x: Rows,
@@ -38,12 +41,20 @@ export function matmulColumn(
   rows: number,
   cols: number,
   accumulate: boolean,
+  slices = 1,
 ): void {
+  const width = cols / slices;
   for (let r = 0; r < rows; r++) {
     const from = x.offset + r * x.stride;
     const to = y.offset + r * y.stride;
     let sum = bias;
-    for (let i = 0; i < cols; i++) sum += x.data[from + i] * weightRow[i];
+    for (let slice = 0; slice < slices; slice++) {
+      let part = slices === 1 ? sum : 0;
+      for (let i = slice * width; i < (slice + 1) * width; i++) {
+        part += x.data[from + i] * weightRow[i];
+      }
+      sum = slices === 1 ? part : Math.fround(sum + Math.fround(part));
+    }
     y.data[to] = accumulate ? y.data[to] + sum : sum;
   }
 }
@@ -141,6 +152,24 @@ export function swiglu(y: Rows, x: Rows, upColumn: number, rows: number, cols: n
     for (let i = 0; i < cols; i++) {
       const gate = x.data[from + i];
       y.data[to + i] = (gate / (1 + Math.exp(-gate))) * x.data[from + upColumn + i];
+    }
+  }
+}
+
+/** y = activation(gate) * up, as `swiglu`. */
+export function glu(
+  y: Rows,
+  x: Rows,
+  activation: (gate: number) => number,
+  upColumn: number,
+  rows: number,
+  cols: number,
+): void {
+  for (let r = 0; r < rows; r++) {
+    const from = x.offset + r * x.stride;
+    const to = y.offset + r * y.stride;
+    for (let i = 0; i < cols; i++) {
+      y.data[to + i] = activation(x.data[from + i]) * x.data[from + upColumn + i];
     }
   }
 }

@@ -4,7 +4,7 @@
  */
 import { PronkError } from "../../errors.ts";
 import type { BufferName, Plan, Step } from "../../model/plan.ts";
-import { ropeFrequencies } from "../../model/rope.ts";
+import { type RopeFrequencies, ropeDependsOnLength, SequenceRope } from "../../model/rope.ts";
 import type { MatrixForm } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import { unpackRow } from "../../pack/unpack-row.ts";
@@ -12,11 +12,14 @@ import type { Batch, CachedLayer, MemoryUse, Runner, Span } from "../backend.ts"
 import { causalMask } from "../causal-mask.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
+import { sequenceLength } from "../sequence-length.ts";
 import { wantedSpans } from "../wanted-spans.ts";
+import { ACTIVATIONS } from "./activations.ts";
 import {
   type AttentionMask,
   argmax,
   attention,
+  glu,
   matmulColumn,
   type Rows,
   rmsNorm,
@@ -44,6 +47,7 @@ class ReferenceRunner implements Runner {
   readonly maxLogits: number;
   readonly memory: MemoryUse;
   readonly weights: Uint8Array;
+  readonly isCutDependent: boolean;
 
   readonly #plan: Plan;
   readonly #observe: RunnerOptions["observe"];
@@ -53,6 +57,8 @@ class ReferenceRunner implements Runner {
   readonly #buffers: Record<BufferName, Rows>;
   /** [slot][layer]: keys and values, (ctx, kvHeads * headDim) each. */
   readonly #cache: { keys: Float32Array; values: Float32Array }[][];
+  /** Of each slot's sequence. */
+  readonly #ropes: readonly SequenceRope[];
   #logitsCount = 0;
 
   constructor(
@@ -73,6 +79,8 @@ class ReferenceRunner implements Runner {
     this.maxRows = options.maxRows;
     this.maxLogits = options.maxLogits;
     this.weights = new Uint8Array(weightBytes);
+    this.isCutDependent = ropeDependsOnLength(config);
+    this.#ropes = Array.from({ length: options.slots }, () => new SequenceRope(config));
 
     let activations = 0;
     const buffer = (name: BufferName): Rows => {
@@ -105,6 +113,7 @@ class ReferenceRunner implements Runner {
   forward(batch: Batch): void {
     checkBatch(batch, this, { width: this.#plan.config.hidden_size, masks: this.#masks });
     const rows = batch.ids.length;
+    for (const { slot, start } of batch.spans) if (start === 0) this.#ropes[slot].reset();
     for (const step of this.#plan.steps) {
       if (step.op === "embed" && batch.embeds) this.#buffers[step.out].data.set(batch.embeds);
       else this.#run(step, rows, batch.ids, batch.spans);
@@ -135,6 +144,7 @@ class ReferenceRunner implements Runner {
   }
 
   copySlot(from: number, to: number, positions: number): void {
+    this.#ropes[to].become(this.#ropes[from]);
     const { num_key_value_heads: kvHeads, head_dim: headDim } = this.#plan.config;
     const end = positions * kvHeads * headDim;
     for (const [layer, { keys, values }] of this.#cache[from].entries()) {
@@ -186,14 +196,15 @@ class ReferenceRunner implements Runner {
             this.#row(part.weight, n, weightRow);
             const y = column(buffers[step.out], part.column + n);
             const x = buffers[step.in];
-            matmulColumn(y, x, weightRow, bias?.[n] ?? 0, rows, step.cols, step.accumulate);
+            const { cols, accumulate, slices } = step;
+            matmulColumn(y, x, weightRow, bias?.[n] ?? 0, rows, cols, accumulate, slices);
           }
         }
         return;
       }
       case "rope": {
-        const { inverse, attentionFactor } = ropeFrequencies(config);
         forSpans(spans, (span, from) => {
+          const { inverse, attentionFactor } = this.#frequencies(span);
           const x = row(column(buffers[step.buffer], step.column), from);
           const { start, positions, count } = span;
           const positionOf = (r: number): number => positions?.[r] ?? start + r;
@@ -248,7 +259,16 @@ class ReferenceRunner implements Runner {
       }
       case "swiglu":
         swiglu(buffers[step.out], buffers[step.in], step.upColumn, rows, step.cols);
+        return;
+      case "glu": {
+        const activation = ACTIVATIONS[step.activation];
+        glu(buffers[step.out], buffers[step.in], activation, step.upColumn, rows, step.cols);
+      }
     }
+  }
+
+  #frequencies(span: Span): RopeFrequencies {
+    return this.#ropes[span.slot].at(sequenceLength(span));
   }
 
   /** Row `index` of a matrix, in f32. */

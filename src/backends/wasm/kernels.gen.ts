@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "46737b5a9d8f4379";
+export const KERNEL_VERSION = "a3ab44487b553901";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {
@@ -227,6 +227,20 @@ export interface Kernels {
     ids: Pointer, // const int32_t *ids
     tokens: number, // int32_t tokens
     cols: number, // int32_t cols
+  ): void;
+  /**
+   * y = activation(gate) * up, for the activations that swiglu.c does not have.
+   *
+   * Source: wasm/glu.c
+   */
+  glu(
+    y: Pointer, // float *y
+    gateUp: Pointer, // const float *gate_up
+    rows: number, // int32_t rows
+    ffn: number, // int32_t ffn
+    upOffset: number, // int32_t up_offset
+    ld: number, // int32_t ld
+    kind: number, // int32_t kind
   ): void;
   /**
    * Writes `rows` keys and values at consecutive positions of a KV cache (kv_cache.h).
@@ -842,6 +856,7 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "gemv_q6m_m",
     "gemv_q8_dot",
     "gemv_q8_m",
+    "glu",
     "kv_store_bf16",
     "kv_store_f32",
     "kv_store_i16",
@@ -879,6 +894,7 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "gemv_q4m_simd",
     "gemv_q6m_simd",
     "gemv_q8_simd",
+    "glu",
     "kv_store_bf16",
     "kv_store_f32",
     "kv_store_i16",

@@ -4,6 +4,7 @@
  * attention is divided by its cost, by heads for single queries and by queries for a prompt's.
  */
 import type { Step } from "../../model/plan.ts";
+import { ropeDependsOnLength } from "../../model/rope.ts";
 import type { Span } from "../backend.ts";
 import { causalMask } from "../causal-mask.ts";
 import { type CacheCalls, cacheCalls } from "./cache-calls.ts";
@@ -51,26 +52,21 @@ export class AttentionLowering {
     const ownHeads = own.to - own.from;
     const column = step.column + own.from * headDim;
     const first = layout.buffers[step.buffer] + column * FLOAT_BYTES;
+    const byRow = ropeDependsOnLength(plan.config); // as RopeTables has them
     const rotated = this.#headsOf(step.buffer, step.column, heads);
     this.#steps.emit(
       (_rows, spans) => {
-        let x = first;
+        let row = 0;
         for (const { count, start, positions } of spans) {
-          if (positions) {
+          const x = first + row * ld * FLOAT_BYTES;
+          if (byRow) kernels.rope(x, count, ld, ownHeads, headDim, row, cos, sin);
+          else if (positions) {
             for (let r = 0; r < count; r++) {
-              kernels.rope(
-                x + r * ld * FLOAT_BYTES,
-                1,
-                ld,
-                ownHeads,
-                headDim,
-                positions[r],
-                cos,
-                sin,
-              );
+              const at = x + r * ld * FLOAT_BYTES;
+              kernels.rope(at, 1, ld, ownHeads, headDim, positions[r], cos, sin);
             }
           } else kernels.rope(x, count, ld, ownHeads, headDim, start, cos, sin);
-          x += count * ld * FLOAT_BYTES;
+          row += count;
         }
       },
       [],

@@ -60,6 +60,17 @@ export const FEW_ROWS = 11;
 /** Weights that a few rows go through in turn, to find them in the second-level cache. */
 const SLICE_BYTES = 256 * 1024;
 
+/** In the order of the enum of wasm/glu.c. */
+const ACTIVATION_KINDS: readonly StepOf<"glu">["activation"][] = [
+  "quick_gelu",
+  "gelu_tanh",
+  "gelu",
+  "relu",
+  "relu2",
+  "sigmoid",
+  "linear",
+];
+
 type Kind = keyof Program;
 
 export interface LoweringInput {
@@ -162,6 +173,9 @@ class Lowering {
           break;
         case "swiglu":
           this.#swiglu(step, next);
+          break;
+        case "glu":
+          this.#glu(step);
       }
     }
     return this.#steps.calls;
@@ -287,6 +301,24 @@ class Lowering {
       [whole(step.in, SHARED)],
       [],
     );
+  }
+
+  #glu(step: StepOf<"glu">): void {
+    const { plan, layout, kernels } = this.#input;
+    const { cols, upColumn } = step;
+    const kind = ACTIVATION_KINDS.indexOf(step.activation);
+    const x = layout.buffers[step.in];
+    const y = layout.buffers[step.out];
+    const ld = plan.buffers[step.in];
+    const ldx = ld * FLOAT_BYTES;
+    const ldy = plan.buffers[step.out] * FLOAT_BYTES;
+    this.#emitRows(
+      (_rows, _spans, from, count) =>
+        kernels.glu(y + from * ldy, x + from * ldx, count, cols, upColumn, ld, kind),
+      [step.in],
+      [step.out],
+    );
+    this.#written(step.out, undefined);
   }
 
   #matmul(step: StepOf<"matmul">): void {

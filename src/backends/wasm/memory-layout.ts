@@ -3,6 +3,7 @@
  * stack and constants, weights, KV cache, rope tables, activations, scratch.
  */
 import type { BufferName, Plan } from "../../model/plan.ts";
+import { ropeDependsOnLength } from "../../model/rope.ts";
 import { isQuantized } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import type { MemoryUse } from "../backend.ts";
@@ -53,7 +54,7 @@ export interface MemoryLayout extends ThreadScratch {
   readonly cache: readonly (readonly CacheRegion[])[];
   /** (head_dim / 2,) f64 */
   readonly inverseFrequencies: number;
-  /** (ctx, head_dim / 2) f32 */
+  /** (ctx, head_dim / 2) f32; (maxRows, head_dim / 2) of the batch where frequencies change with a sequence's length. */
   readonly cos: number;
   readonly sin: number;
   /** (maxRows,) i32 */
@@ -104,9 +105,10 @@ export function planMemory(
 
   const half = headDim / 2;
   const inverseFrequencies = allocate(half * 8);
-  const cos = allocate(options.ctx * half * 4);
-  const sin = allocate(options.ctx * half * 4);
   const rows = tiledRows(options.maxRows);
+  const angles = ropeDependsOnLength(config) ? rows : options.ctx;
+  const cos = allocate(angles * half * 4);
+  const sin = allocate(angles * half * 4);
   const buffer = (name: BufferName, count: number): number =>
     allocate(count * plan.buffers[name] * 4);
   const ids = allocate(rows * 4);

@@ -4,7 +4,6 @@
  */
 import { PronkError } from "../../errors.ts";
 import type { Plan } from "../../model/plan.ts";
-import { ropeFrequencies } from "../../model/rope.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import type { Batch, CachedLayer, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
@@ -16,6 +15,7 @@ import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type LoweringInput, lower, type Program } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
+import { RopeTables } from "./rope-tables.ts";
 import { WHOLE } from "./threads/part.ts";
 import type { ThreadHost } from "./threads/thread-host.ts";
 import { type ThreadOptions, ThreadPool } from "./threads/thread-pool.ts";
@@ -23,9 +23,6 @@ import { runPart } from "./threads/thread-program.ts";
 
 /** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
-
-/** Rope tables are extended by this many positions at a time. */
-const ROPE_POSITIONS = 256;
 
 /** Panels are 16 rows: the residual stream's rows must be whole ones. */
 const ROW_MULTIPLE = 16;
@@ -105,6 +102,7 @@ class WasmRunner implements Runner {
   readonly kv: KvType;
   readonly memory: MemoryUse;
   readonly weights: Uint8Array;
+  readonly isCutDependent: boolean;
 
   readonly #plan: Plan;
   readonly #layout: MemoryLayout;
@@ -115,9 +113,7 @@ class WasmRunner implements Runner {
   readonly #f32: Float32Array;
   readonly #ids: Int32Array;
   readonly #given: { embeds?: Float32Array | undefined } = {};
-  readonly #attentionFactor: number;
-  /** Positions whose rope angles are in the tables. */
-  #ropeEnd = 0;
+  readonly #rope: RopeTables;
   #threads: ThreadPool | undefined;
   #logitsCount = 0;
   /** Why it cannot run any more. */
@@ -148,9 +144,8 @@ class WasmRunner implements Runner {
     this.#f32 = new Float32Array(memory.buffer);
     this.#ids = new Int32Array(memory.buffer, layout.ids, options.maxRows);
 
-    const { inverse, attentionFactor } = ropeFrequencies(config);
-    new Float64Array(memory.buffer, layout.inverseFrequencies, inverse.length).set(inverse);
-    this.#attentionFactor = attentionFactor;
+    this.#rope = new RopeTables(config, layout, this.#kernels, memory, options);
+    this.isCutDependent = this.#rope.isCutDependent;
 
     const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     const { variant } = kernel;
@@ -172,10 +167,7 @@ class WasmRunner implements Runner {
     checkBatch(batch, this, { width, masks: options.masks ?? false });
     const rows = batch.ids.length;
     for (let i = 0; i < rows; i++) this.#ids[i] = batch.ids[i];
-    for (const { start, count, positions } of batch.spans) {
-      this.#extendRope(start + count);
-      for (let i = 0; positions && i < count; i++) this.#extendRope(positions[i] + 1);
-    }
+    this.#rope.prepare(batch.spans);
     this.#given.embeds = batch.embeds;
     try {
       if (this.#threads && !batch.embeds) this.#runThreads(this.#threads, rows, batch);
@@ -236,6 +228,7 @@ class WasmRunner implements Runner {
   }
 
   copySlot(from: number, to: number, positions: number): void {
+    this.#rope.copySlot(from, to);
     const { cache } = this.#layout;
     const { plan, options } = this.#input;
     const bytes = new Uint8Array(this.#f32.buffer);
@@ -290,15 +283,5 @@ class WasmRunner implements Runner {
       throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
     }
     return this.#layout.buffers.logits + index * this.#plan.buffers.logits * 4;
-  }
-
-  #extendRope(end: number): void {
-    if (end <= this.#ropeEnd) return;
-    const to = Math.min(this.ctx, Math.ceil(end / ROPE_POSITIONS) * ROPE_POSITIONS);
-    const { cos, sin, inverseFrequencies } = this.#layout;
-    const half = this.#plan.config.head_dim / 2;
-    const from = this.#ropeEnd;
-    this.#kernels.rope_table(cos, sin, inverseFrequencies, half, from, to, this.#attentionFactor);
-    this.#ropeEnd = to;
   }
 }

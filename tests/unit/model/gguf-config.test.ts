@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
 import type { MetadataValue, ModelFile } from "../../../src/formats/model-file.ts";
+import type { LlamaConfig } from "../../../src/model/config.ts";
 import { readGgufConfig } from "../../../src/model/gguf-config.ts";
 import { ggufEntries } from "../../../src/model/gguf-entries.ts";
+import { ggufModelFields } from "../../../src/model/gguf-fields.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 
 const bytes = new Uint8Array(readFileSync("tests/goldens/gguf/Q4_1.gguf"));
@@ -56,6 +58,105 @@ test("linear scaling is read under its new and its old key", async () => {
   expect(await readGgufConfig(changed(old))).toMatchObject({ rope_scaling: linear });
 });
 
+describe("metadata that is written from a configuration is read as that configuration", () => {
+  const lists = (slope: number): number[] =>
+    Array.from({ length: 32 }, (_, i) => Math.fround(1 + slope * i));
+  const original_max_position_embeddings = 64;
+  test.each<[string, Partial<LlamaConfig>]>([
+    ["no scaling", {}],
+    ["linear", { rope_scaling: { rope_type: "linear", factor: 4 } }],
+    [
+      "yarn",
+      {
+        rope_scaling: {
+          rope_type: "yarn",
+          factor: 4,
+          original_max_position_embeddings,
+          attention_factor: 0.1 * Math.log(4) + 1,
+          beta_fast: 24,
+          beta_slow: 2,
+          truncate: true,
+        },
+      },
+    ],
+    [
+      "llama3",
+      {
+        rope_theta: 500000,
+        rope_scaling: {
+          rope_type: "llama3",
+          factor: 32,
+          low_freq_factor: 1,
+          high_freq_factor: 4,
+          original_max_position_embeddings: 8192,
+        },
+      },
+    ],
+    [
+      "longrope",
+      {
+        rope_scaling: {
+          rope_type: "longrope",
+          short_factor: lists(0.25),
+          long_factor: lists(0.75),
+          original_max_position_embeddings,
+          attention_factor: Math.fround(1.19),
+        },
+      },
+    ],
+    [
+      "divisors of no known scaling",
+      {
+        rope_scaling: {
+          rope_type: "longrope",
+          short_factor: lists(0.25),
+          long_factor: lists(0.25),
+          original_max_position_embeddings: 128, // the context, for want of a key
+          attention_factor: 1,
+        },
+      },
+    ],
+  ])("%s", async (_, change) => {
+    const config = { ...(await readGgufConfig(tiny)), ...change };
+    const { fields, vectors } = ggufModelFields(config, "test");
+    const metadata = new Map<string, MetadataValue>(
+      fields.map(({ key, type, value }) => [
+        key,
+        type === "float32" ? Math.fround(value as number) : value,
+      ]),
+    );
+    const tensors = new Map(tiny.tensors);
+    for (const [name, values] of vectors) {
+      const data = new Uint8Array(values.buffer);
+      const source = memorySource(data, name);
+      const place = { source, start: 0, bytes: data.length };
+      tensors.set(name, { name, type: "F32", shape: [values.length], ...place });
+    }
+    const read = await readGgufConfig({ ...tiny, metadata, tensors });
+    if (config.rope_scaling?.rope_type === "yarn") {
+      const { attention_factor } = config.rope_scaling;
+      expect(read.rope_scaling).toHaveProperty(
+        "attention_factor",
+        expect.closeTo(attention_factor, 7),
+      );
+      expect(read).toMatchObject({
+        ...config,
+        rope_scaling: { ...config.rope_scaling, attention_factor: expect.anything() },
+      });
+    } else {
+      expect(read).toEqual(config);
+    }
+  });
+
+  test.each<[string, Partial<LlamaConfig>]>([
+    ["hidden_act gelu", { hidden_act: "gelu" }],
+    ["rope_scaling dynamic", { rope_scaling: { rope_type: "dynamic", factor: 2 } }],
+  ])("but not %s, which GGUF cannot say", async (what, change) => {
+    const config = { ...(await readGgufConfig(tiny)), ...change };
+    expect(() => ggufModelFields(config, "test")).toThrow(`test: GGUF's Llama has no ${what}`);
+  });
+});
+
 describe("refuses", () => {
   test.each([
     [
@@ -79,7 +180,14 @@ describe("refuses", () => {
       "value length",
     ],
     ["partial rotation", { "llama.rope.dimension_count": 32 }, "unsupported", "32 of 64"],
-    ["yarn", { "llama.rope.scaling.type": "yarn" }, "unsupported", "yarn"],
+    ["an unknown scaling", { "llama.rope.scaling.type": "su" }, "unsupported", "su"],
+    ["yarn without its factor", { "llama.rope.scaling.type": "yarn" }, "bad_format", "factor"],
+    [
+      "longrope without its lists",
+      { "llama.rope.scaling.type": "longrope" },
+      "bad_format",
+      "short",
+    ],
     ["a text for a number", { "llama.block_count": "one" }, "bad_format", "llama.block_count"],
     ["no layers", { "llama.block_count": 0 }, "bad_format", "num_hidden_layers"],
   ])("%s", async (_, change, code, message) => {

@@ -11,6 +11,8 @@ import { multiplyByKernel } from "./matrix-kernels.ts";
 import { QUANTIZED_FORMS, randomFloats, randomMatrix } from "./matrix-oracle.ts";
 
 const [ROWS, COLS, TOKENS] = [80, 608, 7];
+/** Activations of wasm/glu.c. */
+const GLU_KINDS = 7;
 const FLOAT_FORMS = ["f32", "bf16"] as const;
 
 function sha256(data: ArrayBufferView): string {
@@ -72,6 +74,9 @@ export function kernelHashes(build: KernelBuild): Record<string, string> {
     const a = space.allocate(size);
     kernels.quantize(a, x, TOKENS, COLS, COLS, layout);
     hashes[`quantize_${name}`] = sha256(space.bytes(a, size));
+  }
+  for (let kind = 0; kind < GLU_KINDS; kind++) {
+    record(`glu_${kind}`, () => kernels.glu(y, x, TOKENS, COLS / 2, COLS / 2, COLS, kind));
   }
   return hashes;
 }

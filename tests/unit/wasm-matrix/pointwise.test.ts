@@ -1,9 +1,20 @@
 import { describe, expect, test } from "vitest";
+import { ACTIVATIONS } from "../../../src/backends/reference/activations.ts";
 import { MODULES } from "../../support/kernel-builds.ts";
 import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 import { randomFloats } from "./matrix-oracle.ts";
 
 const { fround, sqrt } = Math;
+
+const GLU_KINDS = [
+  "quick_gelu",
+  "gelu_tanh",
+  "gelu",
+  "relu",
+  "relu2",
+  "sigmoid",
+  "linear",
+] as const;
 
 /** x / rms(x) * weight with the sum in 8 lanes, as wasm/rms_norm.c says it. */
 function rmsNorm(x: Float32Array, weight: Float32Array, eps: number): Float32Array {
@@ -73,6 +84,54 @@ describe.each(MODULES)("%s.wasm", (module) => {
     expect(Math.abs(left)).toBeLessThan(1e-35);
     expect([right, zero]).toEqual([600, 0]);
     expect(nan).toBeNaN();
+  });
+
+  // In the order of wasm/glu.c; units of rounding of f32, of the activation and absolute.
+  test.each([
+    ["quick_gelu", 60, 0], // e^u multiplies the roundings of u, up to 51 here
+    ["gelu_tanh", 200, 0], // and here up to 88, which have three
+    ["gelu", 4, 12], // 1 + erf cancels below 0
+    ["relu", 1, 0],
+    ["relu2", 1, 0],
+    ["sigmoid", 4, 0],
+    ["linear", 1, 0],
+  ] as const)("glu with %s is the reference's within its rounding", (name, relative, absolute) => {
+    const [rows, ffn, upOffset, ld] = [3, 33, 35, 71];
+    const space = new GuardedMemory();
+    const gateUp = randomFloats(5, rows * ld, 8);
+    gateUp.set([0, -0, 30, -30, 1e-20, -1e-20, 3e4]);
+    const x = space.copyIn(gateUp);
+    const y = space.allocate(rows * ffn * 4);
+    space.kernels(module).glu(y, x, rows, ffn, upOffset, ld, GLU_KINDS.indexOf(name));
+    const found = space.floats(y, rows * ffn);
+    for (let i = 0; i < found.length; i++) {
+      const at = Math.floor(i / ffn) * ld + (i % ffn);
+      const [gate, up] = [gateUp[at], gateUp[at + upOffset]];
+      const expected = ACTIVATIONS[name](gate);
+      const tolerance =
+        Math.abs(expected) * (relative + 1) + absolute * Math.max(1, Math.abs(gate));
+      const difference = Math.abs(found[i] - expected * up);
+      expect(difference, `${name}(${gate})`).toBeLessThanOrEqual(
+        tolerance * Math.abs(up) * 2 ** -24 + 1e-34, // where e^x is clamped
+      );
+    }
+    expect(space.damaged()).toEqual([]);
+  });
+
+  test("glu keeps NaN, whatever the activation", () => {
+    for (const kind of GLU_KINDS.keys()) {
+      const space = new GuardedMemory();
+      const x = space.copyIn(Float32Array.from([Number.NaN, 1, 1, 1, Number.NaN, 1, 1, 1, 1, 1]));
+      const y = space.allocate(20);
+      space.kernels(module).glu(y, x, 1, 5, 5, 10, kind);
+      expect(Array.from(space.floats(y, 5), Number.isNaN)).toEqual([
+        true,
+        false,
+        false,
+        false,
+        true,
+      ]);
+    }
   });
 
   test.each([1, 3, 4, 9, 64])("add of %i numbers", (n) => {

@@ -153,3 +153,26 @@ export function repeat(code: Code, times: number): Uint8Array {
   for (let i = 0; i < times; i++) all.set(once, i * once.length);
   return all;
 }
+
+export interface StateEntry {
+  readonly type: "FloatStorage" | "HalfStorage" | "BFloat16Storage" | "LongStorage";
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** The zip form of a state dict, each tensor contiguous in a storage of its own. */
+export function torchState(
+  state: ReadonlyMap<string, StateEntry>,
+  wrap: (state: Code) => Code = (code) => code,
+): Uint8Array {
+  const members: Member[] = [];
+  const items: Code[] = [];
+  for (const [name, { type, shape, bytes }] of state) {
+    const key = String(members.length);
+    const strides = shape.map((_, i) => shape.slice(i + 1).reduce((n, dim) => n * dim, 1));
+    const elements = shape.reduce((n, dim) => n * dim, 1);
+    items.push(text(name), tensor({ type, key, elements, shape, strides }));
+    members.push({ name: `m/data/${key}`, bytes });
+  }
+  return zip([{ name: "m/data.pkl", bytes: pickle(wrap(dict(...items))) }, ...members]);
+}

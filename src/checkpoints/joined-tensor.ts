@@ -88,7 +88,7 @@ function sideBySide(
 
 /**
  * Rows of q or k from Meta's and fairseq2's order, pairs (x0, y0, x1, y1, ...) in each head, to
- * Hugging Face's, halves (x0, x1, ..., y0, y1, ...). Reads whole heads.
+ * Hugging Face's, halves (x0, x1, ..., y0, y1, ...). Reads no more than the heads asked for.
  */
 export function pairsToHalves(tensor: FloatTensor, heads: number): FloatTensor {
   const { name, type, shape } = tensor;
@@ -103,14 +103,28 @@ export function pairsToHalves(tensor: FloatTensor, heads: number): FloatTensor {
       checkRows(this, first, count, into);
       const head = new Uint8Array(Math.min(count, 1) * headRows * rowBytes);
       for (let done = 0; done < count; ) {
-        const start = first + done - ((first + done) % headRows);
-        await tensor.readRows(start, headRows, head, signal);
-        const end = Math.min(first + count, start + headRows);
-        for (let row = first + done - start; row < end - start; row++, done++) {
-          const from = (2 * (row % half) + (row < half ? 0 : 1)) * rowBytes;
-          into.set(head.subarray(from, from + rowBytes), done * rowBytes);
+        const from = (first + done) % headRows;
+        const n = Math.min(count - done, headRows - from);
+        const [low, high] = pairRows(from, n, half);
+        const pairs = head.subarray(0, (high - low) * rowBytes);
+        await tensor.readRows(first + done - from + low, high - low, pairs, signal);
+        for (let row = from; row < from + n; row++, done++) {
+          const at = (pairRow(row, half) - low) * rowBytes;
+          into.set(pairs.subarray(at, at + rowBytes), done * rowBytes);
         }
       }
     },
   };
+}
+
+/** Where a row of the halves is among the pairs of its head. */
+function pairRow(row: number, half: number): number {
+  return row < half ? 2 * row : 2 * (row - half) + 1;
+}
+
+/** The range of pairs that holds `count` rows from `from` on. */
+function pairRows(from: number, count: number, half: number): [low: number, high: number] {
+  const last = from + count - 1;
+  if (from < half && last >= half) return [0, 2 * half];
+  return [pairRow(from, half), pairRow(last, half) + 1];
 }

@@ -61,6 +61,7 @@ describe.each(KINDS)("%s", (kind) => {
         [0, 1],
         [5, 0],
         [3, 17],
+        [7, 2],
         [tensor.shape[0] - 9, 9],
         [1, tensor.shape[0] - 2],
       ]) {

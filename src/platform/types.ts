@@ -22,3 +22,4 @@ export {
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";
+export * from "./generation.ts";

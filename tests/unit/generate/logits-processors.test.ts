@@ -187,7 +187,5 @@ test.each([
 
 test("a prefix function that allows nothing is refused", () => {
   const processor = new PrefixConstrainedLogitsProcessor(() => [], 1);
-  expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow(
-    "empty list for batch ID 0",
-  );
+  expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow("empty list for batch ID 0");
 });

@@ -43,7 +43,9 @@ await build({
   packages: "external",
   external: ["node:*"],
   target: "es2023",
-  charset: "utf8",
+  // Half the memory of the text: less of it, and of one byte a character.
+  minify: true,
+  charset: "ascii",
   logLevel: "warning",
   plugins: [keepLocations],
 });

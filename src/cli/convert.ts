@@ -5,7 +5,7 @@ import { parseDtype } from "../checkpoints/dtype.ts";
 import { checkModelSize } from "../checkpoints/model-sizes.ts";
 import { saveGguf } from "../checkpoints/save-gguf.ts";
 import { saveHfDirectory } from "../checkpoints/save-hf.ts";
-import { packModel } from "../engine/load-model.ts";
+import { packModel } from "../engine/pack-model.ts";
 import type { FloatType } from "../formats/float-tensor.ts";
 import { writeOutput } from "../formats/output-file.ts";
 import { directoryTarget } from "../platform/host/directory.ts";

@@ -6,6 +6,7 @@ import { runCommand } from "./commands.ts";
 async function currentHost(): Promise<Host> {
   if ("Deno" in globalThis) return (await import("../platform/deno/host.ts")).denoHost;
   if ("Bun" in globalThis) return (await import("../platform/bun/host.ts")).bunHost;
+  (await import("../platform/node/spare-memory.ts")).spareMemory();
   return (await import("../platform/node/host.ts")).nodeHost;
 }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { gatherImportance } from "../engine/gather-importance.ts";
-import { packModel } from "../engine/load-model.ts";
+import { packModel } from "../engine/pack-model.ts";
 import { PronkError } from "../errors.ts";
 import type { Importance } from "../pack/importance.ts";
 import { MANIFEST_NAME, type Manifest } from "../pack/manifest.ts";

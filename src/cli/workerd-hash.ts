@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { packModel } from "../engine/load-model.ts";
+import { packModel } from "../engine/pack-model.ts";
 import { PronkError } from "../errors.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
 import type { Arguments, CliContext } from "./command.ts";

@@ -13,19 +13,13 @@ import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
 import { subtleDigest } from "../pack/digest.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
-import { checkUsesImportance, type Importance, withImportance } from "../pack/importance.ts";
-import type { Manifest } from "../pack/manifest.ts";
-import type { PackProgress } from "../pack/packer.ts";
-import type { WritableFolder } from "../pack/writable-folder.ts";
-import { writePack } from "../pack/write-pack.ts";
 import { createTemplateFor } from "../templates/choose-template.ts";
 import { fitContext } from "./context-fit.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { LoadWatch } from "./load-timings.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { openPack } from "./open-pack.ts";
-import { openSourceInput } from "./open-source-input.ts";
-import type { LoadProgress, ModelInput, OpenedModel, SourceInput } from "./opened-model.ts";
+import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
 import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
 import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
@@ -95,11 +89,11 @@ const MAX_CHUNK = 4096;
 export async function planModel(input: ModelInput, options: PlanOptions = {}): Promise<ModelPlan> {
   const { signal, quantization = "auto", profile = "default" } = options;
   throwIfAborted(signal);
-  const model =
-    "pack" in input
-      ? await openPack(input.pack, signal)
-      : await openSourceInput(input, { quantization, profile, id: options.id }, signal);
-  return planOpened(model, options);
+  if ("pack" in input) return planOpened(await openPack(input.pack, signal), options);
+  // Loaded only here: who runs a pack needs neither other formats nor the packer.
+  const { openSourceInput } = await import("./open-source-input.ts");
+  const sizes = { quantization, profile, id: options.id };
+  return planOpened(await openSourceInput(input, sizes, signal), options);
 }
 
 function defaultChunk({ budgetBytes }: PlanOptions): number {
@@ -255,60 +249,6 @@ async function createRunner(
     if (!(error instanceof PronkError) || error.code === "out_of_memory") throw error;
     return { runner: create(1), kernelReason, threadsReason: error.message };
   }
-}
-
-export interface PackOptions {
-  readonly id?: string;
-  readonly quantization?: Quantization;
-  readonly profile?: Profile;
-  /** The KV cache that the pack asks for. Default: what belongs to its form. */
-  readonly kv?: KvType;
-  /** A multiple of 32; at most 16 MiB, the default. */
-  readonly shardBytes?: number;
-  /** SHA-256 of the source file, for the manifest, when it is known. */
-  readonly sourceSha256?: string;
-  /** SPDX expression, when the file does not say. */
-  readonly license?: string;
-  /** Guides what is quantized anew to 4 or 6 bits; called when there is such a matrix. */
-  readonly importance?: () => Promise<Importance>;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: PackProgress) => void;
-}
-
-/**
- * Writes a GGUF model or a checkpoint as a pack.
- *
- * @throws PronkError as planModel; "bad_request" for importance that nothing would use; and what the
- *   target throws.
- */
-export async function packModel(
-  input: SourceInput,
-  target: WritableFolder,
-  options: PackOptions = {},
-): Promise<Manifest> {
-  const { quantization = "auto", profile = "default", signal, onProgress, shardBytes } = options;
-  const model = await openSourceInput(input, { quantization, profile, id: options.id }, signal);
-  const { facts } = model;
-  let { entries } = model;
-  if (options.importance) {
-    checkUsesImportance(entries);
-    entries = withImportance(entries, await options.importance());
-  }
-  return writePack({
-    entries,
-    manifest: {
-      ...facts,
-      quantization: { ...facts.quantization, ...(options.kv && { kv: options.kv }) },
-      license: facts.license ?? options.license ?? null,
-      config: model.manifestConfig,
-      source: { ...facts.source, sha256: options.sourceSha256 ?? null },
-    },
-    tokenizer: await model.compileTokenizer(signal),
-    target,
-    shardBytes,
-    signal,
-    onProgress,
-  });
 }
 
 function wholeNumber(param: string, value: number, max: number): number {

@@ -4,8 +4,6 @@
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { openCheckpointFolder } from "../../checkpoints/open-folder.ts";
-import { packModel } from "../../engine/load-model.ts";
 import type { ModelInput, SourceInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import { ggufPartNames } from "../../formats/gguf/part-names.ts";
@@ -75,6 +73,8 @@ export async function openSourceModel(
   const paths = files.map(({ path }) => path);
   if (!isGguf(paths[0]) && reference.kind === "hub") {
     const id = basename(reference.repo);
+    // Loaded only here, as the packer below: who has a pack needs neither.
+    const { openCheckpointFolder } = await import("../../checkpoints/open-folder.ts");
     const checkpoint = await openCheckpointFolder(directoryFolder(host, dirname(paths[0])), signal);
     const close = async (): Promise<void> => {};
     return {
@@ -142,6 +142,8 @@ async function openPath(host: Host, path: string): Promise<NamedModel> {
     const input = { pack: directoryFolder(host, path) };
     return { id: undefined, input, repair: undefined, close: async () => {} };
   }
+  // Loaded only here, as the packer below: who has a pack needs neither.
+  const { openCheckpointFolder } = await import("../../checkpoints/open-folder.ts");
   const checkpoint = await openCheckpointFolder(directoryFolder(host, path));
   return { id: undefined, input: { checkpoint }, repair: undefined, close: async () => {} };
 }
@@ -191,6 +193,7 @@ async function openCached(
   const pack = async (): Promise<void> => {
     const source = await openSourceModel(host, name, options);
     try {
+      const { packModel } = await import("../../engine/pack-model.ts");
       await packModel(source.input, directoryTarget(folder), {
         id: source.id,
         quantization,

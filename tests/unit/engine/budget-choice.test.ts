@@ -1,12 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { chooseForBudget } from "../../../src/engine/budget-choice.ts";
-import {
-  BUDGET_CHUNK,
-  type PlanOptions,
-  packModel,
-  planModel,
-} from "../../../src/engine/load-model.ts";
+import { BUDGET_CHUNK, type PlanOptions, planModel } from "../../../src/engine/load-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
+import { packModel } from "../../../src/engine/pack-model.ts";
 import { PronkError } from "../../../src/errors.ts";
 import { readGolden } from "../../support/tiny-gguf.ts";
 import { memoryFolder } from "../pack/memory-folder.ts";

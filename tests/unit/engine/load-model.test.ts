@@ -1,14 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import {
-  BUDGET_CHUNK,
-  loadModel,
-  packModel,
-  planModel,
-  planOpened,
-} from "../../../src/engine/load-model.ts";
+import { BUDGET_CHUNK, loadModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
+import { packModel } from "../../../src/engine/pack-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import { memoryFolder } from "../pack/memory-folder.ts";

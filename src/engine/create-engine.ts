@@ -10,6 +10,7 @@ import { DraftModel } from "./draft-model.ts";
 import type { Engine } from "./engine.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { type EngineRuntime, Scheduler, type Speculation } from "./scheduler.ts";
+import { encodeContinuation, scoreRows } from "./score-continuations.ts";
 import { type Speculate, Speculator } from "./speculator.ts";
 
 export interface EngineOptions {
@@ -69,6 +70,12 @@ export function createEngine(
     template: model.template,
     stream: (request, { signal } = {}) => scheduler.submit(request, signal),
     generate: (request, { signal } = {}) => scheduler.submit(request, signal).result,
+    scoreContinuations: async (requests, { signal } = {}) => {
+      const rows = requests.map((request, index) =>
+        encodeContinuation(tokenizer, request, `request ${index}`),
+      );
+      return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal);
+    },
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),
   };

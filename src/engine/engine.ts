@@ -4,6 +4,7 @@ import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/req
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { LoadTimings } from "./load-timings.ts";
+import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
 
 /** What the entries know of a loaded model. */
 export interface ModelInfo {
@@ -79,6 +80,17 @@ export interface Engine {
   stream(request: GenerateRequest, options?: { signal?: AbortSignal }): Generation;
   /** `stream(...).result`, drained. */
   generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>;
+  /**
+   * How likely continuations are, by prompts of text or ids, in the order of the requests. Those of one
+   * prompt, one after the other, read it once. Takes one slot, as soon as one is free.
+   *
+   * @throws PronkError "bad_request" on a continuation without tokens; "context_overflow";
+   *   "overloaded"; "aborted"; "engine_failed".
+   */
+  scoreContinuations(
+    requests: readonly ContinuationRequest[],
+    options?: { signal?: AbortSignal },
+  ): Promise<ContinuationScore[]>;
   stats(): EngineStats;
   /** Ends every generation with "engine_failed" and frees the memory. */
   dispose(): Promise<void>;

@@ -6,7 +6,7 @@
  * last looked takes one. Turns therefore go on when the request that happened to take them ends;
  * in Workers a loop started by one request dies with it and takes all others along.
  */
-import type { Runner } from "../backends/backend.ts";
+import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
 import type { GenerateRequest, TokenPart } from "../generate/request.ts";
@@ -24,6 +24,7 @@ import type { EngineStats } from "./engine.ts";
 import { Outlet } from "./outlet.ts";
 import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
+import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { chooseSlot, createSlots, type Slot } from "./slots.ts";
 import type { Speculator } from "./speculator.ts";
 
@@ -80,6 +81,7 @@ export class Scheduler {
   readonly #slots: Slot[];
   /** In order of arrival. */
   #queue: Sequence[] = [];
+  readonly #lender: SlotLender;
   /** All that have not ended: queued, running, paused. */
   readonly #live = new Set<Sequence>();
   #turns = 0;
@@ -117,6 +119,7 @@ export class Scheduler {
       prefillRows: options.prefillRows,
     });
     this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
+    this.#lender = new SlotLender(this.#slots, this.#slots.length + options.maxQueue);
     let candidates: Candidates | undefined;
     this.#context = {
       tokenizer,
@@ -160,17 +163,61 @@ export class Scheduler {
     this.#expire();
     return {
       slots: this.#slots.length,
-      busy: this.#slots.filter(({ sequence }) => sequence !== undefined).length,
+      busy: this.#slots.filter(({ sequence, isLent }) => sequence !== undefined || isLent).length,
       queued: this.#queue.length,
       ...this.#totals,
       ...(this.#runner.threads && { threads: this.#runner.threads }),
     };
   }
 
+  /**
+   * Lends a slot to `work`, at once or when one becomes free, until it settles.
+   *
+   * @throws PronkError "overloaded", "engine_failed", "aborted"; what `work` throws.
+   */
+  async lend<Result>(
+    work: (loan: SlotLoan) => Promise<Result>,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    this.#expire();
+    const slot = await this.#lender.borrow(signal);
+    try {
+      return await work({
+        runner: this.#runner,
+        slot: slot.index,
+        run: (batch, read) => this.#runLent(batch, read),
+      });
+    } finally {
+      this.#lender.giveBack(slot);
+    }
+  }
+
   /** Ends everything and frees the runner, after the batch that is being run. */
   dispose(): Promise<void> {
     this.#disposed ??= this.#close(new PronkError("engine_failed", "engine: disposed"));
     return this.#disposed;
+  }
+
+  async #runLent(batch: Batch, read: () => void): Promise<void> {
+    await this.#runtime.yieldTask();
+    while (this.#inFlight !== undefined) await this.#inFlight;
+    if (this.#closed !== undefined) throw this.#closed;
+    let failure: unknown;
+    const fail = (error: unknown): void => {
+      failure = error;
+      // A refused batch wrote nothing; after any other error the memory cannot be trusted.
+      if (!(error instanceof PronkError && error.code === "bad_request")) this.#break(error);
+    };
+    try {
+      const running = this.#runner.forward(batch);
+      if (running === undefined) read();
+      else await this.#fly(running, read, fail);
+    } catch (error) {
+      fail(error);
+    }
+    if (failure !== undefined) {
+      throw new PronkError("engine_failed", "engine: the backend failed", { cause: failure });
+    }
   }
 
   #enter(sequence: Sequence, signal: AbortSignal | undefined): void {
@@ -420,6 +467,7 @@ export class Scheduler {
   #leaveSlot(sequence: Sequence): void {
     if (sequence.slot !== undefined) sequence.slot.sequence = undefined;
     sequence.slot = undefined;
+    this.#lender.serve();
   }
 
   async #close(error: PronkError): Promise<void> {
@@ -428,6 +476,7 @@ export class Scheduler {
       this.#end(sequence, error);
       sequence.outlet.deliver();
     }
+    this.#lender.close(error);
     await this.#inFlight;
     this.#runner.dispose();
     this.#speculation?.dispose();

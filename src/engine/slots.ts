@@ -10,6 +10,8 @@ export interface Slot {
   readonly isReusable: boolean;
   /** undefined: free. What its cache holds may still be the start of another prompt. */
   sequence: Sequence | undefined;
+  /** Lent to work that is no generation: not free. */
+  isLent: boolean;
   /** Grows with each use; the free slot with the smallest is the least recently used. */
   used: number;
 }
@@ -21,6 +23,7 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
     length: 0,
     isReusable,
     sequence: undefined,
+    isLent: false,
     used: 0,
   }));
 }
@@ -36,7 +39,7 @@ export function chooseSlot(
 ): { slot: Slot; cached: number } | undefined {
   let best: { slot: Slot; cached: number } | undefined;
   for (const slot of slots) {
-    if (slot.sequence !== undefined) continue;
+    if (slot.sequence !== undefined || slot.isLent) continue;
     const cached = commonPrefix(slot, ids);
     if (
       best === undefined ||

@@ -3,6 +3,7 @@ export type { KvType, MemoryUse } from "../backends/backend.ts";
 export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";
 export type { ModelInput } from "../engine/opened-model.ts";
+export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
 export type { ErrorCode } from "../errors.ts";
 export type {
   FinishReason,

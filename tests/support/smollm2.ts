@@ -29,7 +29,12 @@ export interface GoldenChat {
 
 export interface SmolLm2Golden {
   readonly chats: GoldenChat[];
-  readonly perplexity: { ids: number[]; window: number; ppl: number };
+  readonly perplexity: {
+    ids: number[];
+    window: number;
+    ppl: number;
+    first64_logprobs: (number | null)[];
+  };
 }
 
 export const golden: SmolLm2Golden = JSON.parse(

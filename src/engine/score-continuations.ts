@@ -1,0 +1,154 @@
+/**
+ * How likely given continuations of prompts are: each token's log-probability after all before it.
+ *
+ * Source of the conventions: lm-evaluation-harness, loglikelihood of api/model.py.
+ */
+import { PronkError, throwIfAborted } from "../errors.ts";
+import { logSumExp } from "../generate/perplexity.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import type { SlotLoan } from "./slot-lender.ts";
+
+/** Texts, or ids for callers who cut them themselves. */
+export type ContinuationRequest =
+  | { readonly prompt: string; readonly continuation: string }
+  | { readonly prompt_ids: readonly number[]; readonly continuation_ids: readonly number[] };
+
+export interface ContinuationScore {
+  /** Natural logarithm of the continuation's probability: the sum of token_logprobs. */
+  readonly logprob: number;
+  /** One a token of the continuation. */
+  readonly token_logprobs: number[];
+  /** The continuation's tokens. */
+  readonly token_ids: number[];
+  /** Whether greedy decoding would have written it. */
+  readonly is_greedy: boolean;
+}
+
+interface Row {
+  readonly prompt: readonly number[];
+  readonly continuation: readonly number[];
+}
+
+/**
+ * Prompt and continuation are encoded together, and cut behind as many tokens as the prompt alone has;
+ * spaces at the prompt's end belong to the continuation. A prompt without tokens becomes BOS, else
+ * the token that ends texts. BOS comes in front as the tokenizer adds it.
+ *
+ * @throws PronkError "bad_request" when a continuation has no tokens.
+ */
+export function encodeContinuation(
+  tokenizer: Pick<Tokenizer, "encode" | "bosId" | "eosId">,
+  request: ContinuationRequest,
+  where: string,
+): Row {
+  let row: Row;
+  if ("prompt_ids" in request) {
+    row = { prompt: request.prompt_ids, continuation: request.continuation_ids };
+  } else {
+    const prompt = request.prompt.trimEnd();
+    const whole = prompt + request.prompt.slice(prompt.length) + request.continuation;
+    const ids = tokenizer.encode(whole);
+    const length =
+      prompt === "" ? leadingSpecials(tokenizer, ids) : tokenizer.encode(prompt).length;
+    row = { prompt: ids.slice(0, length), continuation: ids.slice(length) };
+  }
+  if (row.continuation.length === 0) {
+    throw new PronkError("bad_request", `${where}: the continuation has no tokens`);
+  }
+  if (row.prompt.length > 0) return row;
+  const first = tokenizer.bosId ?? tokenizer.eosId;
+  if (first === undefined) {
+    throw new PronkError("bad_request", `${where}: no prompt, and the tokenizer has no BOS or EOS`);
+  }
+  return { ...row, prompt: [first] };
+}
+
+function leadingSpecials({ bosId }: Pick<Tokenizer, "bosId">, ids: readonly number[]): number {
+  return bosId !== undefined && ids[0] === bosId ? 1 : 0;
+}
+
+/**
+ * Scores rows one after the other in one slot, where each finds what it has in common with the one
+ * before it: continuations of one prompt read the prompt once.
+ *
+ * @throws PronkError "context_overflow" when a row does not fit; "bad_request" on ids outside the
+ *   vocabulary; "engine_failed"; "aborted".
+ */
+export async function scoreRows(
+  loan: SlotLoan,
+  rows: readonly Row[],
+  signal: AbortSignal | undefined,
+): Promise<ContinuationScore[]> {
+  let held: readonly number[] = [];
+  const scores: ContinuationScore[] = [];
+  for (const [index, { prompt, continuation }] of rows.entries()) {
+    const ids = [...prompt, ...continuation];
+    checkRow(ids, loan, `request ${index}`);
+    // Where keys depend on how long the text was when they were made, every row is read anew.
+    const cached = loan.runner.isCutDependent ? 0 : commonLength(held, ids);
+    const score = await scoreRow(loan, ids, prompt.length, cached, signal);
+    held = ids.slice(0, -1);
+    scores.push(score);
+  }
+  return scores;
+}
+
+async function scoreRow(
+  { runner, slot, run }: SlotLoan,
+  ids: readonly number[],
+  promptLength: number,
+  cached: number,
+  signal: AbortSignal | undefined,
+): Promise<ContinuationScore> {
+  const token_logprobs: number[] = [];
+  let is_greedy = true;
+  // The row of the prompt's last token gives the first continuation token's logits.
+  const firstScored = promptLength - 1;
+  const end = ids.length - 1;
+  for (let at = Math.min(cached, firstScored); at < end; ) {
+    throwIfAborted(signal);
+    const plain = Math.max(0, firstScored - at);
+    const count = Math.min(end - at, runner.maxRows, plain + runner.maxLogits);
+    const logitsRows: number[] = [];
+    for (let row = plain; row < count; row++) logitsRows.push(row);
+    const start = at;
+    await run(
+      { ids: ids.slice(start, start + count), spans: [{ slot, start, count }], logitsRows },
+      () => {
+        for (const [index, row] of logitsRows.entries()) {
+          const logits = runner.logits(index);
+          const token = ids[start + row + 1];
+          token_logprobs.push(logits[token] - logSumExp(logits));
+          is_greedy &&= runner.argmax(index) === token;
+        }
+      },
+    );
+    at += count;
+  }
+  if (token_logprobs.some(Number.isNaN)) {
+    throw new PronkError("engine_failed", "score: the logits are not numbers");
+  }
+  const logprob = token_logprobs.reduce((sum, one) => sum + one, 0);
+  return { logprob, token_logprobs, token_ids: ids.slice(promptLength), is_greedy };
+}
+
+function checkRow(ids: readonly number[], { runner }: SlotLoan, where: string): void {
+  // The last token is scored, never run.
+  if (ids.length - 1 > runner.ctx) {
+    throw new PronkError(
+      "context_overflow",
+      `${where}: ${ids.length} tokens, the context has ${runner.ctx}`,
+    );
+  }
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= runner.vocab);
+  if (wrong !== undefined) {
+    throw new PronkError("bad_request", `${where}: ${wrong} is no token of ${runner.vocab}`);
+  }
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a[length] === b[length]) length++;
+  return length;
+}

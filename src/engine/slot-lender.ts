@@ -1,0 +1,81 @@
+/** Slots for work that is no generation: one at a time each, handed out as they become free. */
+import type { Batch, Runner } from "../backends/backend.ts";
+import { PronkError, throwIfAborted } from "../errors.ts";
+import type { Slot } from "./slots.ts";
+
+/** A slot that its borrower has to itself. */
+export interface SlotLoan {
+  readonly runner: Runner;
+  readonly slot: number;
+  /** Runs a batch over this slot between the turns of generations; `read` is called while its logits are there. */
+  run(batch: Batch, read: () => void): Promise<void>;
+}
+
+interface Waiter {
+  give(slot: Slot): void;
+  refuse(error: PronkError): void;
+}
+
+export class SlotLender {
+  readonly #slots: readonly Slot[];
+  readonly #most: number;
+  readonly #waiting: Waiter[] = [];
+  #closed: PronkError | undefined;
+
+  /** @param most that may wait at a time. */
+  constructor(slots: readonly Slot[], most: number) {
+    this.#slots = slots;
+    this.#most = most;
+  }
+
+  /** @throws PronkError "overloaded", "aborted", or why it was closed. */
+  async borrow(signal: AbortSignal | undefined): Promise<Slot> {
+    throwIfAborted(signal);
+    if (this.#closed !== undefined) throw this.#closed;
+    if (this.#waiting.length >= this.#most) {
+      throw new PronkError("overloaded", `engine: ${this.#waiting.length} wait for a slot already`);
+    }
+    let abort: (() => void) | undefined;
+    try {
+      return await new Promise<Slot>((give, refuse) => {
+        const waiter: Waiter = { give, refuse };
+        abort = () => {
+          // At once: a slot that comes free before the rejection is seen is somebody else's.
+          const index = this.#waiting.indexOf(waiter);
+          if (index >= 0) this.#waiting.splice(index, 1);
+          refuse(new PronkError("aborted", "aborted", { cause: signal?.reason }));
+        };
+        signal?.addEventListener("abort", abort, { once: true });
+        this.#waiting.push(waiter);
+        this.serve();
+      });
+    } finally {
+      if (abort) signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Its cache holds nothing that the scheduler knows. */
+  giveBack(slot: Slot): void {
+    slot.length = 0;
+    slot.isLent = false;
+    this.serve();
+  }
+
+  /** To be called when a slot becomes free; what it hands out is lent from this moment. */
+  serve(): void {
+    while (this.#waiting.length > 0) {
+      const free = this.#slots.filter(({ sequence, isLent }) => !sequence && !isLent);
+      if (free.length === 0) return;
+      // Whose cache was used longest ago is least worth keeping.
+      const slot = free.reduce((oldest, one) => (one.used < oldest.used ? one : oldest));
+      slot.isLent = true;
+      slot.length = 0;
+      this.#waiting.shift()?.give(slot);
+    }
+  }
+
+  close(error: PronkError): void {
+    this.#closed = error;
+    for (const waiter of this.#waiting.splice(0)) waiter.refuse(error);
+  }
+}

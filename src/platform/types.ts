@@ -20,6 +20,15 @@ export {
   type VisualizeOptions,
   type VisualizerSource,
 } from "../llama/attention-mask-visualizer.ts";
+export {
+  fromFairseq2,
+  LLaMAConfig,
+  type LLaMARoPEScaleConfig,
+  toFairseq2,
+} from "../llama/fairseq2-config.ts";
+export { LlamaConfig, type LlamaConfigFields } from "../llama/llama-config.ts";
+export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-params.ts";
+export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";

@@ -5,6 +5,7 @@ import { parseDtype } from "../checkpoints/dtype.ts";
 import { checkModelSize } from "../checkpoints/model-sizes.ts";
 import { saveGguf } from "../checkpoints/save-gguf.ts";
 import { saveHfDirectory } from "../checkpoints/save-hf.ts";
+import { saveMetaDirectory } from "../checkpoints/save-meta.ts";
 import { packModel } from "../engine/pack-model.ts";
 import type { FloatType } from "../formats/float-tensor.ts";
 import { writeOutput } from "../formats/output-file.ts";
@@ -17,7 +18,7 @@ import type { Arguments, CliContext, Command } from "./command.ts";
 import { JSON_OPTION, WEIGHT_OPTIONS, weightOptions } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
 
-const TARGETS = ["hf", "gguf", "pack"] as const;
+const TARGETS = ["hf", "gguf", "pack", "meta"] as const;
 type Target = (typeof TARGETS)[number];
 
 const DTYPES = ["f32", "f16", "bf16", "float32", "float16", "bfloat16"] as const;
@@ -27,7 +28,7 @@ const GGUF_NAME = "model.gguf";
 
 export const convert: Command = {
   name: "convert",
-  summary: "write a checkpoint in another form: Hugging Face, GGUF, pack",
+  summary: "write a checkpoint in another form: Hugging Face, GGUF, pack, Meta",
   positionals: "INPUT --to FORM --out DIR",
   maxPositionals: 1,
   options: {
@@ -154,6 +155,8 @@ async function writeCheckpoint(
       await writeOutput(folder, GGUF_NAME, put, options.signal);
       return [GGUF_NAME];
     }
+    case "meta":
+      return saveMetaDirectory(checkpoint, folder, { dtype: floatOption(input), ...options });
     case "pack": {
       const { signal, onProgress } = options;
       const manifest = await packModel({ checkpoint }, directoryTarget(out), {

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { saveHfDirectory } from "../../../src/checkpoints/save-hf.ts";
 import { outputFolder } from "../../../src/platform/host/output-folder.ts";
@@ -31,6 +32,22 @@ test("Hugging Face to GGUF, to a pack, and back: the same bytes of weights", asy
     const back = join(folder, "back");
     await convert(source, "--to", "hf", "--out", back);
     expect((await weights(back)).equals(await weights(gqa))).toBe(true);
+  }
+});
+
+test("Meta's shards to Hugging Face, to a pack, back, and to Meta again: the same bytes", async () => {
+  const folder = await temporaryFolder();
+  const [hf, pack, back, meta, again] = ["hf", "pack", "back", "meta", "again"].map((name) =>
+    join(folder, name),
+  );
+  const shards = fileURLToPath(new URL("../../goldens/meta/mp2", import.meta.url));
+  await convert("--input_dir", shards, "--output_dir", hf);
+  await convert(hf, "--to", "pack", "--quant", "none", "--out", pack);
+  await convert(pack, "--out", back);
+  await convert(back, "--to", "meta", "--out", meta);
+  await convert(meta, "--out", again);
+  for (const copy of [back, again]) {
+    expect((await weights(copy)).equals(await weights(hf))).toBe(true);
   }
 });
 

@@ -10,10 +10,10 @@ import { type GgufTensor, type GgufValue, writeGguf } from "../formats/gguf/writ
 import type { OutputFile } from "../formats/output-file.ts";
 import { invertOrder, permuteRows } from "../formats/permuted-tensor.ts";
 import { parseLlamaConfig } from "../model/config.ts";
+import { type GgufField, ggufModelFields } from "../model/gguf-fields.ts";
 import { llamaTensors, type ModelTensor, rotaryRowOrder } from "../model/tensors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { findTensor } from "./checkpoint-entries.ts";
-import { configMetadata, ropeFactors } from "./gguf-metadata.ts";
 import { tokenizerMetadata } from "./tokenizer-metadata.ts";
 
 export interface SaveGgufOptions {
@@ -70,18 +70,26 @@ export async function saveGguf(
       onProgress?.({ written, total });
     });
   });
-  const factors = ropeFactors(config);
-  if (factors) tensors.unshift(vectorTensor("rope_freqs.weight", factors));
+  const model = ggufModelFields(config, where);
+  for (const [name, values] of model.vectors) tensors.push(vectorTensor(name, values));
 
   const title = options.title ?? where.split(/[\\/]/).filter(Boolean).at(-1) ?? where;
   const metadata = new Map<string, GgufValue>([
-    ...configMetadata(config, where),
+    ...model.fields.map(({ key, type, value }): [string, GgufValue] => [
+      key,
+      ggufValue(type, value),
+    ]),
     ["general.name", { type: "string", value: title }],
     ["general.file_type", { type: "u32", value: FILE_TYPES[type] }],
     ["general.quantization_version", { type: "u32", value: 2 }],
     ...(await tokenizerMetadata(checkpoint, config.vocab_size, signal)),
   ]);
   await writeGguf(file, metadata, tensors, signal);
+}
+
+function ggufValue(type: GgufField["type"], value: string | number): GgufValue {
+  if (type === "string") return { type, value: String(value) };
+  return { type: type === "uint32" ? "u32" : "f32", value: Number(value) };
 }
 
 /**

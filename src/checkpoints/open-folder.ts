@@ -12,17 +12,34 @@ import {
   SAFETENSORS_INDEX_NAME,
   SAFETENSORS_NAME,
 } from "./hf-directory.ts";
-import { META_FIRST_SHARD, openMetaDirectory } from "./meta-directory.ts";
+import { META_FIRST_SHARD, type MetaOptions, openMetaDirectory } from "./meta-directory.ts";
 import {
   openTorchBinDirectory,
   TORCH_BIN_INDEX_NAME,
   TORCH_BIN_NAME,
 } from "./torch-bin-directory.ts";
 
+/** What the files of a checkpoint may leave open. */
+export type CheckpointOptions = MetaOptions;
+
 interface FolderKind {
   /** Any of these marks it. */
   readonly marks: readonly string[];
-  readonly open: (folder: SourceFolder, signal?: AbortSignal) => Promise<Checkpoint>;
+  readonly open: (
+    folder: SourceFolder,
+    signal?: AbortSignal,
+    options?: CheckpointOptions,
+  ) => Promise<Checkpoint>;
+}
+
+/** @throws PronkError "bad_request" when one is given: `where` is no checkpoint of Meta's. */
+export function refuseMetaOptions({ llama_version }: CheckpointOptions, where: string): void {
+  if (llama_version === undefined) return;
+  throw new PronkError(
+    "bad_request",
+    `${where}: llama_version is for Meta's params.json; this has a configuration that says it`,
+    { param: "llama_version" },
+  );
 }
 
 /** In the order of preference where a folder has several. */
@@ -40,10 +57,13 @@ const KINDS: readonly FolderKind[] = [
 export async function openCheckpointFolder(
   folder: SourceFolder,
   signal?: AbortSignal,
+  options: CheckpointOptions = {},
 ): Promise<Checkpoint> {
   for (const { marks, open } of KINDS) {
     for (const mark of marks) {
-      if (await openIfPresent(folder, mark, signal)) return open(folder, signal);
+      if (!(await openIfPresent(folder, mark, signal))) continue;
+      if (open !== openMetaDirectory) refuseMetaOptions(options, folder.name);
+      return open(folder, signal, options);
     }
   }
   const marks = [MANIFEST_NAME, ...KINDS.flatMap((kind) => kind.marks)].join(", ");

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { parseDtype } from "../checkpoints/dtype.ts";
+import { LLAMA_VERSIONS } from "../checkpoints/meta-config.ts";
 import { checkModelSize } from "../checkpoints/model-sizes.ts";
 import { saveGguf } from "../checkpoints/save-gguf.ts";
 import { saveHfDirectory } from "../checkpoints/save-hf.ts";
@@ -44,6 +45,11 @@ export const convert: Command = {
     input_dir: { type: "string", value: "DIR", help: "INPUT, as transformers' script calls it" },
     output_dir: { type: "string", value: "DIR", help: "--out, as transformers' script calls it" },
     model_size: { type: "string", value: "7B", help: "checked against the checkpoint" },
+    llama_version: {
+      type: "string",
+      value: "V",
+      help: `of Meta's params.json, ${LLAMA_VERSIONS.join("|")}; default: by its fields`,
+    },
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -96,10 +102,12 @@ async function write(
   const progress = createProgress(cli);
   const onProgress = ({ written, total }: { written: number; total: number }): void =>
     progress.report({ label: `writing ${to}`, loaded: written, total });
-  const open = { env, fetch, signal };
+  const llama_version = choiceOption(input, "llama_version", LLAMA_VERSIONS);
+  const open = { env, fetch, signal, llama_version };
   try {
     // A GGUF's quantized blocks go into a pack as they are, not by way of floats.
-    if (to === "pack" && textOption(input, "model_size") === undefined) {
+    const asked = textOption(input, "model_size") ?? llama_version;
+    if (to === "pack" && asked === undefined) {
       const source = await openSourceModel(host, name, open);
       try {
         const { input: model, id, license, sha256: sourceSha256 } = source;

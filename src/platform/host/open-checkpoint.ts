@@ -3,7 +3,11 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checkpoint } from "../../checkpoints/checkpoint.ts";
 import { openGgufCheckpoint } from "../../checkpoints/gguf-checkpoint.ts";
-import { openCheckpointFolder } from "../../checkpoints/open-folder.ts";
+import {
+  type CheckpointOptions,
+  openCheckpointFolder,
+  refuseMetaOptions,
+} from "../../checkpoints/open-folder.ts";
 import { openPackCheckpoint } from "../../checkpoints/pack-checkpoint.ts";
 import { MANIFEST_NAME } from "../../pack/manifest.ts";
 import { directoryFolder } from "./directory.ts";
@@ -21,21 +25,23 @@ export interface NamedCheckpoint {
 export async function openNamedCheckpoint(
   host: Host,
   name: string,
-  options: OpenModelOptions,
+  options: OpenModelOptions & CheckpointOptions,
 ): Promise<NamedCheckpoint> {
-  const { signal } = options;
+  const { signal, llama_version } = options;
   const found = await stat(name).catch(() => undefined);
   if (found?.isDirectory()) {
     const folder = directoryFolder(host, name);
     const isPack = await stat(join(name, MANIFEST_NAME)).catch(() => undefined);
+    if (isPack) refuseMetaOptions({ llama_version }, name);
     return {
       checkpoint: isPack
         ? await openPackCheckpoint(folder, signal)
-        : await openCheckpointFolder(folder, signal),
+        : await openCheckpointFolder(folder, signal, { llama_version }),
       kind: isPack ? "pack" : "checkpoint",
       close: async () => {},
     };
   }
+  refuseMetaOptions({ llama_version }, name);
   const model = await openSourceModel(host, name, options);
   try {
     const { input, close } = model;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type MetaOptions, openMetaDirectory } from "../../../src/checkpoints/meta-directory.ts";
+import { openCheckpointFolder } from "../../../src/checkpoints/open-folder.ts";
 import { readTorch } from "../../../src/formats/torch/read-torch.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import { openGoldenModel } from "../../support/golden-model.ts";
@@ -127,6 +128,18 @@ describe("the configuration", () => {
       rope_scaling: null,
       eos_token_id: 128_001,
     });
+  });
+
+  test("of other checkpoints takes no version", async () => {
+    const other = memoryFolder();
+    other.files.set("config.json", new TextEncoder().encode("{}"));
+    other.files.set("pytorch_model.bin", torchState(new Map()));
+    await expect(openCheckpointFolder(other, undefined, { llama_version: "3" })).rejects.toThrow(
+      "llama_version is for Meta's params.json",
+    );
+    const meta = folder([whole]);
+    const { config } = await openCheckpointFolder(meta, undefined, { llama_version: "3" });
+    expect(config.max_position_embeddings).toBe(8192);
   });
 
   test("is tied where there is no output", async () => {

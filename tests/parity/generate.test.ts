@@ -7,7 +7,24 @@ import type { GenerateOutput } from "../../src/llama/generation/generation-run.t
 import { BACKENDS, type Backend, generativeModel } from "../support/generative-models.ts";
 import { type GoldenCase, goldenCases, goldenTensors } from "../support/golden-model.ts";
 
-const MODELS = ["gqa", "mha", "mqa", "tied", "bias", "head_dim", "bf16_sharded"];
+const MODELS = [
+  "gqa",
+  "mha",
+  "mqa",
+  "tied",
+  "bias",
+  "head_dim",
+  "bf16_sharded",
+  "act_gelu",
+  "act_gelu_new",
+  "act_relu",
+  "rope_dynamic",
+  "rope_legacy_type",
+  "rope_linear",
+  "rope_llama3",
+  "rope_longrope",
+  "rope_yarn",
+];
 
 interface Inputs {
   readonly input_ids?: number[][];

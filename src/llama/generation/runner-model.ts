@@ -17,6 +17,7 @@ export interface RunnerModelOptions {
 export class RunnerModel implements GenerativeModel {
   readonly config: GenerativeModel["config"];
   readonly generation_config: GenerationConfig;
+  readonly isCutDependent: boolean;
   readonly #runner: Runner;
   readonly #free: number[];
 
@@ -24,6 +25,7 @@ export class RunnerModel implements GenerativeModel {
     const { generation_config = new GenerationConfig(), ...sizes } = options;
     this.config = { vocab_size: runner.vocab, ...sizes };
     this.generation_config = generation_config;
+    this.isCutDependent = runner.isCutDependent ?? false;
     this.#runner = runner;
     this.#free = Array.from({ length: runner.slots }, (_, slot) => slot).reverse();
   }
@@ -108,7 +110,10 @@ class SlotCache implements GenerationCache {
         tokens.push(all[end++]);
       }
       if (end === first) return;
-      spans.push({ slot: this.#slots[row], start: this.#lengths[row], count: end - first });
+      const start = this.#lengths[row];
+      // However it is cut here, it is one text: scalings that depend on its length see all of it.
+      const length = start + all.length - first;
+      spans.push({ slot: this.#slots[row], start, count: end - first, length });
       done[input] = end;
     });
     if (tokens.length === 0) return undefined;

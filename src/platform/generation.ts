@@ -43,6 +43,12 @@ export {
   TopKLogitsWarper,
   TopPLogitsWarper,
 } from "../generate/logits-processors/warpers.ts";
+export {
+  type BeamSearchOptions,
+  BeamSearchSequenceGenerator,
+  type Hypothesis,
+  type VocabularyInfo,
+} from "../llama/generation/fairseq2-beam-search.ts";
 export { generate } from "../llama/generation/generate.ts";
 export type { GenerateOptions } from "../llama/generation/generate-options.ts";
 export { GenerationConfig, type GenerationMode } from "../llama/generation/generation-config.ts";

@@ -8,6 +8,13 @@ import type { Vocabulary } from "./vocabulary.ts";
 const NO_TOKEN = -1;
 const ROOT = 0;
 
+export interface FoundToken {
+  readonly id: number;
+  /** Half-open, in UTF-16 units. */
+  readonly start: number;
+  readonly end: number;
+}
+
 export class SpecialTokens {
   /** Edge k leads from node from[k] by unit by[k] to node k + 1. */
   readonly #edges: PairTable;
@@ -17,14 +24,8 @@ export class SpecialTokens {
   readonly #firstUnit: string | undefined;
   readonly isEmpty: boolean;
 
-  /** Of the tokens for which `wanted(type)` holds. */
-  constructor(vocabulary: Vocabulary, wanted: (type: number) => boolean) {
-    const { types, bytes, offsets } = vocabulary;
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const texts: [string, number][] = [];
-    for (const id of idsOfTypes(types, wanted)) {
-      texts.push([decoder.decode(bytes.subarray(offsets[id], offsets[id + 1])), id]);
-    }
+  /** Of these texts with their ids; of equal texts the last counts, empty ones are not found. */
+  constructor(texts: readonly (readonly [text: string, id: number])[]) {
     const units = texts.reduce((sum, [text]) => sum + text.length, 0);
     const from = new Uint32Array(units);
     const by = new Uint32Array(units);
@@ -53,7 +54,7 @@ export class SpecialTokens {
   }
 
   /** The first special token in the text from `start` on. */
-  next(text: string, start: number): { id: number; start: number; end: number } | undefined {
+  next(text: string, start: number): FoundToken | undefined {
     if (this.isEmpty) return undefined;
     const first = this.#firstUnit;
     for (let at = start; at < text.length; at++) {
@@ -61,7 +62,7 @@ export class SpecialTokens {
         at = text.indexOf(first, at);
         if (at < 0) return undefined;
       }
-      let found: { id: number; start: number; end: number } | undefined;
+      let found: FoundToken | undefined;
       let node = ROOT;
       for (let i = at; i < text.length; i++) {
         const edge = this.#edges.find(node, text.charCodeAt(i));
@@ -74,6 +75,18 @@ export class SpecialTokens {
     }
     return undefined;
   }
+}
+
+/** Texts and ids of the tokens for which `wanted(type)` holds. */
+export function textsOfTypes(
+  { types, bytes, offsets }: Vocabulary,
+  wanted: (type: number) => boolean,
+): [string, number][] {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return idsOfTypes(types, wanted).map((id) => [
+    decoder.decode(bytes.subarray(offsets[id], offsets[id + 1])),
+    id,
+  ]);
 }
 
 /** Ids of the tokens for which `wanted(type)` holds, ascending. By the engine's own search: few tokens are special, and a first encoding waits for it. */

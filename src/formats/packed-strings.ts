@@ -6,12 +6,12 @@ const FIRST_BYTES = 4096;
 
 /** Collects strings of unknown total length. */
 export class PackedStringsBuilder {
-  readonly #offsets: Uint32Array;
+  #offsets: Uint32Array;
   #bytes = new Uint8Array(FIRST_BYTES);
   #used = 0;
   #count = 0;
 
-  /** `length` strings will be pushed. */
+  /** About `length` strings will be pushed. */
   constructor(length: number) {
     this.#offsets = new Uint32Array(length + 1);
   }
@@ -28,15 +28,20 @@ export class PackedStringsBuilder {
     // A view and a call cost more than the few bytes of a token.
     for (let i = start; i < end; i++) this.#bytes[used++] = from[i]!;
     this.#used = used;
-    this.#offsets[++this.#count] = used;
+    if (++this.#count === this.#offsets.length) {
+      const offsets = new Uint32Array(this.#count * 2);
+      offsets.set(this.#offsets);
+      this.#offsets = offsets;
+    }
+    this.#offsets[this.#count] = used;
   }
 
   /** What was pushed, in arrays of exactly its size. */
   build(): PackedStrings {
     return {
       bytes: this.#bytes.slice(0, this.#used),
-      offsets: this.#offsets,
-      length: this.#offsets.length - 1,
+      offsets: this.#offsets.slice(0, this.#count + 1),
+      length: this.#count,
     };
   }
 }

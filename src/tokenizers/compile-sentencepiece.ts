@@ -4,20 +4,11 @@
  *
  * Source: src/bpe_model.cc of google/sentencepiece; llm_tokenizer_spm of llama.cpp.
  */
-import {
-  HASH_BASE,
-  hashBytes,
-  MAX_PAIRS,
-  mixHash,
-  PairTable,
-  PieceTable,
-  slotCount,
-} from "./hashing.ts";
+import { hashBytes, mixHash, PieceTable, slotCount } from "./hashing.ts";
+import { characterBytes, type ListedMerges, PairLister } from "./pair-lister.ts";
+import { isMergeable, isWordwise, parseByte, unescapeSpaces } from "./sentencepiece-spelling.ts";
 import { badMetadata, type TokenizerMetadata } from "./tokenizer-metadata.ts";
 import { LITERAL, NO_ID, TokenType, type VocabularyParts } from "./vocabulary.ts";
-
-/** SentencePiece's space, U+2581, in UTF-8. Pieces are stored with a real space in its place. */
-const SPACE = [0xe2, 0x96, 0x81] as const;
 
 type SentencePieceParts = Omit<VocabularyParts, "bosId" | "eosId" | "unkId" | "padId" | "eogIds">;
 
@@ -52,10 +43,6 @@ export function compileSentencePiece(metadata: TokenizerMetadata): SentencePiece
     byteTokens,
     ...listPairs(pieces, bytes, offsets, types, scores),
   };
-}
-
-function isMergeable(type: number): boolean {
-  return type === TokenType.normal || type === TokenType.unused;
 }
 
 /** What each token adds to a text: spaces for U+2581, one byte for <0x0A>. */
@@ -95,49 +82,6 @@ function unescapePieces({
   return { bytes: out.slice(0, at), offsets, types, byteTokens };
 }
 
-function unescapeSpaces(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  out: Uint8Array,
-  at: number,
-): number {
-  let to = at;
-  for (let i = start; i < end; i++) {
-    const found = bytes[i] === SPACE[0] && bytes[i + 1] === SPACE[1] && bytes[i + 2] === SPACE[2];
-    if (found && i + 2 < end) {
-      out[to++] = 0x20;
-      i += 2;
-    } else {
-      out[to++] = bytes[i]!;
-    }
-  }
-  return to;
-}
-
-/** The byte that "<0x0A>" names, or -1. */
-function parseByte(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start !== 6 || bytes[start] !== 0x3c) return -1;
-  const match = /^<0x([0-9A-Fa-f]{2})>$/.exec(String.fromCharCode(...bytes.subarray(start, end)));
-  return match === null ? -1 : Number.parseInt(match[1]!, 16);
-}
-
-/** Whether no piece has a space behind something else, so that no merge crosses a word's start. */
-function isWordwise(bytes: Uint8Array, offsets: Uint32Array, types: Uint8Array): boolean {
-  for (let id = 0; id < types.length; id++) {
-    if (!isMergeable(types[id]!)) continue;
-    for (let i = offsets[id]! + 1; i < offsets[id + 1]!; i++) {
-      if (bytes[i] === 0x20 && bytes[i - 1] !== 0x20) return false;
-    }
-  }
-  return true;
-}
-
-type Merges = Pick<
-  VocabularyParts,
-  "extraSymbols" | "left" | "right" | "merged" | "ranks" | "pairSlots"
->;
-
 /** Every (left, right) of symbols that joins to a piece, with the rank of that piece's score. */
 function listPairs(
   pieces: PieceTable,
@@ -145,7 +89,7 @@ function listPairs(
   offsets: Uint32Array,
   types: Uint8Array,
   scores: Float32Array,
-): Merges {
+): ListedMerges {
   const lister = new PairLister(pieces, bytes, offsets);
   const rankOf = scoreRanks(scores, types);
   for (let id = 0; id < types.length; id++) {
@@ -156,93 +100,6 @@ function listPairs(
     lister.addSplits(id, rankOf(scores[id]!));
   }
   return lister.build();
-}
-
-class PairLister {
-  readonly #pieces: PieceTable;
-  readonly #bytes: Uint8Array;
-  readonly #offsets: Uint32Array;
-  /** At most one split before each byte. */
-  readonly #left: Uint32Array;
-  readonly #right: Uint32Array;
-  readonly #merged: Uint32Array;
-  readonly #ranks: Uint32Array;
-  readonly #prefixHashes: Int32Array;
-  readonly #extraSymbols: number[] = [];
-  readonly #extraIds = new Map<number, number>();
-  #count = 0;
-
-  constructor(pieces: PieceTable, bytes: Uint8Array, offsets: Uint32Array) {
-    this.#pieces = pieces;
-    this.#bytes = bytes;
-    this.#offsets = offsets;
-    this.#left = new Uint32Array(bytes.length);
-    this.#right = new Uint32Array(bytes.length);
-    this.#merged = new Uint32Array(bytes.length);
-    this.#ranks = new Uint32Array(bytes.length);
-    this.#prefixHashes = new Int32Array(maxLength(offsets) + 1);
-  }
-
-  /** Every way to make this piece of two symbols. */
-  addSplits(id: number, rank: number): void {
-    const bytes = this.#bytes;
-    const hashes = this.#prefixHashes;
-    const start = this.#offsets[id]!;
-    const end = this.#offsets[id + 1]!;
-    let whole = 0;
-    for (let i = start; i < end; i++) {
-      whole = hashBytes(bytes, i, i + 1, whole);
-      hashes[i - start + 1] = whole;
-    }
-    // From the last split back, so that the power of the base grows by one factor a byte. The
-    // hash of a suffix is the whole's, less the prefix's moved up by the suffix's length.
-    let power = 1;
-    for (let split = end - 1; split > start; split--) {
-      power = Math.imul(power, HASH_BASE);
-      if ((bytes[split]! & 0xc0) === 0x80) continue;
-      const prefix = hashes[split - start]!;
-      const left = this.#symbol(start, split, mixHash(prefix));
-      if (left < 0) continue;
-      const right = this.#symbol(split, end, mixHash((whole - Math.imul(prefix, power)) | 0));
-      if (right < 0) continue;
-      const k = this.#count++;
-      this.#left[k] = left;
-      this.#right[k] = right;
-      this.#merged[k] = id;
-      this.#ranks[k] = rank;
-    }
-  }
-
-  /** A piece, or a single character that is none; -1 for other parts. */
-  #symbol(start: number, end: number, hash: number): number {
-    const bytes = this.#bytes;
-    const id = this.#pieces.find(bytes, start, end, hash);
-    if (id >= 0 || characterBytes(bytes[start]!) < end - start) return id;
-    const code = codePointAt(bytes, start, end);
-    let extra = this.#extraIds.get(code);
-    if (extra === undefined) {
-      extra = this.#offsets.length - 1 + this.#extraSymbols.push(code) - 1;
-      this.#extraIds.set(code, extra);
-    }
-    return extra;
-  }
-
-  build(): Merges {
-    const count = this.#count;
-    if (count > MAX_PAIRS) throw badMetadata("tokens", `${count} merges`);
-    const left = this.#left.slice(0, count);
-    const right = this.#right.slice(0, count);
-    const pairs = new PairTable(left, right, new Uint32Array(slotCount(count)));
-    for (let k = 0; k < count; k++) pairs.add(k);
-    return {
-      extraSymbols: Uint32Array.from(this.#extraSymbols),
-      left,
-      right,
-      merged: this.#merged.slice(0, count),
-      ranks: this.#ranks.slice(0, count),
-      pairSlots: pairs.slots,
-    };
-  }
 }
 
 /** Equal scores have equal ranks: then the leftmost pair merges first. */
@@ -262,19 +119,4 @@ function scoreRanks(scores: Float32Array, types: Uint8Array): (score: number) =>
     }
     return distinct - 1 - low;
   };
-}
-
-function maxLength(offsets: Uint32Array): number {
-  let max = 0;
-  for (let i = 1; i < offsets.length; i++) max = Math.max(max, offsets[i]! - offsets[i - 1]!);
-  return max;
-}
-
-/** Bytes of the UTF-8 character that begins with this byte. */
-function characterBytes(first: number): number {
-  return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-function codePointAt(bytes: Uint8Array, start: number, end: number): number {
-  return new TextDecoder().decode(bytes.subarray(start, end)).codePointAt(0) ?? 0xfffd;
 }

@@ -43,6 +43,10 @@ export class SegmentEncoder {
     let first = prefixed;
     for (let at = start; at < end; ) {
       const stop = this.#scanWord(text, at, end);
+      if (stop < 0) {
+        at = ~stop;
+        continue;
+      }
       if (offsets !== undefined || first) {
         this.#encoder.encodeWord(text, at, stop, first, out, offsets);
         first = false;

@@ -11,7 +11,10 @@
 import { classAt, isPair, LETTER, NEWLINE, NUMBER, OTHER, SPACE } from "./character-class.ts";
 import type { WordPattern } from "./vocabulary.ts";
 
-/** The end of the word at `start`, in text[start, end); both are UTF-16 units, start < end. */
+/**
+ * The end of the word at `start`, in text[start, end); both are UTF-16 units, start < end. Where no
+ * word is, the complement (~) of the end of what belongs to none.
+ */
 export type WordScanner = (text: string, start: number, end: number) => number;
 
 /** Longest number that is one word for Llama 3. */

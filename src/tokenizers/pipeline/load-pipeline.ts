@@ -1,0 +1,99 @@
+/** A pipeline from each kind of file. */
+import { compileBpeModel } from "../compile-bpe-model.ts";
+import { idsOfTypes, textsOfTypes } from "../special-tokens.ts";
+import { readTokenizerJson, type TokenizerJson } from "../tokenizer-json.ts";
+import {
+  LITERAL,
+  readVocabulary,
+  TokenType,
+  type Vocabulary,
+  writeVocabulary,
+} from "../vocabulary.ts";
+import { wordScanner } from "../word-patterns.ts";
+import { type DecoderStep, llamaDecoder, readDecoder } from "./decoder.ts";
+import { bosEosProcessor, NO_POST_PROCESSOR, readPostProcessor } from "./post-processor.ts";
+import { type Recipe, readRecipe, type SpacePrefix } from "./recipe.ts";
+import { TokenizerPipeline } from "./tokenizer-pipeline.ts";
+
+/**
+ * Reads a tokenizer.json.
+ *
+ * @throws PronkError "bad_format" saying where; "unsupported" naming the part that is not known.
+ */
+export function pipelineFromJson(bytes: Uint8Array, name?: string): TokenizerPipeline {
+  const json = readTokenizerJson(bytes, name);
+  const recipe = readRecipe(json);
+  const vocabulary = compileJson(json, recipe);
+  return new TokenizerPipeline({
+    vocabulary,
+    modelSize: json.model.ids.length,
+    recipe,
+    added: json.added_tokens,
+    postProcessor: readPostProcessor(json.post_processor, vocabulary.size),
+    decoder: readDecoder(json.decoder),
+  });
+}
+
+function compileJson(json: TokenizerJson, recipe: Recipe): Vocabulary {
+  return readVocabulary(
+    writeVocabulary({
+      ...compileBpeModel(json, recipe.kind),
+      pattern: recipe.pattern ?? "gpt-2",
+      addBos: false,
+      addEos: false,
+      addSpacePrefix: recipe.spacePrefix !== "none",
+      bosId: undefined,
+      eosId: undefined,
+      padId: undefined,
+      eogIds: new Uint32Array(0),
+    }),
+  );
+}
+
+/** How a compiled vocabulary, as from GGUF or tokenizer.model, is used. */
+export interface VocabularyUse {
+  /** Default: `parts` where the vocabulary has a space in front, else none. */
+  readonly spacePrefix?: SpacePrefix;
+  /** Default: as the vocabulary says. */
+  readonly decoder?: readonly DecoderStep[];
+}
+
+/** The pipeline of a compiled vocabulary: its control, unknown and user-defined tokens are added ones. */
+export function pipelineFromVocabulary(
+  vocabulary: Vocabulary,
+  use: VocabularyUse = {},
+): TokenizerPipeline {
+  const { kind, pattern, addBos, addEos, bosId, eosId, addSpacePrefix, types } = vocabulary;
+  const byteLevel = kind === "byte-level";
+  const ofType = (wanted: readonly number[]): [string, number][] =>
+    textsOfTypes(vocabulary, (type) => wanted.includes(type & ~LITERAL));
+  const special: [string, number][] = ofType([TokenType.control, TokenType.unknown]);
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  return new TokenizerPipeline({
+    vocabulary,
+    modelSize:
+      vocabulary.size - idsOfTypes(types, (type) => type === (TokenType.unused | LITERAL)).length,
+    recipe: {
+      kind,
+      normalizer: [],
+      spacePrefix: use.spacePrefix ?? (addSpacePrefix ? "parts" : "none"),
+      pattern: byteLevel ? pattern : undefined,
+      scanner: byteLevel ? wordScanner(pattern) : undefined,
+    },
+    added: [
+      ...special.map(([content, id]) => ({ id, content, ...flags, special: true })),
+      ...ofType([TokenType.userDefined]).map(([content, id]) => ({
+        id,
+        content,
+        ...flags,
+        special: false,
+      })),
+    ],
+    postProcessor: bosEosProcessor(
+      addBos ? bosId : undefined,
+      addEos ? eosId : undefined,
+      NO_POST_PROCESSOR,
+    ),
+    decoder: use.decoder ?? (byteLevel ? [{ type: "byte-level" }] : llamaDecoder(addSpacePrefix)),
+  });
+}

@@ -6,7 +6,7 @@
  * The folder holds outputs of transformers, tokenizers, sentencepiece and tiktoken; the result is
  * tests/goldens/tokenizers. Offsets stay in code points, as Python counts them.
  */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [from] = process.argv.slice(2);
@@ -55,6 +55,8 @@ write("smollm2.json", {
   chat_template: smollm2.chat_template,
   cases: smollm2.cases.map(reduceCase),
   chats: smollm2.chats.map((chat) => pick(chat, CHAT)),
+  pairs: smollm2.pairs,
+  batch: smollm2.batch,
   rendered: read("real/smollm2.json").chats.map((chat) =>
     pick(chat, ["messages", "rendered", "rendered_no_gen_prompt", "prompt_ids"]),
   ),
@@ -76,6 +78,13 @@ write("llama3.json", {
   fairseq2: llama3.chats.fairseq2.map((chat) => pick(chat, CHAT)),
   llama3_simple: llama3.chats.llama3_simple.map((chat) => pick(chat, CHAT)),
 });
+
+// The files that tokenizer classes read, with all that was asked of them.
+for (const name of ["llama2_sp", "llama3_tiktoken"]) {
+  cpSync(join(from, "tokenizers", name), join(to, name), { recursive: true });
+}
+mkdirSync("tests/goldens/fairseq2", { recursive: true });
+copyFileSync(join(from, "fairseq2/tokenizers.json"), "tests/goldens/fairseq2/tokenizers.json");
 
 for (const name of ["tok_sp.gguf", "tok_bpe.gguf"]) {
   copyFileSync(join(from, "gguf", name), join(to, name));

@@ -2,6 +2,7 @@
 import type { MetadataValue, PackedStrings } from "../formats/model-file.ts";
 import { compileByteLevel } from "./compile-byte-level.ts";
 import { compileSentencePiece } from "./compile-sentencepiece.ts";
+import { readSentencePieceModel } from "./sentencepiece-model.ts";
 import {
   badMetadata,
   readTokenizerMetadata,
@@ -30,7 +31,24 @@ const END_TOKENS: readonly string[] = [
  *   tokenizer model or pre-tokenizer.
  */
 export function compileTokenizer(metadata: ReadonlyMap<string, MetadataValue>): Uint8Array {
-  const given = readTokenizerMetadata(metadata);
+  return compileMetadata(readTokenizerMetadata(metadata));
+}
+
+/**
+ * Compiles the tokenizer.model of SentencePiece. `addSpacePrefix` replaces the file's own
+ * add_dummy_prefix.
+ *
+ * @throws PronkError "bad_format"; "unsupported" for models other than BPE and for normalization.
+ */
+export function compileSentencePieceModel(
+  file: Uint8Array,
+  addSpacePrefix?: boolean | undefined,
+): Uint8Array {
+  const metadata = readSentencePieceModel(file);
+  return compileMetadata(addSpacePrefix === undefined ? metadata : { ...metadata, addSpacePrefix });
+}
+
+function compileMetadata(given: TokenizerMetadata): Uint8Array {
   const parts = given.model === "gpt2" ? compileByteLevel(given) : compileSentencePiece(given);
   if (parts.addBos && given.bosId === undefined) {
     throw badMetadata("add_bos_token", "set, but there is no bos_token_id");

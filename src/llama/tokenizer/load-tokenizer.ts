@@ -1,0 +1,72 @@
+/** The tokenizer class that files ask for, and tokenizers of GGUF metadata. */
+import type { MetadataValue } from "../../formats/model-file.ts";
+import type { SourceFolder } from "../../sources/source.ts";
+import { compileTokenizer } from "../../tokenizers/compile-tokenizer.ts";
+import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
+import {
+  pipelineFromJson,
+  pipelineFromVocabulary,
+} from "../../tokenizers/pipeline/load-pipeline.ts";
+import { readVocabulary } from "../../tokenizers/vocabulary.ts";
+import { LlamaTokenizer } from "./llama-tokenizer.ts";
+import { LlamaTokenizerFast } from "./llama-tokenizer-fast.ts";
+import type { PreTrainedTokenizerBase } from "./pretrained-tokenizer-base.ts";
+import { PreTrainedTokenizerFast } from "./pretrained-tokenizer-fast.ts";
+import { type FilesByName, readTokenizerFiles } from "./tokenizer-files.ts";
+import type { TokenizerOptions } from "./tokenizer-options.ts";
+
+export interface AutoTokenizerOptions extends TokenizerOptions {
+  /** LlamaTokenizerFast in place of LlamaTokenizer. Default true. */
+  readonly use_fast?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The tokenizer of a folder, as AutoTokenizer chooses it: LlamaTokenizerFast where the configuration
+ * names a Llama class, else the tokenizer.json as it is.
+ *
+ * @throws PronkError "not_found" without a tokenizer; "bad_format"; "unsupported".
+ */
+export async function autoTokenizer(
+  source: SourceFolder | FilesByName,
+  options: AutoTokenizerOptions = {},
+): Promise<PreTrainedTokenizerBase> {
+  const { use_fast = true, signal, ...given } = options;
+  const files = await readTokenizerFiles(source, signal);
+  const { tokenizerJson, tokenizerModel } = files;
+  const settings = { ...files.options, ...given };
+  const isLlama = /^Llama(?:Code)?Tokenizer(?:Fast)?$/.test(files.className ?? "");
+  if (tokenizerModel !== undefined && (!use_fast || tokenizerJson === undefined)) {
+    if (!use_fast) return new LlamaTokenizer({ ...settings, vocab_file: tokenizerModel });
+    return new LlamaTokenizerFast({ ...settings, vocab_file: tokenizerModel });
+  }
+  if (isLlama) {
+    const model = tokenizerModel === undefined ? {} : { vocab_file: tokenizerModel };
+    return new LlamaTokenizerFast({ ...settings, ...model, tokenizer_file: tokenizerJson! });
+  }
+  return new PreTrainedTokenizerFast(pipelineFromJson(tokenizerJson!), settings);
+}
+
+/**
+ * The tokenizer of a GGUF file, from its metadata.
+ *
+ * @throws PronkError "bad_format"; "unsupported".
+ */
+export function tokenizerFromGguf(
+  metadata: ReadonlyMap<string, MetadataValue>,
+  options: TokenizerOptions = {},
+): PreTrainedTokenizerFast {
+  const block = compileTokenizer(metadata);
+  const own = loadTokenizer(block);
+  const textOf = (id: number | undefined): string | null =>
+    id === undefined ? null : own.tokenText(id);
+  const template = metadata.get("tokenizer.chat_template");
+  return new PreTrainedTokenizerFast(pipelineFromVocabulary(readVocabulary(block)), {
+    bos_token: textOf(own.bosId),
+    eos_token: textOf(own.eosId),
+    unk_token: textOf(own.unkId),
+    pad_token: textOf(own.padId),
+    chat_template: typeof template === "string" ? template : null,
+    ...options,
+  });
+}

@@ -1,0 +1,486 @@
+/**
+ * What all tokenizer classes have: calls with padding, truncation and tensors, decoding, special
+ * tokens by role, chat templates. Names and defaults are those of transformers, methods in camelCase.
+ *
+ * Source: PreTrainedTokenizerBase in transformers 4.57, tokenization_utils_base.py.
+ */
+import { PronkError } from "../../errors.ts";
+import type { ChatMessage } from "../../templates/chat-template.ts";
+import { type Encoding, padEncoding, type Side } from "../../tokenizers/pipeline/encoding.ts";
+import type { AddedToken } from "../../tokenizers/tokenizer-json.ts";
+import {
+  type CallOptions,
+  cleanUpTokenization,
+  type DecodeOptions,
+  type EncodedBatch,
+  type EncodedRow,
+  type EncodedTensors,
+  type TextInput,
+  type TokenLike,
+} from "./batch-encoding.ts";
+import { type CallPlan, planCall, toTensors } from "./call-plan.ts";
+import { type ChatTemplateOptions, renderChat } from "./chat.ts";
+import { SpecialTokenRoles, type SpecialTokensDict } from "./special-tokens.ts";
+import {
+  NO_MAX_LENGTH,
+  SPECIAL_ATTRIBUTES,
+  type SpecialAttribute,
+  type TokenizerOptions,
+  tokenOf,
+} from "./tokenizer-options.ts";
+
+/** One text or pair, encoded; what a slow tokenizer says of its truncation. */
+export interface Assembled {
+  readonly encoding: Encoding;
+  readonly overflowing_tokens?: number[];
+  readonly num_truncated_tokens?: number;
+}
+
+type ReturnTensors = CallOptions & { readonly return_tensors: string };
+
+export abstract class PreTrainedTokenizerBase {
+  abstract readonly is_fast: boolean;
+  padding_side: Side;
+  truncation_side: Side;
+  model_max_length: number;
+  model_input_names: readonly string[];
+  clean_up_tokenization_spaces: boolean;
+  split_special_tokens: boolean;
+  pad_token_type_id = 0;
+  chat_template: string | Readonly<Record<string, string>> | null;
+  readonly use_default_system_prompt: boolean;
+  /** Llama 2's chat template stands in where a tokenizer has none. */
+  protected readonly isLlama2: boolean = false;
+  protected readonly roles: SpecialTokenRoles;
+
+  constructor(options: TokenizerOptions) {
+    this.padding_side = options.padding_side ?? "right";
+    this.truncation_side = options.truncation_side ?? "right";
+    this.model_max_length = options.model_max_length ?? NO_MAX_LENGTH;
+    this.model_input_names = options.model_input_names ?? ["input_ids", "attention_mask"];
+    this.clean_up_tokenization_spaces = options.clean_up_tokenization_spaces ?? false;
+    this.split_special_tokens = options.split_special_tokens ?? false;
+    this.chat_template = options.chat_template ?? null;
+    this.use_default_system_prompt = options.use_default_system_prompt ?? false;
+    this.roles = new SpecialTokenRoles(options);
+  }
+
+  /** Tokens of the model, without added ones. */
+  abstract get vocab_size(): number;
+  /** Tokens in all: what embeddings are resized to. */
+  abstract get length(): number;
+  abstract tokenToId(token: string): number | undefined;
+  abstract idToToken(id: number): string | undefined;
+  /** A text without what is put around it. */
+  protected abstract encodeText(text: TextInput, type: number, options: CallOptions): Encoding;
+  /** Truncated and with special tokens around it. */
+  protected abstract assemble(
+    first: Encoding,
+    second: Encoding | undefined,
+    plan: CallPlan,
+    options: CallOptions,
+  ): Assembled;
+  protected abstract decodeIds(ids: readonly number[], options: DecodeOptions): string;
+  protected abstract addToken(token: AddedToken): boolean;
+  /** Called when a role has another token. */
+  protected abstract rolesChanged(): void;
+  abstract get added_tokens_decoder(): Record<number, AddedToken>;
+  abstract buildInputsWithSpecialTokens(ids: readonly number[], pair?: readonly number[]): number[];
+  abstract createTokenTypeIdsFromSequences(
+    ids: readonly number[],
+    pair?: readonly number[],
+  ): number[];
+  /** Special tokens that encoding adds to a text or a pair. */
+  abstract numSpecialTokensToAdd(pair?: boolean): number;
+
+  // Special tokens.
+
+  get bos_token(): string | null {
+    return this.roles.get("bos_token");
+  }
+  set bos_token(token: TokenLike | null) {
+    this.#setRole("bos_token", token);
+  }
+  get eos_token(): string | null {
+    return this.roles.get("eos_token");
+  }
+  set eos_token(token: TokenLike | null) {
+    this.#setRole("eos_token", token);
+  }
+  get unk_token(): string | null {
+    return this.roles.get("unk_token");
+  }
+  set unk_token(token: TokenLike | null) {
+    this.#setRole("unk_token", token);
+  }
+  get pad_token(): string | null {
+    return this.roles.get("pad_token");
+  }
+  set pad_token(token: TokenLike | null) {
+    this.#setRole("pad_token", token);
+  }
+  get bos_token_id(): number | null {
+    return this.#roleId("bos_token");
+  }
+  get eos_token_id(): number | null {
+    return this.#roleId("eos_token");
+  }
+  get unk_token_id(): number | null {
+    return this.#roleId("unk_token");
+  }
+  get pad_token_id(): number | null {
+    return this.#roleId("pad_token");
+  }
+  get additional_special_tokens(): readonly string[] {
+    return this.roles.additional;
+  }
+  get all_special_tokens(): string[] {
+    return this.roles.all().map(({ content }) => content);
+  }
+  get all_special_ids(): number[] {
+    return this.convertTokensToIds(this.all_special_tokens);
+  }
+  get special_tokens_map(): Record<string, string | string[]> {
+    return this.roles.map();
+  }
+
+  #setRole(role: SpecialAttribute, token: TokenLike | null): void {
+    this.roles.set(role, token);
+    this.rolesChanged();
+  }
+
+  #roleId(role: SpecialAttribute): number | null {
+    const token = this.roles.get(role);
+    return token === null ? null : (this.convertTokensToIds(token) ?? null);
+  }
+
+  /** Adds tokens behind the vocabulary; those it has become added ones. @returns how many are new. */
+  addTokens(tokens: TokenLike | readonly TokenLike[], special_tokens = false): number {
+    const list = Array.isArray(tokens) ? (tokens as readonly TokenLike[]) : [tokens as TokenLike];
+    let added = 0;
+    for (const token of list) {
+      const known = typeof token === "string" && this.all_special_tokens.includes(token);
+      const made = tokenOf(token, special_tokens || known);
+      if (made.content === "") continue;
+      if (this.addToken(special_tokens ? { ...made, special: true } : made)) added++;
+    }
+    return added;
+  }
+
+  /** Gives roles to tokens and adds those that are not there. @returns how many are new. */
+  addSpecialTokens(tokens: SpecialTokensDict, replace_additional_special_tokens = true): number {
+    const added: TokenLike[] = [];
+    for (const role of SPECIAL_ATTRIBUTES) {
+      const token = tokens[role];
+      if (token === undefined) continue;
+      this.roles.set(role, token);
+      added.push(token);
+    }
+    const more = tokens.additional_special_tokens;
+    if (more !== undefined) {
+      const kept = replace_additional_special_tokens ? [] : this.roles.additional;
+      this.roles.additional = [...kept, ...more];
+      added.push(...more);
+    }
+    const count = this.addTokens(added, true);
+    this.rolesChanged();
+    return count;
+  }
+
+  // Texts to tokens.
+
+  /** The ids of a text, with special tokens unless `add_special_tokens` is false. */
+  encode(text: TextInput, options: CallOptions = {}): number[] {
+    const { return_tensors: _, return_overflowing_tokens: __, ...rest } = options;
+    return this.#row(text, this.#pairOf(options, 0, false), rest).input_ids;
+  }
+
+  /** What calling a tokenizer in Python gives. */
+  call(text: string, options: ReturnTensors): EncodedTensors;
+  call(text: readonly TextInput[], options: ReturnTensors): EncodedTensors;
+  call(
+    text: string,
+    options: CallOptions & { readonly return_overflowing_tokens: true },
+  ): EncodedBatch | EncodedRow;
+  call(text: string, options?: CallOptions): EncodedRow;
+  call(text: readonly TextInput[], options?: CallOptions): EncodedBatch;
+  call(
+    text: string | readonly TextInput[],
+    options: CallOptions = {},
+  ): EncodedRow | EncodedBatch | EncodedTensors {
+    const words = options.is_split_into_words === true;
+    const isBatch = typeof text !== "string" && (!words || typeof text[0] !== "string");
+    const overflows = this.is_fast && options.return_overflowing_tokens === true;
+    if (!isBatch && !overflows && options.return_tensors === undefined) {
+      return this.#row(text as TextInput, this.#pairOf(options, 0, false), options);
+    }
+    const texts = isBatch ? (text as readonly TextInput[]) : [text as TextInput];
+    const batch = this.#batch(texts, isBatch, options);
+    return options.return_tensors === undefined ? batch : toTensors(batch);
+  }
+
+  encodePlus(text: string, options?: CallOptions): EncodedRow {
+    return this.#row(text, this.#pairOf(options ?? {}, 0, false), options ?? {});
+  }
+
+  batchEncodePlus(texts: readonly TextInput[], options?: CallOptions): EncodedBatch {
+    return this.#batch(texts, true, options ?? {});
+  }
+
+  /** The spellings of a text's tokens. */
+  tokenize(text: string, options: CallOptions = {}): string[] {
+    return this.encode(text, { add_special_tokens: false, ...options }).map(
+      (id) => this.idToToken(id) ?? "",
+    );
+  }
+
+  #pairOf(options: CallOptions, index: number, isBatch: boolean): TextInput | undefined {
+    const { text_pair } = options;
+    if (!isBatch || text_pair === undefined) return text_pair as TextInput | undefined;
+    return text_pair[index] as TextInput | undefined;
+  }
+
+  #row(text: TextInput, pair: TextInput | undefined, options: CallOptions): EncodedRow {
+    const plan = planCall(options, this.model_max_length);
+    return this.finish(this.#encodeOne(text, pair, plan, options), plan, options);
+  }
+
+  /** Padded, with the fields that were asked for. */
+  protected finish(assembled: Assembled, plan: CallPlan, options: CallOptions): EncodedRow {
+    const [encoding] = this.#pad([assembled.encoding], plan, options);
+    return this.#toRow({ ...assembled, encoding: encoding! }, options);
+  }
+
+  #encodeOne(
+    text: TextInput,
+    pair: TextInput | undefined,
+    plan: CallPlan,
+    options: CallOptions,
+  ): Assembled {
+    const first = this.encodeText(text, 0, options);
+    const second = pair === undefined ? undefined : this.encodeText(pair, 1, options);
+    return this.assemble(first, second, plan, options);
+  }
+
+  #batch(texts: readonly TextInput[], isBatch: boolean, options: CallOptions): EncodedBatch {
+    const plan = planCall(options, this.model_max_length);
+    const rows: Assembled[] = [];
+    const samples: number[] = [];
+    const overflows = this.is_fast && options.return_overflowing_tokens === true;
+    texts.forEach((text, i) => {
+      const assembled = this.#encodeOne(text, this.#pairOf(options, i, isBatch), plan, options);
+      const more = overflows ? assembled.encoding.overflowing : [];
+      for (const row of [assembled, ...more.map((encoding) => ({ encoding }))]) {
+        rows.push(row);
+        samples.push(i);
+      }
+    });
+    const padded = this.#pad(
+      rows.map(({ encoding }) => encoding),
+      plan,
+      options,
+    );
+    const encoded = padded.map((encoding, i) => this.#toRow({ ...rows[i]!, encoding }, options));
+    const batch: Record<string, unknown> = {};
+    for (const key of Object.keys(encoded[0] ?? { input_ids: [] })) {
+      batch[key] = encoded.map((row) => row[key as keyof EncodedRow]);
+    }
+    if (overflows) batch.overflow_to_sample_mapping = samples;
+    return batch as unknown as EncodedBatch;
+  }
+
+  #pad(encodings: readonly Encoding[], plan: CallPlan, options: CallOptions): Encoding[] {
+    if (plan.padding === undefined) return [...encodings];
+    const id = this.pad_token_id;
+    if (id === null) {
+      throw new PronkError(
+        "bad_request",
+        "tokenizer: padding, but there is no pad token; addSpecialTokens({ pad_token }) adds one",
+        { param: "padding" },
+      );
+    }
+    let length = plan.maxLength ?? 0;
+    if (plan.padding === "longest") {
+      length = encodings.reduce((max, { ids }) => Math.max(max, ids.length), 0);
+    }
+    const multiple = options.pad_to_multiple_of ?? 0;
+    if (multiple > 0) length = Math.ceil(length / multiple) * multiple;
+    const pad = { id, type: this.pad_token_type_id };
+    const side = options.padding_side ?? this.padding_side;
+    return encodings.map((encoding) => padEncoding(encoding, length, pad, side));
+  }
+
+  #toRow({ encoding, ...truncated }: Assembled, options: CallOptions): EncodedRow {
+    const wants = (name: string, asked: boolean | undefined): boolean =>
+      asked ?? this.model_input_names.includes(name);
+    const row: EncodedRow = { input_ids: encoding.ids };
+    if (wants("token_type_ids", options.return_token_type_ids)) {
+      row.token_type_ids = encoding.type_ids;
+    }
+    if (wants("attention_mask", options.return_attention_mask)) {
+      row.attention_mask = encoding.attention_mask;
+    }
+    if (options.return_special_tokens_mask === true) {
+      row.special_tokens_mask = encoding.special_tokens_mask;
+    }
+    if (options.return_offsets_mapping === true) {
+      if (!this.is_fast) {
+        throw new PronkError("bad_request", "LlamaTokenizer: offsets need LlamaTokenizerFast", {
+          param: "return_offsets_mapping",
+        });
+      }
+      row.offset_mapping = encoding.offsets;
+    }
+    if (options.return_length === true) row.length = encoding.ids.length;
+    if (!this.is_fast && options.return_overflowing_tokens === true) {
+      row.overflowing_tokens = truncated.overflowing_tokens ?? [];
+      row.num_truncated_tokens = truncated.num_truncated_tokens ?? 0;
+    }
+    return row;
+  }
+
+  /** Pads rows that were encoded before. */
+  pad(
+    rows: { readonly input_ids: readonly (readonly number[])[] } & Readonly<
+      Record<string, unknown>
+    >,
+    options: CallOptions = {},
+  ): EncodedBatch {
+    const plan = planCall({ padding: true, ...options, truncation: false }, this.model_max_length);
+    const masks = rows.attention_mask as readonly number[][] | undefined;
+    const types = rows.token_type_ids as readonly number[][] | undefined;
+    const encodings = rows.input_ids.map(
+      (ids, i): Encoding => ({
+        ids: [...ids],
+        attention_mask: masks?.[i] ?? ids.map(() => 1),
+        type_ids: types?.[i] ?? ids.map(() => 0),
+        offsets: ids.map(() => [0, 0]),
+        special_tokens_mask: ids.map(() => 0),
+        sequence_ids: ids.map(() => 0),
+        overflowing: [],
+      }),
+    );
+    const padded = this.#pad(encodings, plan, options);
+    return {
+      input_ids: padded.map(({ ids }) => ids),
+      attention_mask: padded.map(({ attention_mask }) => attention_mask),
+      ...(types === undefined ? {} : { token_type_ids: padded.map(({ type_ids }) => type_ids) }),
+    };
+  }
+
+  // Tokens to texts.
+
+  /** @throws PronkError "bad_request" on an id that no token has. */
+  decode(ids: number | ArrayLike<number>, options: DecodeOptions = {}): string {
+    const text = this.decodeIds(typeof ids === "number" ? [ids] : Array.from(ids), options);
+    const cleans = options.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces;
+    return cleans ? cleanUpTokenization(text) : text;
+  }
+
+  batchDecode(rows: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
+    return rows.map((ids) => this.decode(ids, options));
+  }
+
+  convertIdsToTokens(ids: readonly number[], skip_special_tokens?: boolean): string[];
+  convertIdsToTokens(id: number): string;
+  convertIdsToTokens(
+    ids: number | readonly number[],
+    skip_special_tokens = false,
+  ): string | string[] {
+    const textOf = (id: number): string => {
+      const text = this.idToToken(id);
+      if (text !== undefined) return text;
+      throw new PronkError("bad_request", `tokenizer: no token has the id ${id}`);
+    };
+    if (typeof ids === "number") return textOf(ids);
+    const special = new Set(skip_special_tokens ? this.all_special_ids : []);
+    return ids.filter((id) => !special.has(id)).map(textOf);
+  }
+
+  /** Unknown tokens have the unknown token's id. */
+  convertTokensToIds(tokens: readonly string[]): number[];
+  convertTokensToIds(token: string): number | undefined;
+  convertTokensToIds(tokens: string | readonly string[]): number | undefined | number[] {
+    const idOf = (token: string): number | undefined => {
+      const id = this.tokenToId(token);
+      if (id !== undefined) return id;
+      const unk = this.roles.get("unk_token");
+      return unk === null ? undefined : this.tokenToId(unk);
+    };
+    if (typeof tokens === "string") return idOf(tokens);
+    return tokens.map(idOf).filter((id) => id !== undefined);
+  }
+
+  /** Tokens by spelling; made for this call, as the tokenizer keeps none. */
+  getVocab(): Map<string, number> {
+    const vocab = new Map<string, number>();
+    for (let id = 0; vocab.size < this.length && id < MAX_IDS; id++) {
+      const token = this.idToToken(id);
+      if (token !== undefined) vocab.set(token, id);
+    }
+    return vocab;
+  }
+
+  /** Added tokens by content. */
+  getAddedVocab(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(this.added_tokens_decoder).map(([id, { content }]) => [content, Number(id)]),
+    );
+  }
+
+  // Sequences of ids.
+
+  /** 1 for special tokens, 0 for the others. */
+  getSpecialTokensMask(
+    ids: readonly number[],
+    pair?: readonly number[],
+    already_has_special_tokens = false,
+  ): number[] {
+    if (!already_has_special_tokens || pair !== undefined) {
+      const why = "the mask of ids without special tokens needs LlamaTokenizer; or ask for";
+      throw new PronkError("bad_request", `tokenizer: ${why} return_special_tokens_mask`);
+    }
+    const special = new Set(this.all_special_ids);
+    return ids.map((id) => (special.has(id) ? 1 : 0));
+  }
+
+  // Chats.
+
+  /** The text of a chat (`tokenize: false`), its ids, or what a call gives (`return_dict`). */
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    options: ChatTemplateOptions & { readonly tokenize: false },
+  ): string;
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    options: ChatTemplateOptions & { readonly return_dict: true },
+  ): EncodedRow;
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): number[];
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    options: ChatTemplateOptions = {},
+  ): string | number[] | EncodedRow | EncodedTensors {
+    const text = renderChat(
+      {
+        template: this.chat_template,
+        isLlama2: this.isLlama2,
+        useDefaultSystemPrompt: this.use_default_system_prompt,
+        specialTokens: this.special_tokens_map,
+      },
+      messages,
+      options,
+    );
+    if (options.tokenize === false) return text;
+    // The template has put its special tokens in.
+    const call = { ...options, add_special_tokens: false };
+    if (options.return_dict === true || options.return_tensors !== undefined) {
+      return options.return_tensors === undefined
+        ? this.call(text, call)
+        : this.call(text, call as ReturnTensors);
+    }
+    return this.call(text, call).input_ids;
+  }
+}
+
+/** Ids are below this; it ends a search for holes that are not there. */
+const MAX_IDS = 1 << 21;

@@ -9,7 +9,7 @@ import {
   type Vocabulary,
   writeVocabulary,
 } from "../vocabulary.ts";
-import { wordScanner } from "../word-patterns.ts";
+import { type WordScanner, wordScanner } from "../word-patterns.ts";
 import { type DecoderStep, llamaDecoder, readDecoder } from "./decoder.ts";
 import { bosEosProcessor, NO_POST_PROCESSOR, readPostProcessor } from "./post-processor.ts";
 import { type Recipe, readRecipe, type SpacePrefix } from "./recipe.ts";
@@ -54,6 +54,8 @@ function compileJson(json: TokenizerJson, recipe: Recipe): Vocabulary {
 export interface VocabularyUse {
   /** Default: `parts` where the vocabulary has a space in front, else none. */
   readonly spacePrefix?: SpacePrefix;
+  /** Words, in place of the vocabulary's own pattern. */
+  readonly scanner?: WordScanner;
   /** Default: as the vocabulary says. */
   readonly decoder?: readonly DecoderStep[];
 }
@@ -78,7 +80,7 @@ export function pipelineFromVocabulary(
       normalizer: [],
       spacePrefix: use.spacePrefix ?? (addSpacePrefix ? "parts" : "none"),
       pattern: byteLevel ? pattern : undefined,
-      scanner: byteLevel ? wordScanner(pattern) : undefined,
+      scanner: use.scanner ?? (byteLevel ? wordScanner(pattern) : undefined),
     },
     added: [
       ...special.map(([content, id]) => ({ id, content, ...flags, special: true })),

@@ -1,0 +1,203 @@
+/** fairseq2's three implementations of Llama's tokenizer, from their files. */
+import { PronkError } from "../../errors.ts";
+import type { TokenizerSettings } from "../../hub/llama-tokenizer-hub.ts";
+import type { SourceFolder } from "../../sources/source.ts";
+import { compileSentencePieceModel } from "../../tokenizers/compile-tokenizer.ts";
+import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
+import { pipelineFromVocabulary } from "../../tokenizers/pipeline/load-pipeline.ts";
+import { LLAMA3_PATTERN } from "../../tokenizers/pipeline/recipe.ts";
+import { splitPattern } from "../../tokenizers/split-pattern.ts";
+import { compileTiktoken } from "../../tokenizers/tiktoken-ranks.ts";
+import { TokenTexts } from "../../tokenizers/token-texts.ts";
+import { readVocabulary, writeVocabulary } from "../../tokenizers/vocabulary.ts";
+import { wordScanner } from "../../tokenizers/word-patterns.ts";
+import { type EncoderMode, Fairseq2Tokenizer, type TokenizerCore } from "./fairseq2-tokenizer.ts";
+import { autoTokenizer } from "./load-tokenizer.ts";
+import type { FilesByName } from "./tokenizer-files.ts";
+
+/** fairseq2's tokenizer configuration; `impl` is `hg` by default, as its pages say. */
+export class LLaMATokenizerConfig implements TokenizerSettings {
+  readonly impl: "hg" | "tiktoken" | "sp";
+  /** `<|eot_id|>` ends a text instead of `<|end_of_text|>`. */
+  readonly use_eot: boolean;
+  /** How tiktoken splits words, in place of Llama 3's own pattern. */
+  readonly split_regex: string | null;
+
+  constructor(options: Partial<TokenizerSettings> = {}) {
+    this.impl = options.impl ?? "hg";
+    this.use_eot = options.use_eot ?? false;
+    this.split_regex = options.split_regex ?? null;
+  }
+}
+
+const MODES: readonly EncoderMode[] = ["default", "prompt", "prompt_response", "as_is"];
+const SP_MODES: readonly EncoderMode[] = ["default", "prompt", "prompt_response"];
+
+const BOS = "<|begin_of_text|>";
+const END = "<|end_of_text|>";
+const EOT = "<|eot_id|>";
+const PAD = "<|finetune_right_pad_id|>";
+const HEADER = ["<|start_header_id|>", "<|end_header_id|>"] as const;
+
+/** Llama 3's special tokens behind its ranks, 256 of them. */
+const LLAMA3_SPECIAL: readonly string[] = [
+  BOS,
+  END,
+  "<|reserved_special_token_0|>",
+  "<|reserved_special_token_1|>",
+  PAD,
+  "<|step_id|>",
+  ...HEADER,
+  "<|eom_id|>",
+  EOT,
+  "<|python_tag|>",
+  ...Array.from({ length: 245 }, (_, i) => `<|reserved_special_token_${i + 2}|>`),
+];
+
+/**
+ * Loads a tokenizer: of `hg` a directory's files, of the others the bytes of a tokenizer.model.
+ *
+ * @throws PronkError "unsupported" for settings that the implementation lacks; "bad_request" for
+ *   files of another implementation; "bad_format".
+ */
+export async function loadFairseq2Tokenizer(
+  files: SourceFolder | FilesByName | Uint8Array,
+  config: TokenizerSettings,
+): Promise<Fairseq2Tokenizer> {
+  const unsupported = (what: string, field: string): PronkError => {
+    const why = `LLaMA ${what} tokenizer does not support \`config.${field}\`.`;
+    return new PronkError("unsupported", why, { param: field });
+  };
+  if (config.impl === "hg") {
+    if (config.split_regex !== null) throw unsupported("Hugging Face", "split_regex");
+    if (files instanceof Uint8Array) {
+      throw new PronkError("bad_request", "impl hg needs a directory with tokenizer.json");
+    }
+    return new Fairseq2Tokenizer(await huggingFaceCore(files, config.use_eot));
+  }
+  if (!(files instanceof Uint8Array)) {
+    throw new PronkError("bad_request", `impl ${config.impl} needs the bytes of a tokenizer.model`);
+  }
+  if (config.impl === "tiktoken") return new Fairseq2Tokenizer(tiktokenCore(files, config));
+  if (config.use_eot) throw unsupported("SentencePiece", "use_eot");
+  if (config.split_regex !== null) throw unsupported("SentencePiece", "split_regex");
+  if (looksLikeTiktoken(files)) {
+    throw new PronkError("bad_request", "impl sp is of Llama 1 and 2; the file is tiktoken's");
+  }
+  return new Fairseq2Tokenizer(sentencePieceCore(files));
+}
+
+/** Protocol buffers of SentencePiece begin with a line feed, the tag of the first piece. */
+function looksLikeTiktoken(file: Uint8Array): boolean {
+  return file.length > 0 && file[0] !== 0x0a && file.subarray(0, 256).includes(0x20);
+}
+
+async function huggingFaceCore(
+  files: SourceFolder | FilesByName,
+  useEot: boolean,
+): Promise<TokenizerCore> {
+  const tokenizer = await autoTokenizer(files);
+  const eos = useEot ? EOT : END;
+  const idOf = (token: string): number | null => tokenizer.tokenToId(token) ?? null;
+  // Llama 2's directories have neither; their own tokens stand in.
+  const isLlama3 = idOf(BOS) !== null;
+  const bosToken = isLlama3 ? BOS : (tokenizer.bos_token ?? undefined);
+  const eosToken = isLlama3 ? eos : (tokenizer.eos_token ?? undefined);
+  if (useEot && idOf(EOT) === null) {
+    throw new PronkError("bad_request", `use_eot: the tokenizer has no ${EOT}`, {
+      param: "use_eot",
+    });
+  }
+  return {
+    vocabInfo: {
+      size: tokenizer.vocab_size,
+      unk_idx: tokenizer.unk_token_id,
+      bos_idx: bosToken === undefined ? null : idOf(bosToken),
+      eos_idx: eosToken === undefined ? null : idOf(eosToken),
+      pad_idx: isLlama3 ? idOf(PAD) : tokenizer.pad_token_id,
+      boh_idx: idOf(HEADER[0]),
+      eoh_idx: idOf(HEADER[1]),
+    },
+    bosToken,
+    eosToken,
+    modes: MODES,
+    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }),
+    tokenText: (id) => tokenizer.convertIdsToTokens(id),
+    decode: (ids, skip_special_tokens) => tokenizer.decode(ids, { skip_special_tokens }),
+    specialTokens: new Map(
+      Object.entries(tokenizer.added_tokens_decoder)
+        .filter(([, { special }]) => special)
+        .map(([id, { content }]) => [content, Number(id)]),
+    ),
+    applyChatTemplate: (messages, options) => tokenizer.applyChatTemplate(messages, options),
+  };
+}
+
+function tiktokenCore(file: Uint8Array, config: TokenizerSettings): TokenizerCore {
+  const vocabulary = readVocabulary(
+    writeVocabulary({
+      ...compileTiktoken(file, LLAMA3_SPECIAL),
+      bosId: undefined,
+      eosId: undefined,
+      padId: undefined,
+      eogIds: new Uint32Array(0),
+    }),
+  );
+  const base = vocabulary.size - LLAMA3_SPECIAL.length;
+  const specialTokens = new Map(LLAMA3_SPECIAL.map((token, i) => [token, base + i]));
+  const regex = config.split_regex;
+  const scanner =
+    regex === null || regex === LLAMA3_PATTERN
+      ? wordScanner("llama-3")
+      : splitPattern(regex, "dropped");
+  const pipeline = pipelineFromVocabulary(vocabulary, { scanner });
+  const texts = new TokenTexts(vocabulary);
+  const eosToken = config.use_eot ? EOT : END;
+  return {
+    vocabInfo: {
+      size: vocabulary.size,
+      unk_idx: null,
+      bos_idx: specialTokens.get(BOS)!,
+      eos_idx: specialTokens.get(eosToken)!,
+      pad_idx: specialTokens.get(PAD)!,
+      boh_idx: specialTokens.get(HEADER[0])!,
+      eoh_idx: specialTokens.get(HEADER[1])!,
+    },
+    bosToken: BOS,
+    eosToken,
+    modes: MODES,
+    specialTokens,
+    encode: (text) => {
+      const ids: number[] = [];
+      // Special tokens that the text spells are tokens, as with tiktoken's allowed_special="all".
+      pipeline.encodeInto(text, ids, undefined);
+      return ids;
+    },
+    tokenText: (id) => new TextDecoder().decode(texts.tokenBytes(id)),
+    decode: (ids, skip) => pipeline.decode(ids, skip),
+  };
+}
+
+function sentencePieceCore(file: Uint8Array): TokenizerCore {
+  const tokenizer = loadTokenizer(compileSentencePieceModel(file));
+  const { bosId, eosId, padId, unkId } = tokenizer;
+  return {
+    vocabInfo: {
+      size: tokenizer.vocabSize,
+      unk_idx: unkId ?? null,
+      bos_idx: bosId ?? null,
+      eos_idx: eosId ?? null,
+      pad_idx: padId ?? null,
+      boh_idx: null,
+      eoh_idx: null,
+    },
+    bosToken: undefined,
+    eosToken: undefined,
+    modes: SP_MODES,
+    specialTokens: new Map(tokenizer.specialIds().map((id) => [tokenizer.tokenText(id), id])),
+    encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }),
+    tokenText: (id) => tokenizer.tokenText(id),
+    // Control tokens have no text of their own, asked to be skipped or not.
+    decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
+  };
+}

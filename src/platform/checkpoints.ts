@@ -1,0 +1,7 @@
+/** Checkpoints of other libraries, as every public entry exports them. */
+export type { Checkpoint, CheckpointFile } from "../checkpoints/checkpoint.ts";
+export type { LlamaVersion } from "../checkpoints/meta-config.ts";
+export { type CheckpointOptions, openCheckpointFolder } from "../checkpoints/open-folder.ts";
+export { type SaveOptions, saveHfDirectory } from "../checkpoints/save-hf.ts";
+export type { FloatTensor, FloatType } from "../formats/float-tensor.ts";
+export type { OutputFile, OutputFolder } from "../formats/output-file.ts";

@@ -130,6 +130,12 @@ export function without(scores: ScoreRows, ids: Iterable<number>): ScoreRows {
 function only(scores: ScoreRows, ids: readonly number[]): ScoreRows {
   return mapRows(scores, (row) => {
     row.fill(Number.NEGATIVE_INFINITY);
-    for (const id of ids) row[id] = 0;
+    for (const id of ids) {
+      if (id >= row.length) {
+        const found = `${id} is not an id of the ${row.length} tokens`;
+        throw invalid("forced_token_id", `a forced token: ${found}`);
+      }
+      row[id] = 0;
+    }
   });
 }

@@ -52,6 +52,18 @@ export async function generate(
   model: GenerativeModel,
   options: GenerateOptions,
 ): Promise<number[][] | GenerateOutput> {
+  try {
+    return await start(model, options);
+  } catch (error) {
+    options.streamer?.fail?.(error);
+    throw error;
+  }
+}
+
+async function start(
+  model: GenerativeModel,
+  options: GenerateOptions,
+): Promise<number[][] | GenerateOutput> {
   throwIfAborted(options.signal);
   const config = resolveConfig(model, options);
   refuseUnsupported(config);
@@ -116,7 +128,7 @@ function resolveConfig(model: GenerativeModel, options: GenerateOptions): Genera
   if (own && options.use_model_defaults !== false) {
     const defaults: Readonly<Record<string, unknown>> = { ...GENERATION_DEFAULTS };
     for (const [name, value] of Object.entries(model.generation_config.toDict())) {
-      if (inPython(merged[name]) === inPython(defaults[name])) merged[name] = value;
+      if (JSON.stringify(merged[name]) === JSON.stringify(defaults[name])) merged[name] = value;
     }
     if (merged.temperature === 0) merged.do_sample = false;
   }

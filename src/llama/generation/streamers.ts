@@ -5,6 +5,8 @@ import { PronkError } from "../../errors.ts";
 export interface BaseStreamer {
   put(ids: readonly (readonly number[])[]): void;
   end(): void;
+  /** Nothing comes any more: `generate` throws this, too. */
+  fail?(error: unknown): void;
 }
 
 export interface TextStreamerOptions<Options> {
@@ -90,6 +92,7 @@ export class TextIteratorStreamer<Options = object>
 {
   readonly timeout: number | undefined;
   #queue: (string | undefined)[] = [];
+  #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
   constructor(
@@ -106,10 +109,19 @@ export class TextIteratorStreamer<Options = object>
     this.#wake?.();
   }
 
-  /** @throws PronkError "engine_failed" when nothing comes for `timeout` seconds. */
+  /** A reader gets what was there, then the error: it does not wait for ever. */
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#wake?.();
+  }
+
+  /** @throws PronkError "engine_failed" when nothing comes for `timeout` seconds, and what `generate` throws. */
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     for (;;) {
-      while (this.#queue.length === 0) await this.#more();
+      while (this.#queue.length === 0) {
+        if (this.#failure) throw this.#failure.error;
+        await this.#more();
+      }
       const text = this.#queue.shift();
       if (text === undefined) return;
       yield text;

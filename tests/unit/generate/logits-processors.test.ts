@@ -189,3 +189,8 @@ test("a prefix function that allows nothing is refused", () => {
   const processor = new PrefixConstrainedLogitsProcessor(() => [], 1);
   expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow("empty list for batch ID 0");
 });
+
+test("a forced token outside the vocabulary is refused", () => {
+  const processor = new ForcedBOSTokenLogitsProcessor(4);
+  expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow("4 is not an id of the 4");
+});

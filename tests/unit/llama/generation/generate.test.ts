@@ -9,6 +9,7 @@ import { GenerationConfig } from "../../../../src/llama/generation/generation-co
 import type { GenerativeModel } from "../../../../src/llama/generation/generative-model.ts";
 import type { RunnerModel } from "../../../../src/llama/generation/runner-model.ts";
 import { MaxLengthCriteria } from "../../../../src/llama/generation/stopping-criteria.ts";
+import { TextIteratorStreamer } from "../../../../src/llama/generation/streamers.ts";
 import { computeTransitionScores } from "../../../../src/llama/generation/transition-scores.ts";
 import { generativeModel } from "../../../support/generative-models.ts";
 
@@ -365,6 +366,15 @@ test("a streamer gets the prompt, then each token", async () => {
     expect(seen.flat()).toEqual(row);
   }
   expect(ended).toBe(2);
+});
+
+test("tells a streamer that nothing comes any more", async () => {
+  const streamer = new TextIteratorStreamer({ decode: () => "" });
+  const run = generate(model, { input_ids: [512], streamer });
+  await expect(run).rejects.toMatchObject({ param: "input_ids" });
+  await expect(streamer[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    param: "input_ids",
+  });
 });
 
 test("stops between tokens when it is aborted, and gives its rows back", async () => {

@@ -90,3 +90,20 @@ test("a reader does not wait longer than it says", async () => {
   const streamer = new TextIteratorStreamer(tokenizer, { timeout: 0.01 });
   await expect(streamer[Symbol.asyncIterator]().next()).rejects.toThrow("no text for 0.01 s");
 });
+
+test("a reader gets what was written before a failure, then the failure", async () => {
+  const streamer = new TextIteratorStreamer(tokenizer);
+  const reading = (async () => {
+    const pieces: string[] = [];
+    try {
+      for await (const piece of streamer) pieces.push(piece);
+    } catch (error) {
+      return { pieces, error };
+    }
+    return { pieces };
+  })();
+  streamer.put([idsOf("a ")]);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  streamer.fail(new Error("the model is gone"));
+  expect(await reading).toEqual({ pieces: ["a "], error: new Error("the model is gone") });
+});

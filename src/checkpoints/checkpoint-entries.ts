@@ -5,7 +5,7 @@ import type { TensorInfo } from "../formats/model-file.ts";
 import { rowBytesOf, tensorBytes } from "../formats/stored-tensor.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { llamaTensors } from "../model/tensors.ts";
-import { formFor, type QuantizationOptions } from "../pack/form-choice.ts";
+import { formFor, type QuantizationOptions, sharedScales } from "../pack/form-choice.ts";
 import type { PackEntry } from "../pack/packer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
@@ -24,7 +24,8 @@ export function checkpointEntries(
     const tensor = findTensor(checkpoint, name, shape);
     const form =
       role === "vector" ? "vector" : formFor(tensor.type, shape[1], { ...options, role });
-    return { name, tensor: asTensorInfo(tensor, checkpoint.name), form };
+    const scales = sharedScales(options.quantization, form);
+    return { name, tensor: asTensorInfo(tensor, checkpoint.name), form, ...scales };
   });
 }
 

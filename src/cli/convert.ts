@@ -79,7 +79,12 @@ function either(a: string | undefined, b: string | undefined, what: string): str
 
 /** Options that another form has are mistakes, not wishes. */
 function refuseStrangers(input: Arguments, to: Target): void {
-  const only = { "max-shard-size": "hf", quant: "pack", profile: "pack" } as const;
+  const only = {
+    "max-shard-size": "hf",
+    quant: "pack",
+    "group-size": "pack",
+    profile: "pack",
+  } as const;
   for (const [option, owner] of Object.entries(only)) {
     if (input.values[option] !== undefined && to !== owner) {
       throw new UsageError(`--${option} is for --to ${owner}`);

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { LoadedModel } from "../engine/loaded-model.ts";
 import type { Runtime } from "../engine/runtime.ts";
 import { countThreads } from "../engine/threads.ts";
+import { QUANTIZATIONS } from "../pack/form-choice.ts";
 import {
   createRuntime,
   defaultModel,
@@ -19,7 +20,9 @@ import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { createProgress } from "./progress.ts";
 
-const QUANTIZATIONS = ["auto", "none", "q4", "q8", "f16", "f32"] as const;
+/** What --quant offers; a group size is chosen beside int4. */
+const QUANTS = QUANTIZATIONS.filter((name) => !name.startsWith("int4g"));
+const GROUP_SIZES = ["32", "64", "128"] as const;
 const PROFILES = ["default", "small"] as const;
 const KV_TYPES = ["int16", "int8", "bf16", "f32"] as const;
 const BACKENDS = ["auto", "wasm", "reference"] as const;
@@ -29,7 +32,12 @@ const SIMD_WIDTHS = ["auto", "128", "256"] as const;
 
 /** Which weights: all that packing needs. */
 export const WEIGHT_OPTIONS: OptionSpecs = {
-  quant: { type: "string", value: "Q", help: `${QUANTIZATIONS.join("|")}: how weights are kept` },
+  quant: { type: "string", value: "Q", help: `${QUANTS.join("|")}: how weights are kept` },
+  "group-size": {
+    type: "string",
+    value: "N",
+    help: `${GROUP_SIZES.join("|")}: of int4, weights with one scale; default 128`,
+  },
   profile: {
     type: "string",
     value: "P",
@@ -90,8 +98,13 @@ export function modelName({ positionals }: Arguments, cli: CliContext): string {
 
 /** @throws UsageError */
 export function weightOptions(input: Arguments): Pick<HostLoadOptions, "quantization" | "profile"> {
+  const quant = choiceOption(input, "quant", QUANTS);
+  const groupSize = choiceOption(input, "group-size", GROUP_SIZES);
+  if (groupSize !== undefined && quant !== "int4") {
+    throw new UsageError("--group-size is for --quant int4");
+  }
   return {
-    quantization: choiceOption(input, "quant", QUANTIZATIONS),
+    quantization: groupSize === undefined ? quant : `int4g${groupSize}`,
     profile: choiceOption(input, "profile", PROFILES),
   };
 }

@@ -1,7 +1,7 @@
 /** Which tensors of a GGUF file go into the pack, and in which form. */
 import { PronkError } from "../errors.ts";
 import type { ModelFile } from "../formats/model-file.ts";
-import { formFor, type QuantizationOptions } from "../pack/form-choice.ts";
+import { formFor, type QuantizationOptions, sharedScales } from "../pack/form-choice.ts";
 import type { PackEntry } from "../pack/packer.ts";
 import type { LlamaConfig } from "./config.ts";
 import { llamaTensors, rotaryRowOrder } from "./tensors.ts";
@@ -32,6 +32,7 @@ export function ggufEntries(
       name,
       tensor,
       form,
+      ...sharedScales(options.quantization, form),
       ...(rotaryHeads > 0 && { rowOrder: rotaryRowOrder(rotaryHeads, config.head_dim) }),
     };
   });

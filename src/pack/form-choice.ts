@@ -3,14 +3,45 @@
  * docs/pack-format.md has the measured errors behind the choices.
  */
 import type { TensorType } from "../formats/model-file.ts";
-import { BLOCK_COLS, type MatrixForm } from "./forms.ts";
+import { BLOCK_COLS, type MatrixForm, type WeightForm } from "./forms.ts";
+
+/** How weights are kept. The type is what a manifest's `quantization.requested` says. */
+export const QUANTIZATIONS = [
+  "auto", // a quantized source's blocks as they are, float weights in 8 bits
+  "none", // every value, computed in f32
+  "q4", // 4 bits, a scale for 32 weights
+  "q8", // 8 bits
+  "f16", // no storage of its own: like none
+  "f32", // like none, BF16 widened too
+  "int8", // q8 under PyTorch's name
+  "int4", // 4 bits, a scale for 128 weights, as TorchAO's int4_weight_only
+  "int4g32",
+  "int4g64",
+  "int4g128",
+] as const;
+
+export type Quantization = (typeof QUANTIZATIONS)[number];
+
+/** Weights that share a scale where float weights become `int4`, by what was asked. */
+const GROUPS: Readonly<Partial<Record<Quantization, number>>> = {
+  int4: 128,
+  int4g32: 32,
+  int4g64: 64,
+  int4g128: 128,
+};
 
 /**
- * `auto` keeps a quantized source's blocks and makes float weights 8-bit; `none` and `f32` keep
- * every value and compute in f32; `q4` and `q8` are 4 and 8 bits a weight. `f16` has no storage of
- * its own: like `none`, it keeps BF16 as it is and widens everything else to f32.
+ * Columns that share a scale and a minimum, as PackEntry has it. The forms store both for each block of
+ * 32, so a larger group takes the same bytes; a row's last one may be shorter (576 columns are 4.5
+ * times 128).
  */
-export type Quantization = "auto" | "none" | "q4" | "q8" | "f16" | "f32";
+export function sharedScales(
+  quantization: Quantization,
+  form: WeightForm,
+): { readonly groupCols?: number } {
+  const groupCols = GROUPS[quantization] ?? BLOCK_COLS;
+  return form === "q4m" && groupCols > BLOCK_COLS ? { groupCols } : {};
+}
 
 /** `small` is for isolates: a 6-bit embedding and head. */
 export type Profile = "default" | "small";
@@ -57,11 +88,11 @@ export function formFor(type: TensorType, cols: number, options: FormOptions): M
   if (quantization === "none" || quantization === "f16" || quantization === "f32") return exact;
 
   const kept = KEPT[type];
-  if (quantization === "q4") {
+  if (quantization === "q4" || GROUPS[quantization] !== undefined) {
     if (kept === "q4" || kept === "q4m") return kept;
     // Four bits cost the embedding and head 7 % of perplexity, six bits 0.1 %.
     return role === "embedding" ? "q6m" : "q4m";
   }
-  const form = quantization === "q8" ? "q8" : kept;
+  const form = quantization === "q8" || quantization === "int8" ? "q8" : kept;
   return profile === "small" && role === "embedding" && form === "q8" ? "q6m" : form;
 }

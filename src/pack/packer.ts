@@ -37,6 +37,10 @@ export interface PackEntry {
    * what the column is multiplied by. Finite, not negative. Absent: all count alike.
    */
   readonly importance?: Float32Array;
+  /**
+   * Columns that share a scale and a minimum where they are searched: a multiple of 32. Default 32.
+   */
+  readonly groupCols?: number;
 }
 
 export interface ImagePlan {
@@ -138,7 +142,7 @@ async function packMatrix(
   const [rows, cols] = tensor.shape;
   const rowBytes = sourceRowBytes(tensor.type, cols);
   const source = new SourceRows(tensor, rows, rowBytes, rowOrder, pieceBytes);
-  const packRow = rowPacker(tensor.type, form, cols, entry.importance);
+  const packRow = rowPacker(tensor.type, form, cols, entry.importance, entry.groupCols);
   const size = panelBytes(form, cols);
   const maxPanels = Math.max(1, Math.floor(pieceBytes / size));
 

@@ -6,8 +6,6 @@
  * linear equations; for fixed (d, m) the nearest code is best. So no turn makes the error larger.
  * Only f64 additions, products, quotients and floors take part: every engine gives the same bytes.
  */
-import { BLOCK_COLS } from "../forms.ts";
-
 export interface BlockFit {
   scale: number;
   minimum: number;
@@ -29,7 +27,7 @@ const CUTS: readonly (readonly [low: number, high: number])[] = [
 const TURNS = 2;
 
 /**
- * Fits `values[start ... start + 32)`, whose least and largest are `low` and `high`, to codes from 0
+ * Fits `values[start ... end)`, whose least and largest are `low` and `high`, to codes from 0
  * to `max`. `importance` has the same indices: finite, not negative. Where nothing counts or all
  * values are equal, it is the plain range.
  */
@@ -37,12 +35,12 @@ export function fitBlock(
   values: Float32Array,
   importance: Float64Array,
   start: number,
+  end: number,
   low: number,
   high: number,
   max: number,
   out: BlockFit,
 ): void {
-  const end = start + BLOCK_COLS;
   const range = high - low;
   let sumH = 0;
   let sumX = 0;

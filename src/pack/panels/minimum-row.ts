@@ -20,16 +20,19 @@ const words = new Uint32Array(codes.buffer);
 export class MinimumRow {
   /** The largest code. */
   readonly max: number;
-  /** Least and largest value of each block. */
+  /** Least and largest value of each block, or of its group. */
   readonly lows: Float64Array;
   readonly highs: Float64Array;
   readonly scales: Float64Array;
   readonly minima: Float64Array;
   readonly #form: MinimumForm;
   readonly #rowScales: RowScales;
+  /** Blocks that share a scale and a minimum. */
+  readonly #perGroup: number;
 
-  constructor(form: MinimumForm, blocks: number) {
+  constructor(form: MinimumForm, blocks: number, perGroup = 1) {
     this.#form = form;
+    this.#perGroup = perGroup;
     this.max = FORMS[form].max;
     this.lows = new Float64Array(blocks);
     this.highs = new Float64Array(blocks);
@@ -53,7 +56,18 @@ export class MinimumRow {
       this.lows[b] = low;
       this.highs[b] = high;
     }
+    if (this.#perGroup > 1) this.#joinRanges();
     return nonFinite === 0;
+  }
+
+  /** Every block of a group has the range of all: what follows gives equal ranges equal scales. */
+  #joinRanges(): void {
+    const { lows, highs } = this;
+    for (let b = 0; b < lows.length; b += this.#perGroup) {
+      const end = Math.min(b + this.#perGroup, lows.length);
+      lows.fill(Math.min(...lows.subarray(b, end)), b, end);
+      highs.fill(Math.max(...highs.subarray(b, end)), b, end);
+    }
   }
 
   /** Packs the row with scales and minima that cover the ranges; false when one leaves f32. */

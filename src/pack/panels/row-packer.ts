@@ -47,13 +47,14 @@ export function isSearchable(type: TensorType, form: MatrixForm): form is Minimu
 
 /**
  * A packer for rows of `cols` weights of this type; quantizes again where it must, then with regard
- * to the columns' `importance` (PackEntry).
+ * to the columns' `importance` and in groups of `groupCols` (PackEntry).
  */
 export function rowPacker(
   type: TensorType,
   form: MatrixForm,
   cols: number,
   importance?: Float32Array,
+  groupCols: number = BLOCK_COLS,
 ): RowPacker {
   const direct = DIRECT[`${type}>${form}`];
   if (direct) return direct(cols / BLOCK_COLS);
@@ -63,7 +64,9 @@ export function rowPacker(
   const rowBytes = sourceRowBytes(type, cols);
   // Of six bits a search without importance gains nothing that texts show, for two seconds a head.
   const search = isSearchable(type, form) && (form === "q4m" || importance !== undefined);
-  const quantize = search ? searchingQuantizer(form, cols, importance) : rowQuantizer(form, cols);
+  const quantize = search
+    ? searchingQuantizer(form, cols, importance, groupCols)
+    : rowQuantizer(form, cols);
   return ({ u8 }, from, out, panel, row) => {
     dequantize(type, u8.subarray(from, from + rowBytes), values);
     return quantize(values, out, panel, row);

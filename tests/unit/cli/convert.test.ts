@@ -79,6 +79,15 @@ test("the flags of transformers' script, with the size checked", async () => {
   expect(err).toContain("model_size 7B has num_hidden_layers 32");
 });
 
+test("int4 in groups of a size", async () => {
+  const folder = await temporaryFolder();
+  await convert(gqa, "--to", "pack", "--quant", "int4", "--group-size", "64", "--out", folder);
+  const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+  expect(manifest.quantization.requested).toBe("int4g64");
+  const forms = new Set(manifest.tensors.map(({ form }: { form: string }) => form));
+  expect([...forms].sort()).toEqual(["q4m", "q6m", "vector"]);
+});
+
 test("a directory with a tokenizer runs, and is inspected", async () => {
   const folder = await temporaryFolder();
   const sizes = {
@@ -109,6 +118,11 @@ test.each([
   ["an unknown form", [gqa, "--to", "onnx", "--out", "x"], "onnx"],
   ["shards of a GGUF", [gqa, "--to", "gguf", "--max-shard-size", "1GB", "--out", "x"], "--to hf"],
   ["a pack's forms elsewhere", [gqa, "--quant", "q4", "--out", "x"], "--to pack"],
+  [
+    "a group of eight bits",
+    [gqa, "--to", "pack", "--quant", "int8", "--group-size", "64", "--out", "x"],
+    "int4",
+  ],
   ["a dtype of a pack", [gqa, "--to", "pack", "--dtype", "f16", "--out", "x"], "--quant"],
   ["blocks in safetensors", [gqa, "--dtype", "q8_0", "--out", "x"], "q8_0"],
 ])("exit code 2 for %s", async (_, args, message) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { TYPE_BLOCKS } from "../../../src/formats/gguf/types.ts";
 import type { TensorType } from "../../../src/formats/model-file.ts";
-import { type FormOptions, formFor } from "../../../src/pack/form-choice.ts";
+import { type FormOptions, formFor, sharedScales } from "../../../src/pack/form-choice.ts";
 import { keepsCodes } from "../../../src/pack/panels/row-packer.ts";
 
 const TYPES = Object.keys(TYPE_BLOCKS) as TensorType[];
@@ -37,6 +37,11 @@ describe.each(TYPES)("%s", (type) => {
     expect(form({ role: "embedding" })).toBe(auto);
     expect(form({ profile: "small" })).toBe(auto);
     expect(form({ profile: "small", role: "embedding" })).toBe(smallEmbedding);
+    for (const name of ["int4", "int4g32", "int4g64", "int4g128"] as const) {
+      expect(form({ quantization: name })).toBe(q4);
+      expect(form({ quantization: name, role: "embedding" })).toBe(q4Embedding);
+    }
+    expect(form({ quantization: "int8" })).toBe(form({ quantization: "q8" }));
     expect(form({ quantization: "q4" })).toBe(q4);
     expect(form({ quantization: "q4", role: "embedding" })).toBe(q4Embedding);
     expect(form({ quantization: "q8" })).toBe("q8");
@@ -58,4 +63,14 @@ describe.each(TYPES)("%s", (type) => {
   test("keeps its values under none", () => {
     expect(keepsCodes(type, exact)).toBe(true);
   });
+});
+
+test("only 4-bit matrices share scales beyond a block, as many columns as was asked", () => {
+  expect(sharedScales("int4", "q4m")).toEqual({ groupCols: 128 });
+  expect(sharedScales("int4g64", "q4m")).toEqual({ groupCols: 64 });
+  expect(sharedScales("int4g32", "q4m")).toEqual({});
+  expect(sharedScales("q4", "q4m")).toEqual({});
+  for (const form of ["q4", "q6m", "q8", "f32", "vector"] as const) {
+    expect(sharedScales("int4", form)).toEqual({});
+  }
 });

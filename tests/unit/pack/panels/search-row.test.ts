@@ -165,7 +165,7 @@ test("comes within a twelfth of the best grid that brute force finds", () => {
       return sum;
     };
     const fit = { scale: 0, minimum: 0 };
-    fitBlock(weights, importance, 0, low, high, 15, fit);
+    fitBlock(weights, importance, 0, weights.length, low, high, 15, fit);
     ours += error(fit.scale, fit.minimum);
     plain += error((high - low) / 15, low);
     let least = Number.POSITIVE_INFINITY;
@@ -179,4 +179,46 @@ test("comes within a twelfth of the best grid that brute force finds", () => {
   }
   expect(best).toBeLessThan(0.6 * plain);
   expect(ours).toBeLessThan(best * (1 + 1 / 12));
+});
+
+describe("columns in groups", () => {
+  const rows = 8;
+  // 4.5 groups of 128, as SmolLM2 has.
+  const cols = 576;
+  const weights = randomWeights(rows * cols, 21).map((w, i) => (i % 211 ? w : 4 * w));
+  const grouped = (groupCols: number, importance?: Float32Array): Float32Array => {
+    const quantizer = searchingQuantizer("q4m", cols, importance, groupCols);
+    return unpack("q4m", packRows("q4m", weights, rows, cols, quantizer), rows, cols);
+  };
+
+  test.each([64, 128])("of %i have one grid of 16 values, the last of a row too", (groupCols) => {
+    const back = grouped(groupCols);
+    let most = 0;
+    for (let row = 0; row < rows; row++) {
+      for (let c = 0; c < cols; c += groupCols) {
+        const end = row * cols + Math.min(c + groupCols, cols);
+        const values = new Set(back.subarray(row * cols + c, end));
+        expect(values.size).toBeLessThanOrEqual(16);
+        most = Math.max(most, values.size);
+      }
+    }
+    // Blocks of 32 with their own grids would have more values in a group, these use most of one.
+    expect(most).toBeGreaterThan(12);
+    const own = grouped(32);
+    expect(new Set(own.subarray(0, 128)).size).toBeGreaterThan(16);
+  });
+
+  test("a group costs accuracy, the larger the more, and search keeps it below nearest rounding's", () => {
+    const [own, two, four] = [32, 64, 128].map((size) => errorOf(weights, grouped(size)));
+    expect(two).toBeGreaterThan(own);
+    expect(four).toBeGreaterThan(two);
+    // Ranges grow with the size, as of normal numbers: not by half more than here.
+    expect(four).toBeLessThan(2.2 * own);
+  });
+
+  test("importance guides a group as it does a block", () => {
+    const importance = skewed(cols);
+    const guided = errorOf(weights, grouped(128, importance), importance);
+    expect(guided).toBeLessThan(errorOf(weights, grouped(128), importance));
+  });
 });

@@ -72,7 +72,7 @@ export function ggufModelFields(config: LlamaConfig, where: string): GgufModelFi
       float("rope.scaling.factor", scaling.factor);
       integer("rope.scaling.original_context_length", scaling.original_max_position_embeddings);
       const share = scaling.attention_factor / yarnScale(scaling.factor, 1);
-      if (share !== 1) float("rope.scaling.yarn_attn_factor", share);
+      if (share !== 1) float("rope.scaling.attn_factor", share);
       float("rope.scaling.yarn_beta_fast", scaling.beta_fast);
       float("rope.scaling.yarn_beta_slow", scaling.beta_slow);
       break;

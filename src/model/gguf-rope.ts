@@ -66,7 +66,7 @@ export async function readGgufRopeScaling(
     }
     case "yarn": {
       const share =
-        number("rope.scaling.yarn_attn_factor") ?? number("rope.scaling.attn_factor") ?? 1;
+        number("rope.scaling.attn_factor") ?? number("rope.scaling.yarn_attn_factor") ?? 1;
       return {
         rope_type: "yarn",
         factor,

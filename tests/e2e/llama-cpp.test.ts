@@ -106,6 +106,43 @@ const CASES: readonly [string, string, Record<string, unknown>, number][] = [
     },
     3,
   ],
+  [
+    "linear scaling",
+    "llama2_sp/fast_legacy",
+    { vocab_size: 1000, rope_scaling: { rope_type: "linear", factor: 4 } },
+    4,
+  ],
+  [
+    "yarn",
+    "llama2_sp/fast_legacy",
+    {
+      vocab_size: 1000,
+      rope_scaling: {
+        rope_type: "yarn",
+        factor: 4,
+        original_max_position_embeddings: 32,
+        attention_factor: 1.3,
+      },
+    },
+    3,
+  ],
+  [
+    // llama.cpp takes one of the lists by the context's size, 256 at least.
+    "longrope",
+    "llama2_sp/fast_legacy",
+    {
+      vocab_size: 1000,
+      max_position_embeddings: 512,
+      original_max_position_embeddings: 256,
+      rope_scaling: {
+        rope_type: "longrope",
+        short_factor: [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.4],
+        long_factor: [1, 2, 3, 4, 5, 6, 7, 8],
+        attention_factor: 1.2,
+      },
+    },
+    3,
+  ],
 ];
 
 describe.runIf(isSupported)("a Hugging Face directory, converted by the command", () => {

@@ -6,6 +6,7 @@ import { saveHfDirectory } from "../../../src/checkpoints/save-hf.ts";
 import { castTensor } from "../../../src/formats/cast-tensor.ts";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
 import { writeOutput } from "../../../src/formats/output-file.ts";
+import { parseLlamaConfig } from "../../../src/model/config.ts";
 import type { ByteSource } from "../../../src/sources/source.ts";
 import { openGoldenModel } from "../../support/golden-model.ts";
 import { memoryFolder } from "../../support/memory-folder.ts";
@@ -37,28 +38,47 @@ function withWideVectors(checkpoint: Checkpoint): Checkpoint {
 }
 
 describe("a GGUF file holds every weight bit for bit, q and k rows in their order", () => {
-  test.each(["mha", "gqa", "mqa", "tied", "bias", "head_dim", "bf16_sharded"])(
-    "%s",
-    async (model) => {
-      const source = await openGoldenModel(model);
-      const read = await openGgufCheckpoint([await gguf(source)]);
-      const expected = await weights(withWideVectors(source));
-      expect(Buffer.compare(await weights(read), expected)).toBe(0);
-      for (const field of [
-        "hidden_size",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "vocab_size",
-        "tie_word_embeddings",
-        "attention_bias",
-        "mlp_bias",
-        "max_position_embeddings",
-      ]) {
-        expect(read.config[field], field).toEqual(source.config[field]);
-      }
-    },
-  );
+  test.each([
+    "mha",
+    "gqa",
+    "mqa",
+    "tied",
+    "bias",
+    "head_dim",
+    "bf16_sharded",
+    "rope_linear",
+    "rope_yarn",
+    "rope_longrope",
+  ])("%s", async (model) => {
+    const source = await openGoldenModel(model);
+    const read = await openGgufCheckpoint([await gguf(source)]);
+    const expected = await weights(withWideVectors(source));
+    expect(Buffer.compare(await weights(read), expected)).toBe(0);
+    for (const field of [
+      "hidden_size",
+      "num_attention_heads",
+      "num_key_value_heads",
+      "head_dim",
+      "vocab_size",
+      "tie_word_embeddings",
+      "attention_bias",
+      "mlp_bias",
+      "max_position_embeddings",
+    ]) {
+      expect(read.config[field], field).toEqual(source.config[field]);
+    }
+    const scaling = parseLlamaConfig(source.config, model).rope_scaling;
+    const found = read.config.rope_scaling as Record<string, unknown> | null;
+    expect(found?.rope_type).toBe(scaling?.rope_type);
+    for (const [key, value] of Object.entries(scaling ?? {})) {
+      const values = [value].flat();
+      [found?.[key]].flat().forEach((x, i) => {
+        // metadata and divisors are f32
+        if (typeof x === "number") expect(x / (values[i] as number)).toBeCloseTo(1, 6);
+        else expect(x).toBe(values[i]);
+      });
+    }
+  });
 });
 
 test("q and k rows are pairs in the file, halves of heads in Hugging Face's order", async () => {

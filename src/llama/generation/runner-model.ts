@@ -6,44 +6,46 @@ import type { Batch, Runner, Span } from "../../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../../errors.ts";
 import { GenerationConfig } from "./generation-config.ts";
 import type { GenerationCache, GenerativeModel, RowInput } from "./generative-model.ts";
+import { createRunnerShare, type RunnerShare } from "./runner-share.ts";
 
 export interface RunnerModelOptions {
   readonly hidden_size: number;
   readonly max_position_embeddings?: number;
   readonly generation_config?: GenerationConfig;
+  /** Where others use the runner, too. Default: this model alone does. */
+  readonly share?: RunnerShare;
 }
 
-/** The runner stays the caller's; its slots are shared by all caches that are not disposed. */
+/** The runner stays the caller's; each cache has slots of it until it is disposed. */
 export class RunnerModel implements GenerativeModel {
   readonly config: GenerativeModel["config"];
   readonly generation_config: GenerationConfig;
   readonly isCutDependent: boolean;
   readonly #runner: Runner;
-  readonly #free: number[];
+  readonly #share: RunnerShare;
 
   constructor(runner: Runner, options: RunnerModelOptions) {
-    const { generation_config = new GenerationConfig(), ...sizes } = options;
-    this.config = { vocab_size: runner.vocab, ...sizes };
-    this.generation_config = generation_config;
+    const { hidden_size, max_position_embeddings, generation_config, share } = options;
+    this.config = {
+      vocab_size: runner.vocab,
+      hidden_size,
+      ...(max_position_embeddings !== undefined && { max_position_embeddings }),
+    };
+    this.generation_config = generation_config ?? new GenerationConfig();
     this.isCutDependent = runner.isCutDependent ?? false;
     this.#runner = runner;
-    this.#free = Array.from({ length: runner.slots }, (_, slot) => slot).reverse();
+    this.#share = share ?? createRunnerShare(runner);
   }
 
   createCache(rows: number, length: number): GenerationCache {
-    const { ctx, slots } = this.#runner;
+    const { ctx } = this.#runner;
     if (length > ctx) {
       throw new PronkError(
         "context_overflow",
         `generate: rows of ${length} tokens do not fit the context of ${ctx}`,
       );
     }
-    if (rows > this.#free.length) {
-      const left = `${this.#free.length} of ${slots} slots are free`;
-      throw new PronkError("overloaded", `generate: ${rows} rows, and ${left}`);
-    }
-    const own = this.#free.splice(-rows);
-    return new SlotCache(this.#runner, own, () => this.#free.push(...own));
+    return new SlotCache(this.#runner, this.#share.takeSlots(rows), this.#share);
   }
 }
 
@@ -53,13 +55,14 @@ class SlotCache implements GenerationCache {
   #slots: number[];
   /** Tokens of each row. */
   #lengths: number[];
-  #release: (() => void) | undefined;
+  readonly #share: RunnerShare;
+  #isDisposed = false;
 
-  constructor(runner: Runner, slots: readonly number[], release: () => void) {
+  constructor(runner: Runner, slots: readonly number[], share: RunnerShare) {
     this.#runner = runner;
     this.#slots = [...slots];
     this.#lengths = slots.map(() => 0);
-    this.#release = release;
+    this.#share = share;
   }
 
   async forward(
@@ -72,9 +75,11 @@ class SlotCache implements GenerationCache {
       throwIfAborted(signal);
       const batch = this.#nextBatch(inputs, done);
       if (batch === undefined) return found;
-      await this.#runner.forward(batch);
-      batch.wanted.forEach((input, i) => {
-        found[input].push(this.#runner.logits(i).slice());
+      await this.#share.exclusive(async () => {
+        await this.#runner.forward(batch);
+        batch.wanted.forEach((input, i) => {
+          found[input].push(this.#runner.logits(i).slice());
+        });
       });
       batch.spans.forEach(({ slot, count }) => {
         this.#lengths[this.#slots.indexOf(slot)] += count;
@@ -146,8 +151,8 @@ class SlotCache implements GenerationCache {
   }
 
   dispose(): void {
-    this.#release?.();
-    this.#release = undefined;
+    if (!this.#isDisposed) this.#share.giveSlots(this.#slots);
+    this.#isDisposed = true;
   }
 }
 

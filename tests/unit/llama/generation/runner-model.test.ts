@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { PronkError } from "../../../../src/errors.ts";
+import { generate } from "../../../../src/llama/generation/generate.ts";
 import { BACKENDS, generativeModel } from "../../../support/generative-models.ts";
 
 const PROMPTS = [
@@ -73,4 +74,16 @@ test("slots are lent, and come back", async () => {
   caches[0].dispose();
   model.createCache(5, 8);
   expect(() => model.createCache(1, 8)).toThrow("1 rows, and 0 of 12 slots are free");
+});
+
+test.each(BACKENDS)("generations that run at once do not meet, on %s", async (backend) => {
+  const model = await generativeModel("gqa", backend);
+  const options = PROMPTS.map((input_ids, i) => ({
+    input_ids,
+    max_new_tokens: 6,
+    num_beams: i + 1,
+  }));
+  const apart: number[][][] = [];
+  for (const one of options) apart.push(await generate(model, one));
+  expect(await Promise.all(options.map((one) => generate(model, one)))).toEqual(apart);
 });

@@ -34,6 +34,7 @@ export interface MetaConfig {
   readonly config: Readonly<Record<string, unknown>>;
   readonly heads: number;
   readonly keyValueHeads: number;
+  readonly version: LlamaVersion;
 }
 
 /**
@@ -137,5 +138,5 @@ export function configFromMeta(
     tie_word_embeddings: !shards.has("lm_head.weight"),
     vocab_size: vocabulary,
   };
-  return { config, heads, keyValueHeads };
+  return { config, heads, keyValueHeads, version: llama };
 }

@@ -13,6 +13,7 @@ import { readTorch, type StateTensor } from "../formats/torch/read-torch.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { companionFiles, openIfPresent, readJson } from "./companion-files.ts";
+import { equalTensors } from "./equal-tensors.ts";
 import { joinTensors, pairsToHalves } from "./joined-tensor.ts";
 import { configFromMeta, type LlamaVersion } from "./meta-config.ts";
 import { type KeyMap, renameKeys } from "./renamed.ts";
@@ -47,7 +48,8 @@ export interface MetaOptions {
 }
 
 /**
- * Opens a Meta checkpoint; reads no weight. Shards are counted until a number is missing.
+ * Opens a Meta checkpoint. Shards are counted until a number is missing. Reads no weight, but for Llama
+ * 3.2's head, which is left out when it is the embedding.
  *
  * @throws PronkError "not_found" without params.json or shards; "bad_format" when shards disagree;
  *   "unsupported" on tensors that are not Llama's, and on what the pickle asks for; "source_failed".
@@ -74,7 +76,7 @@ export async function openMetaDirectory(
       name,
       shards.map((shard) => shard.get(key)!.open(name)),
     );
-  const { config, heads, keyValueHeads } = configFromMeta(
+  const { config, heads, keyValueHeads, version } = configFromMeta(
     params,
     parts,
     folder.name,
@@ -87,7 +89,21 @@ export async function openMetaDirectory(
     const pairs = paired === "q" ? heads : keyValueHeads;
     tensors.set(name, paired === undefined ? joined : pairsToHalves(joined, pairs));
   }
-  return { name: folder.name, config, tensors, files: await companionFiles(folder, signal) };
+  const files = await companionFiles(folder, signal);
+  const tied = version === "3.2" && (await dropTiedHead(tensors, signal));
+  const tie_word_embeddings = tied || config.tie_word_embeddings;
+  return { name: folder.name, config: { ...config, tie_word_embeddings }, tensors, files };
+}
+
+/** Llama 3.2 has one matrix at both ends of the model, and its files have it twice. */
+async function dropTiedHead(
+  tensors: Map<string, FloatTensor>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const head = tensors.get("lm_head.weight");
+  const embedding = tensors.get("model.embed_tokens.weight")!;
+  if (head === undefined || !(await equalTensors(head, embedding, signal))) return false;
+  return tensors.delete("lm_head.weight");
 }
 
 async function readShards(

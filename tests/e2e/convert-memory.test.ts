@@ -60,6 +60,7 @@ test("a Meta checkpoint of two shards becomes safetensors in less than 600 MB", 
   expect(await element(embedding, 640, 0)).toBe(mark(640));
   expect(await element(embedding, vocab_size / 2 + 640, 0)).toBe(mark(640));
   expect(await element(embedding, 641, 0)).toBe(0);
+  expect(await element("lm_head.weight", 640, 0)).toBe(mark(641));
   const down = "model.layers.15.mlp.down_proj.weight";
   expect(tensors.get(down)!.shape).toEqual([dim, ffn]);
   expect(await element(down, 1024, 0)).toBe(mark(1024));

@@ -95,12 +95,13 @@ async function writeShard(file: FileHandle): Promise<void> {
   await member("m/data.pkl", data.length);
   await file.write(data, 0, data.length, start);
   start += data.length;
-  for (const [i, [, shape]] of entries.entries()) {
+  for (const [i, [name, shape]] of entries.entries()) {
     const rowBytes = (shape[1] ?? 1) * BF16_BYTES;
     await member(`m/data/${i}`, shape[0] * rowBytes);
-    // Every 64th row has its mark: the rest are holes.
+    // Every 64th row has its mark: the rest are holes. The head is not the embedding.
+    const shift = name === "output.weight" ? 1 : 0;
     for (let row = 0; row < shape[0]; row += 64) {
-      await file.write(Uint16Array.of(mark(row)), 0, BF16_BYTES, start + row * rowBytes);
+      await file.write(Uint16Array.of(mark(row + shift)), 0, BF16_BYTES, start + row * rowBytes);
     }
     start += shape[0] * rowBytes;
   }

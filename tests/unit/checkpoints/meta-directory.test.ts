@@ -142,6 +142,24 @@ describe("the configuration", () => {
     expect(config.max_position_embeddings).toBe(8192);
   });
 
+  test("of Llama 3.2 is tied where the output is the embedding, to the last byte", async () => {
+    const params = { ...PARAMS, use_scaled_rope: true };
+    const embedding = whole.get("tok_embeddings.weight")!;
+    const changed = { ...embedding, bytes: embedding.bytes.slice() };
+    changed.bytes[changed.bytes.length - 1] ^= 1;
+    for (const [output, tied, version] of [
+      [embedding, true, "3.2"],
+      [changed, false, "3.2"],
+      [embedding, false, "3.1"],
+    ] as const) {
+      const target = folder([new Map([...whole, ["output.weight", output]])], params);
+      const options = { llama_version: version };
+      const { config, tensors } = await openMetaDirectory(target, undefined, options);
+      expect(config.tie_word_embeddings).toBe(tied);
+      expect(tensors.has("lm_head.weight")).toBe(!tied);
+    }
+  });
+
   test("is tied where there is no output", async () => {
     const state = new Map([...whole].filter(([key]) => key !== "output.weight"));
     const { config, tensors } = await openMetaDirectory(folder([state]));

@@ -43,4 +43,17 @@ export interface CliContext {
   /** Whether progress may move the cursor. */
   readonly isTerminal: boolean;
   readStdin(): Promise<string>;
+  /** For commands that talk. */
+  openLines(): Promise<LineInput>;
+}
+
+/** Lines of standard input, one after the other. */
+export interface LineInput {
+  /** Whether somebody types them. */
+  readonly isTerminal: boolean;
+  /** What Ctrl+C does on a terminal; undefined: it ends the input. */
+  onInterrupt: (() => void) | undefined;
+  /** The next line, behind a prompt on a terminal; undefined at the end. */
+  next(prompt: string): Promise<string | undefined>;
+  close(): void;
 }

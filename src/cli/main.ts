@@ -27,6 +27,10 @@ async function start(): Promise<void> {
     out: (chunk) => void process.stdout.write(chunk),
     err: (chunk) => void process.stderr.write(chunk),
     isTerminal: process.stderr.isTTY === true,
+    openLines: async () => {
+      const { openLineInput } = await import("./line-input.ts");
+      return openLineInput(process.stdin, process.stdout);
+    },
     readStdin: async () => (await import("node:stream/consumers")).text(process.stdin),
   });
 }

@@ -27,6 +27,15 @@ export async function pronk(
     err: (text) => {
       err += text;
     },
+    openLines: async () => {
+      const lines = (more.stdin ?? "").split("\n");
+      return {
+        isTerminal: false,
+        onInterrupt: undefined,
+        next: async () => lines.shift(),
+        close: () => undefined,
+      };
+    },
     readStdin: async () => more.stdin ?? "",
     ...more,
   });

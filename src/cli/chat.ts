@@ -1,0 +1,251 @@
+/**
+ * pronk chat: a conversation in the terminal, with the options of `transformers chat`.
+ *
+ * Source: transformers/commands/chat.py (4.57).
+ */
+import { readFile, stat } from "node:fs/promises";
+import { PronkError } from "../errors.ts";
+import { isMapping } from "../hub/assets/merge-config.ts";
+import { parseYamlDocuments } from "../hub/assets/yaml-documents.ts";
+import { defaultModel } from "../platform/host/create-engine.ts";
+import { choiceOption, flagOption, textOption, UsageError } from "./arguments.ts";
+import { ChatSession } from "./chat-session.ts";
+import type { Arguments, CliContext, Command, LineInput } from "./command.ts";
+import {
+  CHAT_DEFAULTS,
+  type ChatSettings,
+  isGenerationFlag,
+  parseGenerationFlags,
+  settingsOfFile,
+} from "./generation-flags.ts";
+import {
+  CONTEXT_SHIFT_OPTION,
+  engineForCommand,
+  MODEL_OPTIONS,
+  SPECULATE_OPTIONS,
+} from "./model-options.ts";
+
+const DTYPES = ["auto", "bfloat16", "float16", "float32"] as const;
+const DEVICES = ["auto", "cpu"] as const;
+const BNB_TYPES = ["fp4", "nf4"] as const;
+
+/** The model and a setting each; more is a mistake. */
+const MAX_WORDS = 64;
+
+/** Of transformers. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  llama: "There is a Llama in my lawn, how can I get rid of it?",
+  code: "Write a Python function that integrates any Python function f(x) numerically over an arbitrary interval [x_start, x_end].",
+  helicopter: "How many helicopters can a human eat in one sitting?",
+  numbers: "Count to 10 but skip every number ending with an 'e'",
+  birds: "Why aren't birds real?",
+  socks: "Why is it important to eat socks after meditating?",
+  numbers2: "Which number is larger, 9.9 or 9.11?",
+};
+
+/** Accepted from `transformers chat`, where they mean something; each with what holds here. */
+const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  dtype: "weights are kept as --quant says",
+  torch_dtype: "weights are kept as --quant says",
+  attn_implementation: "there is one, which is exact",
+  trust_remote_code: "no model brings code",
+  bnb_4bit_quant_type: "4-bit weights have a form of their own",
+  use_bnb_nested_quant: "4-bit weights have a form of their own",
+  verbose: "there are no warnings to show",
+};
+
+const none = (name: string): string => `no effect: ${WITHOUT_EFFECT[name]}`;
+
+export const chat: Command = {
+  name: "chat",
+  summary: "talk to a model in the terminal",
+  positionals: "[MODEL] [NAME=VALUE ...]",
+  maxPositionals: MAX_WORDS,
+  options: {
+    model_name_or_path: { type: "string", value: "MODEL", help: "the model, if not named first" },
+    model_revision: { type: "string", value: "REV", help: "branch, tag or commit on the hub" },
+    user: { type: "string", value: "NAME", help: "what to call you; default: the system's name" },
+    system_prompt: { type: "string", value: "TEXT", help: "system message" },
+    save_folder: { type: "string", value: "DIR", help: "for /save; default ./chat_history" },
+    examples_path: { type: "string", value: "FILE", help: "YAML of examples, NAME: {text: TEXT}" },
+    generation_config: { type: "string", value: "FILE", help: "a generation_config.json" },
+    device: { type: "string", value: "D", help: "auto|cpu" },
+    load_in_8bit: { type: "boolean", help: "as --quant q8" },
+    load_in_4bit: { type: "boolean", help: "as --quant q4" },
+    dtype: { type: "string", value: "T", help: none("dtype") },
+    torch_dtype: { type: "string", value: "T", help: none("torch_dtype") },
+    attn_implementation: { type: "string", value: "A", help: none("attn_implementation") },
+    trust_remote_code: { type: "boolean", help: none("trust_remote_code") },
+    bnb_4bit_quant_type: { type: "string", value: "T", help: none("bnb_4bit_quant_type") },
+    use_bnb_nested_quant: { type: "boolean", help: none("use_bnb_nested_quant") },
+    verbose: { type: "boolean", help: none("verbose") },
+    ...MODEL_OPTIONS,
+    ...SPECULATE_OPTIONS,
+    ...CONTEXT_SHIFT_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    const { model, flags } = wordsOf(input, cli);
+    checkAccepted(input, cli);
+    const settings = parseGenerationFlags(flags, await startSettings(input));
+    const examples = await examplesOf(input);
+    const name = await resolveName(model, textOption(input, "model_revision"));
+    const engine = await engineForCommand(
+      { positionals: [name], values: withQuantization(input) },
+      cli,
+      { slots: 1 },
+    );
+    const lines = await cli.openLines();
+    try {
+      const session = new ChatSession(engine, {
+        model,
+        system: textOption(input, "system_prompt"),
+        settings,
+        saveFolder: textOption(input, "save_folder") ?? "./chat_history",
+        examples,
+      });
+      const user = textOption(input, "user") ?? cli.env.USER ?? cli.env.USERNAME ?? "user";
+      await converse(session, lines, { user, model: engine.info.id }, cli);
+    } finally {
+      lines.close();
+      await engine.dispose();
+    }
+  },
+};
+
+/** Reads lines until they end. On a terminal what goes wrong is said, and the next line is read. */
+async function converse(
+  session: ChatSession,
+  lines: LineInput,
+  names: { readonly user: string; readonly model: string },
+  cli: CliContext,
+): Promise<void> {
+  if (lines.isTerminal) cli.out(`${names.model}. /help lists the commands, /quit ends.\n\n`);
+  const prompt = lines.isTerminal ? `\x1b[1m<${names.user}>:\x1b[0m ` : "";
+  for (;;) {
+    const line = await lines.next(prompt);
+    if (line === undefined) return lines.isTerminal ? cli.out("\n") : undefined;
+    if (cli.signal.aborted) throw new PronkError("aborted", "aborted");
+    if (line.trim() === "") continue;
+    try {
+      const text = await messageOf(session, line.trim(), cli);
+      if (text === "quit") return;
+      if (text !== undefined) await answer(session, text.message, lines, names.model, cli);
+    } catch (error) {
+      if (!(error instanceof PronkError)) throw error;
+      const isSlip = error instanceof UsageError;
+      if ((!lines.isTerminal && !isSlip) || error.code === "engine_failed") throw error;
+      if (cli.signal.aborted) throw error;
+      const more = error.code === "context_overflow" ? "; /clear begins anew" : "";
+      cli.err(`${error.message}${more}\n`);
+    }
+  }
+}
+
+/** What is to be sent; undefined when the line was a command that is done. */
+async function messageOf(
+  session: ChatSession,
+  line: string,
+  cli: CliContext,
+): Promise<{ message: string } | "quit" | undefined> {
+  if (line.startsWith("//")) return { message: line.slice(1) };
+  if (!/^[/!]/.test(line)) return { message: line };
+  const outcome = await session.command(line);
+  if (outcome.kind === "quit") return "quit";
+  cli.out(outcome.kind === "send" ? `${outcome.text}\n` : outcome.text);
+  return outcome.kind === "send" ? { message: outcome.text } : undefined;
+}
+
+/** Ctrl+C ends the answer, not the chat. */
+async function answer(
+  session: ChatSession,
+  text: string,
+  lines: LineInput,
+  model: string,
+  cli: CliContext,
+): Promise<void> {
+  const stop = new AbortController();
+  lines.onInterrupt = () => stop.abort();
+  const signal = AbortSignal.any([stop.signal, cli.signal]);
+  try {
+    if (lines.isTerminal) cli.out(`\x1b[1;34m<${model}>:\x1b[0m `);
+    for await (const piece of session.answer(text, signal)) cli.out(piece);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    lines.onInterrupt = undefined;
+    cli.out(lines.isTerminal ? "\n\n" : "\n");
+  }
+}
+
+/** The model's name, and the settings, which may stand in any order. @throws UsageError */
+function wordsOf(input: Arguments, cli: CliContext): { model: string; flags: string[] } {
+  const names = input.positionals.filter((word) => !isGenerationFlag(word));
+  if (names.length > 1) throw new UsageError(`unexpected argument ${names[1]}`);
+  const flags = input.positionals.filter(isGenerationFlag);
+  const model = names[0] ?? textOption(input, "model_name_or_path") ?? defaultModel(cli.env);
+  return { model, flags };
+}
+
+/** @throws UsageError on values that transformers would not take either. */
+function checkAccepted(input: Arguments, cli: CliContext): void {
+  const dtype = choiceOption(input, "dtype", DTYPES);
+  const alias = choiceOption(input, "torch_dtype", DTYPES);
+  if (dtype !== undefined && alias !== undefined && dtype !== alias) {
+    throw new UsageError(`--torch_dtype ${alias} and --dtype ${dtype} have different values`);
+  }
+  choiceOption(input, "device", DEVICES);
+  choiceOption(input, "bnb_4bit_quant_type", BNB_TYPES);
+  for (const [name, why] of Object.entries(WITHOUT_EFFECT)) {
+    if (input.values[name] !== undefined) cli.err(`pronk chat: --${name} has no effect: ${why}\n`);
+  }
+}
+
+function withQuantization(input: Arguments): Arguments["values"] {
+  const asked = [
+    ...(flagOption(input, "load_in_8bit") ? ["q8"] : []),
+    ...(flagOption(input, "load_in_4bit") ? ["q4"] : []),
+    ...(input.values.quant === undefined ? [] : [String(input.values.quant)]),
+  ];
+  if (asked.length > 1) throw new UsageError("one of --load_in_8bit, --load_in_4bit and --quant");
+  return asked.length === 0 ? input.values : { ...input.values, quant: asked[0] };
+}
+
+/** `OWNER/REPO` is a path where there is one, else the hub's. @throws UsageError */
+async function resolveName(name: string, revision: string | undefined): Promise<string> {
+  const isRepository = /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name) && !name.endsWith(".gguf");
+  const isThere = isRepository && (await stat(name).catch(() => undefined)) !== undefined;
+  const full = isRepository && !isThere ? `hf:${name}` : name;
+  if (revision === undefined) return full;
+  const [, repository, rest] = /^(hf:[^@:]+)(:.+)?$/.exec(full) ?? [];
+  if (!repository) throw new UsageError(`--model_revision: ${name} is no model of the hub`);
+  return `${repository}@${revision}${rest ?? ""}`;
+}
+
+async function startSettings(input: Arguments): Promise<ChatSettings> {
+  const path = textOption(input, "generation_config");
+  if (path === undefined) return CHAT_DEFAULTS;
+  let data: unknown;
+  try {
+    data = JSON.parse(await readFile(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(`--generation_config ${path}: ${(error as Error).message}`);
+  }
+  if (!isMapping(data)) throw new UsageError(`--generation_config ${path}: not a JSON object`);
+  return settingsOfFile(data, CHAT_DEFAULTS);
+}
+
+async function examplesOf(input: Arguments): Promise<Readonly<Record<string, string>>> {
+  const path = textOption(input, "examples_path");
+  if (path === undefined) return EXAMPLES;
+  const text = await readFile(path, "utf8").catch((cause: Error) => {
+    throw new UsageError(`--examples_path ${path}: ${cause.message}`);
+  });
+  const [examples] = parseYamlDocuments(text, path);
+  if (!isMapping(examples)) throw new UsageError(`--examples_path ${path}: not a mapping`);
+  const entries = Object.entries(examples).map(([name, example]) => {
+    const found = isMapping(example) ? example.text : undefined;
+    if (typeof found === "string") return [name, found] as const;
+    throw new UsageError(`--examples_path ${path}: ${name}: has no text`);
+  });
+  return Object.fromEntries(entries);
+}

@@ -20,6 +20,8 @@ export interface ModelInfo {
   readonly threads: number;
   /** Why they are fewer than asked for, where they are. */
   readonly threadsReason?: string | undefined;
+  /** What its configuration asks for and does not get, for people; absent where there is nothing. */
+  readonly notes?: readonly string[] | undefined;
   readonly ctx: number;
   readonly slots: number;
   readonly vocab: number;

@@ -180,6 +180,7 @@ export async function loadModel(
     const template = createTemplateFor(model.facts.chat_template, tokenizer);
     watch.lap("finish_ms");
     const { backend, kernel, ctx, slots, vocab, memory } = runner;
+    const notes = notesOn(planned.config, backend);
     const { used, asked, reason } = runner.threads ?? { used: 1, asked: 1, reason: undefined };
     return {
       runner,
@@ -193,6 +194,7 @@ export async function loadModel(
         kernelReason,
         threads: used,
         threadsReason: used < asked ? reason : threadsReason,
+        ...(notes.length > 0 && { notes }),
         ctx,
         slots,
         vocab,
@@ -206,6 +208,14 @@ export async function loadModel(
     runner.dispose();
     throw error;
   }
+}
+
+/** What the configuration asks for and the backend does not do. */
+function notesOn({ pretraining_tp = 1 }: LlamaConfig, backend: string): string[] {
+  if (pretraining_tp === 1 || backend === "reference") return [];
+  return [
+    `pretraining_tp ${pretraining_tp}: these kernels sum each product whole; the reference backend sums in slices`,
+  ];
 }
 
 interface CreatedRunner {

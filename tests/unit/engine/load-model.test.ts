@@ -139,3 +139,18 @@ describe("refuses", () => {
     });
   });
 });
+
+test("slices of tensor parallel training are the reference's alone; other backends say so once", async () => {
+  const folder = memoryFolder("pack");
+  await packModel(gguf(BPE), folder, { license: "MIT", sourceSha256: "0".repeat(64) });
+  const manifest = JSON.parse(new TextDecoder().decode(folder.objects.get("manifest.json")));
+  manifest.config.pretraining_tp = 2;
+  delete manifest.checksum; // of the other configuration
+  folder.objects.set("manifest.json", new TextEncoder().encode(JSON.stringify(manifest)));
+
+  const sliced = await loadModel({ pack: folder }, runtime);
+  expect(sliced.info.notes).toEqual([expect.stringMatching(/^pretraining_tp 2: /)]);
+  const reference = await loadModel({ pack: folder }, runtime, { backend: "reference" });
+  expect(reference.info.notes).toBeUndefined();
+  expect((await loadModel(gguf(BPE), runtime)).info.notes).toBeUndefined();
+});

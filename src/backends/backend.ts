@@ -26,6 +26,8 @@ export interface Span {
    * scalings that depend on the length go by. Default: one more than the rows' highest position.
    */
   readonly length?: number;
+  /** Show the rows' attention at the plan's steps that have a name for it. */
+  readonly probabilities?: boolean;
 }
 
 export interface Batch {

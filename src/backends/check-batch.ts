@@ -25,7 +25,7 @@ export function checkBatch(
   }
   let covered = 0;
   const seen = new Set<number>();
-  for (const { slot, start, count, positions, visible, length = 1 } of batch.spans) {
+  for (const { slot, start, count, positions, visible, probabilities, length = 1 } of batch.spans) {
     if (!Number.isInteger(slot) || slot < 0 || slot >= runner.slots || seen.has(slot)) {
       throw bad(`slot ${slot} of ${runner.slots} does not exist or is given twice`);
     }
@@ -35,7 +35,9 @@ export function checkBatch(
       throw bad(`slot ${slot}: positions ${start} to ${start + count} in ${runner.ctx}`);
     }
     checkPositions(slot, count, positions, runner.ctx);
-    if (visible && !masks) throw bad(`slot ${slot}: a mask, and the runner has no room for masks`);
+    if ((visible || probabilities) && !masks) {
+      throw bad(`slot ${slot}: a mask, and the runner has no room for masks`);
+    }
     if (visible && visible.length !== count * (start + count)) {
       throw bad(`slot ${slot}: a mask of ${visible.length}, not ${count} x ${start + count}`);
     }

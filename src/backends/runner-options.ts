@@ -39,7 +39,7 @@ export interface RunnerOptions {
   readonly observe?: (product: ObservedProduct) => void;
   /** Called at the plan's taps. */
   readonly tap?: (tap: Tap) => void;
-  /** Room for `visible` of spans; the cache must be f32. Default false. */
+  /** Room for `visible` and `probabilities` of spans; the cache must be f32. Default false. */
   readonly masks?: boolean;
   /** Threads that run a batch at most, each with scratch of its own; one where there are taps. Default 1. */
   readonly threads?: number;

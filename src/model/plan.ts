@@ -9,7 +9,7 @@
 import { paddedRows } from "../pack/forms.ts";
 import type { LlamaConfig } from "./config.ts";
 import { type GateActivation, gateActivation } from "./hidden-act.ts";
-import { EMBEDDING, FINAL_NORM, LM_HEAD, layerTensor } from "./tensors.ts";
+import { EMBEDDING, FINAL_NORM, type HeadTensors, LM_HEAD, layerTensor } from "./tensors.ts";
 
 export type BufferName =
   | "x" // the residual stream
@@ -111,17 +111,9 @@ export interface Plan {
   readonly gathered: readonly BufferName[];
 }
 
-/** What ends a plan: a linear layer over the last states. */
-export interface PlanHead {
-  readonly weight: string;
-  readonly bias?: string;
-  /** Outputs: labels, or 2 for the start and end of an answer. */
-  readonly rows: number;
-}
-
 export interface PlanOptions {
-  /** Default: the language model's. */
-  readonly head?: PlanHead;
+  /** Default: the language model's; null: none, the plan ends with normalised states. */
+  readonly head?: HeadTensors | null;
   /** Taps `hidden_states.0` (embeddings) to `hidden_states.N` (the last layer's, normalised). */
   readonly hiddenStates?: boolean;
   /** Probabilities of layer i are shown as `attentions.i`. */
@@ -224,25 +216,19 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
       },
     );
   }
-  const last: PlanHead = options.head ?? {
-    weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD,
-    rows: vocab,
-  };
+  const lm = { weight: config.tie_word_embeddings ? EMBEDDING : LM_HEAD, rows: vocab };
+  const last: HeadTensors | null = options.head === undefined ? lm : options.head;
   head.push({ op: "rmsNorm", out: "h", in: "x", weight: FINAL_NORM });
   if (options.hiddenStates) {
     head.push({ op: "tap", name: `hidden_states.${config.num_hidden_layers}`, in: "h" });
   }
-  head.push({
-    op: "matmul",
-    out: "logits",
-    in: "h",
-    cols: dim,
-    accumulate: false,
-    parts: [{ ...last, column: 0 }],
-  });
+  if (last) {
+    const parts = [{ ...last, column: 0 }];
+    head.push({ op: "matmul", out: "logits", in: "h", cols: dim, accumulate: false, parts });
+  }
   return {
     config,
-    outputs: last.rows,
+    outputs: last?.rows ?? 0,
     buffers: {
       x: dim,
       h: dim,
@@ -250,7 +236,7 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
       att: heads * head_dim,
       gateUp: 2 * upColumn,
       ffn,
-      logits: paddedRows(last.rows),
+      logits: paddedRows(last?.rows ?? 0),
     },
     steps,
     head,

@@ -25,8 +25,19 @@ export function layerTensor(layer: number, part: string): string {
   return `model.layers.${layer}.${part}`;
 }
 
-/** In the order of use: embedding, layers, final norm, head (absent when tied to the embedding). */
-export function llamaTensors(config: LlamaConfig): ModelTensor[] {
+/** A linear layer over the last states, instead of the language model's. */
+export interface HeadTensors {
+  readonly weight: string;
+  readonly bias?: string;
+  /** Outputs. */
+  readonly rows: number;
+}
+
+/**
+ * In the order of use: embedding, layers, final norm, head: by default the language model's, which is absent
+ * when tied to the embedding; null: none.
+ */
+export function llamaTensors(config: LlamaConfig, head?: HeadTensors | null): ModelTensor[] {
   const { hidden_size: dim, intermediate_size: ffn, head_dim, vocab_size: vocab } = config;
   const heads = config.num_attention_heads;
   const kvHeads = config.num_key_value_heads;
@@ -66,7 +77,12 @@ export function llamaTensors(config: LlamaConfig): ModelTensor[] {
     linear("mlp.down_proj", "ffn_down", [dim, ffn], mlp_bias);
   }
   add(FINAL_NORM, "output_norm.weight", [dim]);
-  if (!config.tie_word_embeddings) add(LM_HEAD, "output.weight", [vocab, dim], "embedding");
+  if (head) {
+    add(head.weight, head.weight, [head.rows, dim], "embedding");
+    if (head.bias) add(head.bias, head.bias, [head.rows]);
+  } else if (head === undefined && !config.tie_word_embeddings) {
+    add(LM_HEAD, "output.weight", [vocab, dim], "embedding");
+  }
   return tensors;
 }
 

@@ -67,7 +67,9 @@ async function run(
   const plan = planLlama(config, planOptions);
   const runner = await create(plan, entries, options);
   let logits: number[][] = [];
-  for (const batch of batches) {
+  for (const given of batches) {
+    const shown = planOptions.attentions ? { probabilities: true } : {};
+    const batch = { ...given, spans: given.spans.map((span) => ({ ...span, ...shown })) };
     await runner.forward(batch);
     logits = batch.logitsRows.map((_, i) => Array.from(runner.logits(i)));
   }

@@ -231,7 +231,7 @@ class ReferenceRunner implements Runner {
         const heads = config.num_attention_heads;
         forSpans(spans, (span, from) => {
           const { keys, values } = this.#cache[span.slot][step.layer];
-          const mask = maskOf(span, heads, step.probabilities !== undefined);
+          const mask = maskOf(span, heads);
           attention(
             row(buffers[step.out], from),
             row(column(buffers[step.in], step.queryColumn), from),
@@ -245,7 +245,7 @@ class ReferenceRunner implements Runner {
             1 / Math.sqrt(headDim),
             mask,
           );
-          if (step.probabilities === undefined || !mask) return;
+          if (step.probabilities === undefined || !span.probabilities || !mask) return;
           const data = mask.probabilities;
           const stride = heads * mask.keys;
           this.#tap?.({ name: step.probabilities, data, rows: span.count, stride, span });
@@ -292,9 +292,8 @@ class ReferenceRunner implements Runner {
 
 /** The span's mask; where probabilities are to be shown, the causal one stands for none. */
 function maskOf(
-  { start, count, visible }: Span,
+  { start, count, visible, probabilities }: Span,
   heads: number,
-  probabilities: boolean,
 ): AttentionMask | undefined {
   if (!visible && !probabilities) return undefined;
   const seen = visible ?? causalMask(start, count);

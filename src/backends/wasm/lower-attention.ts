@@ -140,7 +140,7 @@ export class AttentionLowering {
           for (const span of spans) {
             const { slot, start, count, visible } = span;
             const region = layout.cache[slot][step.layer];
-            if (visible || step.probabilities !== undefined) {
+            if (visible || span.probabilities) {
               this.#masked(step, span, q, out);
               q += count * ldq * FLOAT_BYTES;
               out += count * ldo * FLOAT_BYTES;
@@ -223,7 +223,7 @@ export class AttentionLowering {
       options.ctx,
       Math.fround(1 / Math.sqrt(headDim)),
     );
-    if (step.probabilities === undefined) return;
+    if (step.probabilities === undefined || !span.probabilities) return;
     const data = new Float32Array(memory, layout.probabilities, count * heads * keys);
     tap?.({ name: step.probabilities, data, rows: count, stride: heads * keys, span });
   }

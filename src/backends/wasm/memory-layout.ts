@@ -63,7 +63,7 @@ export interface MemoryLayout extends ThreadScratch {
   readonly buffers: Readonly<Record<BufferName, number>>;
   /** Quantized activations of the largest matrix product. */
   readonly activations: number;
-  /** Of a span: (rows, keys) bytes, and (rows, heads, keys) f32. Only with `masks` or shown probabilities. */
+  /** Of a span: (rows, keys) bytes, and (rows, heads, keys) f32. Only with `masks`. */
   readonly visible: number;
   readonly probabilities: number;
   /** Words through which threads talk. */
@@ -145,9 +145,7 @@ export function planMemory(
     panel: allocate(gemmScratchBytes(widest)),
     attention: allocate(mostAttention),
   });
-  const masked =
-    options.masks || plan.head.some((step) => step.op === "attention" && step.probabilities);
-  const pairs = masked ? options.maxRows * options.ctx : 0;
+  const pairs = options.masks ? options.maxRows * options.ctx : 0;
   const visible = allocate(pairs);
   const probabilities = allocate(pairs * heads * 4);
   const first = allocateScratch();

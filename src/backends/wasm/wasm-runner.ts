@@ -61,9 +61,7 @@ export function createWasmRunner(
   }
   const watched = options.observe ?? options.tap ?? options.masks;
   const several = (options.threads ?? 1) > 1 && !watched;
-  const masked =
-    options.masks || plan.head.some((step) => step.op === "attention" && step.probabilities);
-  if (masked && options.kv !== "f32") {
+  if (options.masks && options.kv !== "f32") {
     throw new PronkError(
       "unsupported",
       `a cache of ${options.kv}: masks and shown attention need one of f32`,

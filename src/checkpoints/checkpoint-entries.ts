@@ -4,7 +4,7 @@ import type { FloatTensor } from "../formats/float-tensor.ts";
 import type { TensorInfo } from "../formats/model-file.ts";
 import { rowBytesOf, tensorBytes } from "../formats/stored-tensor.ts";
 import type { LlamaConfig } from "../model/config.ts";
-import { llamaTensors } from "../model/tensors.ts";
+import { type HeadTensors, llamaTensors } from "../model/tensors.ts";
 import { formFor, type QuantizationOptions, sharedScales } from "../pack/form-choice.ts";
 import type { PackEntry } from "../pack/packer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -19,8 +19,9 @@ export function checkpointEntries(
   checkpoint: Checkpoint,
   config: LlamaConfig,
   options: QuantizationOptions,
+  head?: HeadTensors | null,
 ): PackEntry[] {
-  return llamaTensors(config).map(({ name, shape, role }) => {
+  return llamaTensors(config, head).map(({ name, shape, role }) => {
     const tensor = findTensor(checkpoint, name, shape);
     const form =
       role === "vector" ? "vector" : formFor(tensor.type, shape[1], { ...options, role });

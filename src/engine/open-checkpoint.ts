@@ -7,12 +7,14 @@ import type { GgufValue } from "../formats/gguf/write-gguf.ts";
 import type { MetadataValue } from "../formats/model-file.ts";
 import { tensorBytes } from "../formats/stored-tensor.ts";
 import { parseLlamaConfig } from "../model/config.ts";
+import type { HeadTensors } from "../model/tensors.ts";
 import { compileTokenizer } from "../tokenizers/compile-tokenizer.ts";
 import type { GgufOptions } from "./open-gguf.ts";
 import type { ManifestFacts } from "./opened-model.ts";
 import { cacheFor, type OpenedSource, openPackedSource, slug } from "./packed-source.ts";
 
 /**
+ * @param head instead of the language model's; null: none
  * @throws PronkError "bad_format" when the configuration or a tensor's shape is wrong; "unsupported";
  *   "source_failed".
  */
@@ -20,10 +22,11 @@ export async function openCheckpoint(
   checkpoint: Checkpoint,
   options: GgufOptions,
   signal?: AbortSignal,
+  head?: HeadTensors | null,
 ): Promise<OpenedSource> {
   const config = parseLlamaConfig(checkpoint.config, `${checkpoint.name}: config.json`);
   return openPackedSource({
-    entries: checkpointEntries(checkpoint, config, options),
+    entries: checkpointEntries(checkpoint, config, options, head),
     facts: await checkpointFacts(checkpoint, options, signal),
     config,
     manifestConfig: checkpoint.config,

@@ -28,6 +28,12 @@ export {
 } from "../llama/fairseq2-config.ts";
 export { LlamaConfig, type LlamaConfigFields } from "../llama/llama-config.ts";
 export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-params.ts";
+export type { LlamaClasses, ModelClass } from "../llama/modeling/bind-models.ts";
+export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";
+export type { KvCache } from "../llama/modeling/kv-cache.ts";
+export type { CausalLmInputs, CausalLmOutput } from "../llama/modeling/llama-for-causal-lm.ts";
+export type { PretrainedOptions } from "../llama/modeling/load-parts.ts";
+export type { Tensor } from "../llama/modeling/tensor.ts";
 export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";

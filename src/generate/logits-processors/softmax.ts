@@ -5,25 +5,20 @@ import { exp, log } from "../exp-log.ts";
 export function softmax(scores: Float32Array): Float32Array {
   const weights = new Float64Array(scores.length);
   const total = weigh(scores, weights);
-  const probabilities = new Float32Array(scores.length);
-  for (let i = 0; i < scores.length; i++) probabilities[i] = weights[i] / total;
-  return probabilities;
+  return Float32Array.from(weights, (weight) => weight / total);
 }
 
 /** Logarithms of the probabilities. */
 export function logSoftmax(scores: Float32Array): Float32Array {
   const largest = largestOf(scores);
   const logTotal = log(weigh(scores, undefined));
-  const logProbabilities = new Float32Array(scores.length);
-  for (let i = 0; i < scores.length; i++) logProbabilities[i] = scores[i] - largest - logTotal;
-  return logProbabilities;
+  return scores.map((score) => score - largest - logTotal);
 }
 
 /** Entropy in nats: tokens without probability add nothing. */
 export function entropy(logProbabilities: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < logProbabilities.length; i++) {
-    const value = logProbabilities[i];
+  for (const value of logProbabilities) {
     const part = value * Math.fround(exp(value));
     if (!Number.isNaN(part)) sum -= part;
   }
@@ -44,6 +39,6 @@ function weigh(scores: Float32Array, weights: Float64Array | undefined): number 
 
 function largestOf(scores: Float32Array): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < scores.length; i++) if (scores[i] > largest) largest = scores[i];
+  for (const score of scores) if (score > largest) largest = score;
   return largest;
 }

@@ -10,9 +10,11 @@
  */
 import type { Engine } from "../../engine/engine.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
+import type { LlamaClasses } from "../../llama/modeling/bind-models.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
 import { directoryFolder } from "../host/directory.ts";
+import { hostModels } from "../host/models.ts";
 import { denoHost } from "./host.ts";
 
 /**
@@ -32,6 +34,23 @@ export function createEngine(
 export function openDirectory(path: string): SourceFolder {
   return directoryFolder(denoHost, path);
 }
+
+const models = hostModels(denoHost);
+export const LlamaModel: LlamaClasses["LlamaModel"] = models.LlamaModel;
+export type LlamaModel = InstanceType<LlamaClasses["LlamaModel"]>;
+export const LlamaForCausalLM: LlamaClasses["LlamaForCausalLM"] = models.LlamaForCausalLM;
+export type LlamaForCausalLM = InstanceType<LlamaClasses["LlamaForCausalLM"]>;
+export const LlamaForSequenceClassification: LlamaClasses["LlamaForSequenceClassification"] =
+  models.LlamaForSequenceClassification;
+export type LlamaForSequenceClassification = InstanceType<
+  LlamaClasses["LlamaForSequenceClassification"]
+>;
+export const LlamaForTokenClassification: LlamaClasses["LlamaForTokenClassification"] =
+  models.LlamaForTokenClassification;
+export type LlamaForTokenClassification = InstanceType<LlamaClasses["LlamaForTokenClassification"]>;
+export const LlamaForQuestionAnswering: LlamaClasses["LlamaForQuestionAnswering"] =
+  models.LlamaForQuestionAnswering;
+export type LlamaForQuestionAnswering = InstanceType<LlamaClasses["LlamaForQuestionAnswering"]>;
 
 export { PronkError } from "../../errors.ts";
 export { httpFolder } from "../../sources/http.ts";

@@ -1,0 +1,143 @@
+/**
+ * Keys and values of a batch of sequences, as `past_key_values`. They live in slots of the model's runner; a
+ * cache whose slots others needed is computed again from what it was made of, to the same bits.
+ */
+import type { CachedLayer } from "../../backends/backend.ts";
+import type { SequenceInput } from "./forward-inputs.ts";
+import { type Tensor, zeros } from "./tensor.ts";
+
+/** What is in a sequence's cache, in order: everything needed to compute it again. */
+export interface CachedSequence {
+  readonly inputs: SequenceInput[];
+  /** Columns that are in the cache, ascending; the others were padding. */
+  columns: number[];
+}
+
+/** The model's side of its caches. */
+export interface CacheOwner {
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Gives the cache's sequences slots, computed again where they were lost. */
+  restore(cache: KvCache): Promise<void>;
+  /** Gives `to` slots with what those of `from` hold, if there are any to have. */
+  copy(from: KvCache, to: KvCache): void;
+  release(cache: KvCache): void;
+  readLayer(cache: KvCache, layer: number): readonly CachedLayer[];
+}
+
+export class KvCache {
+  /** For the model: slots of the sequences while they are held. */
+  slots: readonly number[] | undefined;
+  /** For the model. */
+  sequences: readonly CachedSequence[];
+  readonly #owner: CacheOwner;
+  #length: number;
+
+  constructor(owner: CacheOwner, batch: number) {
+    this.#owner = owner;
+    this.#length = 0;
+    this.sequences = Array.from({ length: batch }, () => ({ inputs: [], columns: [] }));
+  }
+
+  /** Columns so far, padding included. */
+  getSeqLength(): number {
+    return this.#length;
+  }
+
+  get batchSize(): number {
+    return this.sequences.length;
+  }
+
+  /** For the model: the runner that it was made for. */
+  isOf(owner: CacheOwner): boolean {
+    return owner === this.#owner;
+  }
+
+  /** For the model: what was run. */
+  extend(inputs: readonly SequenceInput[], columns: number): void {
+    for (const [b, input] of inputs.entries()) {
+      const sequence = this.sequences[b];
+      sequence.inputs.push(input);
+      sequence.columns = [...sequence.columns, ...input.columns.map((c) => this.#length + c)];
+    }
+    this.#length += columns;
+  }
+
+  /**
+   * Keys, rotated, and values of a layer: (batch, kvHeads, length, headDim) each; zeros at padding.
+   */
+  async layer(index: number): Promise<{ readonly keys: Tensor; readonly values: Tensor }> {
+    await this.#owner.restore(this);
+    const { kvHeads, headDim } = this.#owner;
+    const found = this.#owner.readLayer(this, index);
+    const gather = (which: "keys" | "values"): Tensor => {
+      const out = zeros(this.batchSize, kvHeads, this.#length, headDim);
+      for (const [b, { columns }] of this.sequences.entries()) {
+        for (let head = 0; head < kvHeads; head++) {
+          for (const [row, column] of columns.entries()) {
+            const from = (head * columns.length + row) * headDim;
+            const to = ((b * kvHeads + head) * this.#length + column) * headDim;
+            out.data.set(found[b][which].subarray(from, from + headDim), to);
+          }
+        }
+      }
+      return out;
+    };
+    return { keys: gather("keys"), values: gather("values") };
+  }
+
+  /** A cache of the same contents that goes on by itself. */
+  clone(): KvCache {
+    const copy = new KvCache(this.#owner, this.batchSize);
+    copy.sequences = this.sequences.map(({ inputs, columns }) => ({
+      inputs: [...inputs],
+      columns: [...columns],
+    }));
+    copy.#length = this.#length;
+    this.#owner.copy(this, copy);
+    return copy;
+  }
+
+  /** Forgets all columns from `length` on. */
+  crop(length: number): void {
+    if (length >= this.#length) return;
+    for (const sequence of this.sequences) {
+      sequence.columns = sequence.columns.filter((column) => column < length);
+      let left = sequence.columns.length;
+      sequence.inputs.splice(
+        0,
+        sequence.inputs.length,
+        ...sequence.inputs.flatMap((input) => {
+          const count = Math.min(left, input.columns.length);
+          left -= count;
+          return count > 0 ? [firstRows(input, count)] : [];
+        }),
+      );
+    }
+    this.#length = length;
+  }
+
+  /** Lets go of its slots; it can be used again, at the price of computing it. */
+  release(): void {
+    this.#owner.release(this);
+  }
+}
+
+function firstRows(input: SequenceInput, count: number): SequenceInput {
+  const { columns, ids, positions, embeds, visible } = input;
+  if (count === columns.length) return input;
+  const rows = columns.length;
+  const keys = visible ? visible.length / rows : 0;
+  const fewer = keys - rows + count;
+  return {
+    columns: columns.slice(0, count),
+    ids: ids.slice(0, count),
+    positions: positions.slice(0, count),
+    ...(embeds && { embeds: embeds.slice(0, (embeds.length / rows) * count) }),
+    ...(visible && {
+      visible: Uint8Array.from({ length: count * fewer }, (_, i) => {
+        return visible[Math.floor(i / fewer) * keys + (i % fewer)];
+      }),
+    }),
+  };
+}

@@ -1,0 +1,105 @@
+import { PronkError } from "../../errors.ts";
+import { generate } from "../generation/generate.ts";
+import type { GenerateOptions } from "../generation/generate-options.ts";
+import { GenerationConfig } from "../generation/generation-config.ts";
+import type { GenerateOutput } from "../generation/generation-run.ts";
+import { RunnerModel } from "../generation/runner-model.ts";
+import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
+import { crossEntropy } from "./losses.ts";
+import {
+  allColumns,
+  type CommonOutput,
+  type ModelParts,
+  PreTrainedModel,
+} from "./pretrained-model.ts";
+import { integerRows, type Tensor } from "./tensor.ts";
+
+export interface CausalLmInputs extends ForwardInputs {
+  /** (batch, length) ids, -100 where none counts: each is what the column before should give. */
+  readonly labels?: readonly (readonly number[])[];
+  /** Divides the loss instead of the number of labels that count. */
+  readonly num_items_in_batch?: number;
+  /** The last so many columns, 0 for all, the default; or these columns. */
+  readonly logits_to_keep?: number | readonly number[];
+}
+
+export interface CausalLmOutput extends CommonOutput {
+  readonly loss?: number;
+  /** (batch, kept columns, vocab_size) */
+  readonly logits: Tensor;
+}
+
+/** A Llama with its language model head. */
+export class LlamaForCausalLM extends PreTrainedModel {
+  /** Defaults of `generate`. */
+  generation_config: GenerationConfig;
+
+  constructor(parts: ModelParts) {
+    super(parts, "causal-lm");
+    this.generation_config = GenerationConfig.fromDict(parts.generationConfig);
+  }
+
+  /**
+   * `generate` of transformers: (rows, length) ids, the prompt included; with return_dict_in_generate an object.
+   *
+   * @throws PronkError "bad_request" with `param`, "unsupported", "context_overflow", "overloaded", "aborted".
+   */
+  generate(
+    options: GenerateOptions & { readonly return_dict_in_generate: true },
+  ): Promise<GenerateOutput>;
+  generate(
+    options: GenerateOptions & { readonly return_dict_in_generate?: false },
+  ): Promise<number[][]>;
+  generate(options: GenerateOptions): Promise<number[][] | GenerateOutput> {
+    const { hidden_size, max_position_embeddings } = this.config;
+    const { generation_config } = this;
+    return this.core.exclusively((runner) => {
+      const sizes = { hidden_size, max_position_embeddings, generation_config };
+      return generate(new RunnerModel(runner, sizes), options);
+    });
+  }
+
+  /** @throws PronkError "bad_request", "unsupported". */
+  async forward(inputs: CausalLmInputs): Promise<CausalLmOutput> {
+    const { labels, num_items_in_batch: itemsInBatch } = inputs;
+    let kept: readonly number[] = [];
+    const { output, common } = await this.run(
+      inputs,
+      (length) => {
+        kept = keptColumns(inputs.logits_to_keep ?? 0, length);
+        return kept;
+      },
+      "none",
+    );
+    const { logits } = output;
+    if (!labels) return { logits, ...common };
+    const [batch, length, vocab] = logits.dims;
+    integerRows(labels, "labels", batch, length);
+    const shifted = labels.flatMap((row) => {
+      for (const label of row) {
+        if (label !== IGNORED_LABEL && !(label >= 0 && label < vocab)) {
+          throw new PronkError("bad_request", `labels: ${label} is outside the vocabulary`, {
+            param: "labels",
+          });
+        }
+      }
+      return [...row.slice(1), IGNORED_LABEL];
+    });
+    const scores = { scores: logits.data, classes: vocab, labels: shifted };
+    return { loss: crossEntropy({ ...scores, itemsInBatch }), logits, ...common };
+  }
+}
+
+function keptColumns(keep: number | readonly number[], length: number): readonly number[] {
+  const bad = (what: number): PronkError =>
+    new PronkError("bad_request", `logits_to_keep: ${what} of ${length} columns`, {
+      param: "logits_to_keep",
+    });
+  if (typeof keep === "number") {
+    if (!Number.isInteger(keep) || keep < 0) throw bad(keep);
+    return keep === 0 ? allColumns(length) : allColumns(length).slice(-keep);
+  }
+  for (const column of keep)
+    if (!(Number.isInteger(column) && column >= 0 && column < length)) throw bad(column);
+  return keep;
+}

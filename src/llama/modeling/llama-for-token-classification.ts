@@ -1,0 +1,49 @@
+import { PronkError } from "../../errors.ts";
+import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
+import { crossEntropy } from "./losses.ts";
+import {
+  allColumns,
+  type CommonOutput,
+  type ModelParts,
+  PreTrainedModel,
+} from "./pretrained-model.ts";
+import { integerRows, type Tensor } from "./tensor.ts";
+
+export interface TokenClassificationInputs extends ForwardInputs {
+  /** (batch, length) classes, -100 where none counts. */
+  readonly labels?: readonly (readonly number[])[];
+}
+
+export interface TokenClassificationOutput extends CommonOutput {
+  readonly loss?: number;
+  /** (batch, length, labels) */
+  readonly logits: Tensor;
+}
+
+/** A Llama that scores labels for each token. */
+export class LlamaForTokenClassification extends PreTrainedModel {
+  constructor(parts: ModelParts) {
+    super(parts, "token-classification");
+  }
+
+  /** @throws PronkError "bad_request", "unsupported". */
+  async forward(inputs: TokenClassificationInputs): Promise<TokenClassificationOutput> {
+    const { output, common } = await this.run(inputs, allColumns, "none");
+    const { logits } = output;
+    const { labels } = inputs;
+    if (!labels) return { logits, ...common };
+    const [batch, length, classes] = logits.dims;
+    const flat = integerRows(labels, "labels", batch, length).flat();
+    const bad = flat.find((label) => label !== IGNORED_LABEL && !(label >= 0 && label < classes));
+    if (bad !== undefined) {
+      throw new PronkError("bad_request", `labels: ${bad} is none of ${classes} classes`, {
+        param: "labels",
+      });
+    }
+    return {
+      loss: crossEntropy({ scores: logits.data, classes, labels: flat }),
+      logits,
+      ...common,
+    };
+  }
+}

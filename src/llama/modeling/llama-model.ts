@@ -1,0 +1,21 @@
+import type { ForwardInputs } from "./forward-inputs.ts";
+import { type CommonOutput, type ModelParts, PreTrainedModel } from "./pretrained-model.ts";
+import type { Tensor } from "./tensor.ts";
+
+export interface BaseModelOutput extends CommonOutput {
+  /** (batch, length, hidden_size), normalised. */
+  readonly last_hidden_state: Tensor;
+}
+
+/** The bare Llama: states instead of scores. */
+export class LlamaModel extends PreTrainedModel {
+  constructor(parts: ModelParts) {
+    super(parts, "none");
+  }
+
+  /** @throws PronkError "bad_request", "unsupported". */
+  async forward(inputs: ForwardInputs): Promise<BaseModelOutput> {
+    const { output, common } = await this.run(inputs, () => [], "last");
+    return { last_hidden_state: output.hidden_states?.at(-1) as Tensor, ...common };
+  }
+}

@@ -1,0 +1,352 @@
+/**
+ * Runs batches of sequences on a runner: padding is left out, each sequence has a slot, long ones go in chunks;
+ * logits, states and attention are put back where their columns are.
+ */
+import type { CachedLayer, Runner, Span } from "../../backends/backend.ts";
+import type { Tap } from "../../backends/runner-options.ts";
+import { PronkError } from "../../errors.ts";
+import type { LlamaConfig } from "../../model/config.ts";
+import type { BatchInput, SequenceInput } from "./forward-inputs.ts";
+import type { CacheOwner, KvCache } from "./kv-cache.ts";
+import { type Tensor, zeros } from "./tensor.ts";
+
+export interface Wanted {
+  /** Columns whose logits are wanted, ascending. */
+  readonly columns: readonly number[];
+  /** The last layer's states, normalised; or those of every layer and the embeddings. */
+  readonly states: "none" | "last" | "all";
+  readonly attentions: boolean;
+}
+
+export interface CoreOutput {
+  /** (batch, wanted columns, outputs); zeros at padding. */
+  readonly logits: Tensor;
+  /** (batch, length, hidden_size): one more than layers, or the last alone. */
+  readonly hidden_states?: readonly Tensor[];
+  /** One a layer: (batch, heads, length, cached + length). */
+  readonly attentions?: readonly Tensor[];
+}
+
+/** Consecutive rows of a sequence, of what is run at once. */
+interface Piece {
+  readonly b: number;
+  readonly input: SequenceInput;
+  /** Rows [from, to) of the input. */
+  readonly from: number;
+  readonly to: number;
+  /** Rows that are cached before the input's first. */
+  readonly cachedRows: number;
+}
+
+const NOTHING: Wanted = { columns: [], states: "none", attentions: false };
+
+/** How a runner for `ModelCore` is made: what its taps call is set for each batch. */
+export class TapSwitch {
+  current: ((tap: Tap) => void) | undefined;
+  readonly tap = (tap: Tap): void => this.current?.(tap);
+}
+
+export class ModelCore implements CacheOwner {
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly runner: Runner;
+  readonly #config: LlamaConfig;
+  readonly #outputs: number;
+  readonly #taps: TapSwitch;
+  /** Caches that hold slots, the least recently used first. */
+  readonly #holders: KvCache[] = [];
+  readonly #free: number[];
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param outputs columns of a row of logits; 0: the plan ends with states */
+  constructor(runner: Runner, config: LlamaConfig, outputs: number, taps: TapSwitch) {
+    this.runner = runner;
+    this.#config = config;
+    this.#outputs = outputs;
+    this.#taps = taps;
+    this.kvHeads = config.num_key_value_heads;
+    this.headDim = config.head_dim;
+    this.#free = Array.from({ length: runner.slots }, (_, slot) => slot);
+  }
+
+  /**
+   * Runs a batch after what `cache` holds, and adds it there. One at a time: others wait.
+   *
+   * @throws PronkError "bad_request" where it does not fit the context, the slots or a chunk.
+   */
+  forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
+    const result = this.#last.then(() => this.#forward(input, cache, wanted));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
+    const { batch, length, cached, sequences } = input;
+    const {
+      num_hidden_layers: layers,
+      hidden_size: dim,
+      num_attention_heads: heads,
+    } = this.#config;
+    for (const [b, { columns }] of sequences.entries()) {
+      const rows = cache.sequences[b].columns.length + columns.length;
+      if (rows > this.runner.ctx) {
+        throw new PronkError("bad_request", `${rows} tokens, the context has ${this.runner.ctx}`);
+      }
+    }
+    await this.#restore(cache);
+    const output: CoreOutput = {
+      logits: zeros(batch, wanted.columns.length, this.#outputs),
+      ...(wanted.states !== "none" && {
+        hidden_states: Array.from({ length: wanted.states === "all" ? layers + 1 : 1 }, () =>
+          zeros(batch, length, dim),
+        ),
+      }),
+      ...(wanted.attentions && {
+        attentions: Array.from({ length: layers }, () =>
+          zeros(batch, heads, length, cached + length),
+        ),
+      }),
+    };
+    const pieces = sequences.map((sequence, b) => ({
+      b,
+      input: sequence,
+      from: 0,
+      to: sequence.columns.length,
+      cachedRows: cache.sequences[b].columns.length,
+    }));
+    try {
+      await this.#run(pieces, cache, wanted, { input, output });
+    } catch (error) {
+      this.release(cache);
+      throw error;
+    }
+    cache.extend(sequences, length);
+    return output;
+  }
+
+  /** Lends the whole runner: caches lose their slots and are computed again when they are needed. */
+  exclusively<Result>(work: (runner: Runner) => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(() => {
+      for (const cache of [...this.#holders]) this.release(cache);
+      return work(this.runner);
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  restore(cache: KvCache): Promise<void> {
+    const result = this.#last.then(() => this.#restore(cache));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #restore(cache: KvCache): Promise<void> {
+    const at = this.#holders.indexOf(cache);
+    if (at >= 0) {
+      this.#holders.push(...this.#holders.splice(at, 1));
+      return;
+    }
+    this.#acquire(cache);
+    const done = cache.sequences.map(() => 0);
+    const most = Math.max(0, ...cache.sequences.map(({ inputs }) => inputs.length));
+    for (let i = 0; i < most; i++) {
+      const pieces = cache.sequences.flatMap(({ inputs }, b): Piece[] => {
+        const input = inputs[i];
+        if (!input) return [];
+        const cachedRows = done[b];
+        done[b] += input.columns.length;
+        return [{ b, input, from: 0, to: input.columns.length, cachedRows }];
+      });
+      await this.#run(pieces, cache, NOTHING);
+    }
+  }
+
+  copy(from: KvCache, to: KvCache): void {
+    if (!from.slots || this.#free.length < to.batchSize) return;
+    this.#acquire(to);
+    for (const [b, { columns }] of from.sequences.entries()) {
+      this.runner.copySlot(from.slots[b], this.#slotOf(to, b), columns.length);
+    }
+  }
+
+  release(cache: KvCache): void {
+    const at = this.#holders.indexOf(cache);
+    if (at < 0) return;
+    this.#holders.splice(at, 1);
+    this.#free.push(...(cache.slots ?? []));
+    cache.slots = undefined;
+  }
+
+  readLayer(cache: KvCache, layer: number): readonly CachedLayer[] {
+    return cache.sequences.map(({ columns }, b) =>
+      this.runner.readCache(this.#slotOf(cache, b), layer, columns.length),
+    );
+  }
+
+  #slotOf({ slots }: KvCache, b: number): number {
+    if (!slots) throw new PronkError("engine_failed", "past_key_values: it holds no slots");
+    return slots[b];
+  }
+
+  #acquire(cache: KvCache): void {
+    const count = cache.batchSize;
+    if (count > this.runner.slots) {
+      throw new PronkError(
+        "bad_request",
+        `a batch of ${count}, the model was loaded with ${this.runner.slots} slots`,
+        { param: "input_ids" },
+      );
+    }
+    while (this.#free.length < count) this.release(this.#holders[0]);
+    cache.slots = this.#free.splice(0, count);
+    this.#holders.push(cache);
+  }
+
+  async #run(
+    pieces: readonly Piece[],
+    cache: KvCache,
+    wanted: Wanted,
+    target?: { readonly input: BatchInput; readonly output: CoreOutput },
+  ): Promise<void> {
+    for (const batch of packBatches(pieces, this.runner.maxRows)) {
+      const embeds = batch[0].input.embeds && joined(batch, this.#config.hidden_size);
+      const rows = batch.flatMap(({ b, input, from, to }) =>
+        input.columns.slice(from, to).map((column) => ({ b, column })),
+      );
+      const all = wanted.states !== "none" || wanted.attentions;
+      const logitsRows = rows.flatMap(({ column }, row) =>
+        all || wanted.columns.includes(column) ? [row] : [],
+      );
+      if (target) this.#taps.current = (tap) => this.#collect(tap, rows, cache, wanted, target);
+      try {
+        await this.runner.forward({
+          ids: batch.flatMap(({ input, from, to }) => input.ids.slice(from, to)),
+          ...(embeds && { embeds }),
+          spans: batch.map((piece) =>
+            spanOf(piece, this.#slotOf(cache, piece.b), wanted.attentions),
+          ),
+          logitsRows,
+        });
+      } finally {
+        this.#taps.current = undefined;
+      }
+      if (!target || this.#outputs === 0) continue;
+      const { data } = target.output.logits;
+      for (const [i, row] of logitsRows.entries()) {
+        const { b, column } = rows[row];
+        const place = wanted.columns.indexOf(column);
+        if (place < 0) continue;
+        data.set(this.runner.logits(i), (b * wanted.columns.length + place) * this.#outputs);
+      }
+    }
+  }
+
+  #collect(
+    { name, data, stride, span }: Tap,
+    rows: readonly { readonly b: number; readonly column: number }[],
+    cache: KvCache,
+    wanted: Wanted,
+    { input, output }: { readonly input: BatchInput; readonly output: CoreOutput },
+  ): void {
+    const [kind, index] = name.split(".");
+    if (kind === "hidden_states") {
+      const first = this.#config.num_hidden_layers + 1 - (output.hidden_states?.length ?? 0);
+      const out = output.hidden_states?.[Number(index) - first];
+      if (!out) return;
+      for (const [r, { b, column }] of rows.entries()) {
+        const from = data.subarray(r * stride, (r + 1) * stride);
+        out.data.set(from, (b * input.length + column) * stride);
+      }
+      return;
+    }
+    const out = output.attentions?.[Number(index)];
+    if (!out || !span || !wanted.attentions) return;
+    const b = cache.slots?.indexOf(span.slot) ?? 0;
+    const kept = cache.sequences[b].columns;
+    const own = input.sequences[b].columns;
+    const keyColumns = [...kept, ...own.map((column) => input.cached + column)];
+    const heads = this.#config.num_attention_heads;
+    const keys = stride / heads;
+    const width = input.cached + input.length;
+    for (let r = 0; r < span.count; r++) {
+      const query = own[span.start - kept.length + r];
+      for (let head = 0; head < heads; head++) {
+        const to = ((b * heads + head) * input.length + query) * width;
+        const from = (r * heads + head) * keys;
+        for (let key = 0; key < keys; key++) out.data[to + keyColumns[key]] = data[from + key];
+      }
+    }
+  }
+}
+
+function spanOf(piece: Piece, slot: number, probabilities: boolean): Span {
+  const { input, from, to, cachedRows } = piece;
+  const count = to - from;
+  const start = cachedRows + from;
+  const positions = input.positions.slice(from, to);
+  const counts = positions.every((position, i) => position === start + i);
+  const last = input.positions.reduce((most, position) => Math.max(most, position), 0);
+  return {
+    slot,
+    start,
+    count,
+    length: last + 1,
+    ...(!counts && { positions }),
+    ...(input.visible && { visible: visibleRows(input.visible, piece) }),
+    ...(probabilities && { probabilities }),
+  };
+}
+
+/** The mask of a piece's rows, whose keys end with it. */
+function visibleRows(visible: Uint8Array, { input, from, to, cachedRows }: Piece): Uint8Array {
+  const all = cachedRows + input.columns.length;
+  const keys = cachedRows + to;
+  const rows = new Uint8Array((to - from) * keys);
+  for (let row = from; row < to; row++) {
+    const own = visible.subarray(row * all, (row + 1) * all);
+    if (own.indexOf(1, keys) >= 0) {
+      throw new PronkError(
+        "unsupported",
+        `attention_mask: it looks ahead of a chunk of ${to - from}`,
+      );
+    }
+    rows.set(own.subarray(0, keys), (row - from) * keys);
+  }
+  return rows;
+}
+
+/** Batches of at most `maxRows`, in which no sequence comes twice and all have embeddings or none. */
+function* packBatches(pieces: readonly Piece[], maxRows: number): Generator<readonly Piece[]> {
+  let left = pieces.filter(({ from, to }) => to > from);
+  while (left.length > 0) {
+    const batch: Piece[] = [];
+    const rest: Piece[] = [];
+    let room = maxRows;
+    const hasEmbeds = left[0].input.embeds !== undefined;
+    for (const piece of left) {
+      const count = Math.min(room, piece.to - piece.from);
+      if (count === 0 || (piece.input.embeds !== undefined) !== hasEmbeds) {
+        rest.push(piece);
+        continue;
+      }
+      room -= count;
+      batch.push({ ...piece, to: piece.from + count });
+      if (count < piece.to - piece.from) rest.push({ ...piece, from: piece.from + count });
+    }
+    yield batch;
+    left = rest;
+  }
+}
+
+function joined(pieces: readonly Piece[], width: number): Float32Array {
+  const parts = pieces.map(({ input, from, to }) =>
+    input.embeds?.subarray(from * width, to * width),
+  );
+  const out = new Float32Array(parts.reduce((sum, part) => sum + (part?.length ?? 0), 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part ?? [], at);
+    at += part?.length ?? 0;
+  }
+  return out;
+}

@@ -6,7 +6,8 @@
  */
 import { PronkError } from "../errors.ts";
 import type { GgufValue } from "../formats/gguf/write-gguf.ts";
-import { packStrings } from "../formats/packed-strings.ts";
+import { packedString, packStrings } from "../formats/packed-strings.ts";
+import { readSentencePieceModel } from "../tokenizers/sentencepiece-model.ts";
 import { MAX_VOCAB, TokenType } from "../tokenizers/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { parseJson } from "./companion-files.ts";
@@ -17,8 +18,8 @@ export const NO_VOCAB = "no_vocab";
 type Metadata = Map<string, GgufValue>;
 
 /**
- * The tokenizer's metadata and the chat template; of a checkpoint without tokenizer.json that there is
- * no vocabulary.
+ * The tokenizer's metadata and the chat template, from tokenizer.json, else from a SentencePiece
+ * tokenizer.model; of a checkpoint without either that there is no vocabulary.
  *
  * @throws PronkError "bad_format" when tokenizer.json is not what it claims; "unsupported" on another
  *   model or pattern of words than GGUF has a name for.
@@ -34,8 +35,10 @@ export async function tokenizerMetadata(
     return bytes && parseJson(bytes, `${where}: ${file}`);
   };
   const json = await read("tokenizer.json");
-  if (!json) return new Map([["tokenizer.ggml.model", text(NO_VOCAB)]]);
   const config = (await read("tokenizer_config.json")) ?? {};
+  const model = json ? undefined : await files?.get("tokenizer.model")?.read(signal);
+  if (model) return sentencePieceModelMetadata(model, config, `${where}: tokenizer.model`, vocab);
+  if (!json) return new Map([["tokenizer.ggml.model", text(NO_VOCAB)]]);
   const tokenizer = readTokenizer(json, `${where}: tokenizer.json`, vocab);
   const metadata: Metadata = tokenizer.byteLevel
     ? byteLevelMetadata(json, tokenizer, `${where}: tokenizer.json`)
@@ -125,6 +128,63 @@ function common(model: string, { tokens, types }: Tokenizer): Metadata {
     ["tokenizer.ggml.tokens", { type: "strings", value: packStrings(tokens) }],
     ["tokenizer.ggml.token_type", { type: "i32s", value: types }],
   ]);
+}
+
+/** What every message of a protocol buffer's list of pieces begins with; tiktoken's files are text. */
+const FIRST_OF_SENTENCEPIECE = 0x0a;
+
+/** Meta's tokenizer.model of Llama 1 and 2: pieces with the scores that they were trained with. */
+function sentencePieceModelMetadata(
+  bytes: Uint8Array,
+  config: Readonly<Record<string, unknown>>,
+  where: string,
+  vocab: number,
+): Metadata {
+  if (bytes[0] !== FIRST_OF_SENTENCEPIECE) {
+    throw new PronkError(
+      "unsupported",
+      `${where}: no SentencePiece model; tiktoken ranks become a model's by way of a tokenizer.json`,
+    );
+  }
+  const found = readSentencePieceModel(bytes, where);
+  const count = found.tokens.length;
+  if (count > vocab) throw new PronkError("bad_format", `${where}: ${count} pieces of ${vocab}`);
+  const added = record(config.added_tokens_decoder) ?? {};
+  const types = new Int32Array(vocab).fill(TokenType.unused);
+  types.set(found.types);
+  const tokens = Array.from({ length: vocab }, (_, id) => {
+    if (id < count) return packedString(found.tokens, id);
+    const { content, special } = record(added[id]) ?? {};
+    if (typeof content !== "string") return `[PAD${id}]`;
+    types[id] = special ? TokenType.control : TokenType.userDefined;
+    return content;
+  });
+  const scores = new Float32Array(vocab);
+  if (found.scores) scores.set(found.scores);
+  const flag = (value: unknown, byDefault: boolean): GgufValue => ({
+    type: "bool",
+    value: typeof value === "boolean" ? value : byDefault,
+  });
+  const metadata = new Map<string, GgufValue>([
+    ["tokenizer.ggml.model", text("llama")],
+    ["tokenizer.ggml.pre", text("default")],
+    ["tokenizer.ggml.tokens", { type: "strings", value: packStrings(tokens) }],
+    ["tokenizer.ggml.scores", { type: "f32s", value: scores }],
+    ["tokenizer.ggml.token_type", { type: "i32s", value: types }],
+    ["tokenizer.ggml.add_space_prefix", flag(found.addSpacePrefix, true)],
+    ["tokenizer.ggml.add_bos_token", flag(config.add_bos_token, found.bosId !== undefined)],
+    ["tokenizer.ggml.add_eos_token", flag(config.add_eos_token, false)],
+  ]);
+  const ids = { bos: found.bosId, eos: found.eosId, unknown: found.unkId, padding: found.padId };
+  for (const [kind, id] of Object.entries(ids)) {
+    if (id !== undefined) {
+      metadata.set(`tokenizer.ggml.${kind}_token_id`, { type: "u32", value: id });
+    }
+  }
+  if (typeof config.chat_template === "string") {
+    metadata.set("tokenizer.chat_template", text(config.chat_template));
+  }
+  return metadata;
 }
 
 /** A piece's score is the order of the merge that makes it: the first has the highest. */

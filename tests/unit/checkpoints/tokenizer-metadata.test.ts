@@ -54,12 +54,44 @@ describe.each([
   });
 });
 
+test("a SentencePiece tokenizer.model gives the pieces and scores of the GGUF, spare tokens behind them", async () => {
+  const bytes = new Uint8Array(readFileSync(new URL("llama2_sp/tokenizer.model", goldens)));
+  const files = new Map([["tokenizer.model", { read: async () => bytes }]]);
+  const checkpoint = { ...randomCheckpoint({ ...TINY, vocab_size: 1002 }, 1), files };
+  const expected = await metadataOf("tok_sp.gguf");
+  const exact = await tokenizerMetadata(checkpoint, 1000);
+  for (const [key, { value }] of exact) {
+    const golden = expected.get(key);
+    if (typeof golden === "object" && golden instanceof Int32Array) {
+      expect([...(value as Int32Array)], key).toEqual([...golden]);
+    } else if (golden !== undefined) expect(value, key).toEqual(golden);
+  }
+  const spare = await tokenizerMetadata(checkpoint, 1002);
+  expect([...(spare.get("tokenizer.ggml.token_type")!.value as Int32Array)].slice(999)).toEqual([
+    1, 5, 5,
+  ]);
+  const opened = await openCheckpoint(checkpoint, { quantization: "none", profile: "default" });
+  const found = (await opened.loadTokenizer())!;
+  const golden = loadTokenizer(compileTokenizer(expected));
+  for (const text of strings) expect(found.encode(text)).toEqual(golden.encode(text));
+});
+
 test("without tokenizer.json there is no vocabulary", async () => {
   const checkpoint = randomCheckpoint({ ...TINY, vocab_size: 40 }, 1);
   const metadata = await tokenizerMetadata(checkpoint, 40);
   expect([...metadata].map(([key, { value }]) => [key, value])).toEqual([
     ["tokenizer.ggml.model", "no_vocab"],
   ]);
+});
+
+test("tiktoken ranks are refused by name", async () => {
+  const bytes = new TextEncoder().encode("IQ== 0\n");
+  const files = new Map([["tokenizer.model", { read: async () => bytes }]]);
+  const checkpoint = { ...randomCheckpoint({ ...TINY, vocab_size: 40 }, 1), files };
+  await expect(tokenizerMetadata(checkpoint, 40)).rejects.toMatchObject({
+    code: "unsupported",
+    message: expect.stringContaining("tiktoken"),
+  });
 });
 
 describe("refuses", () => {

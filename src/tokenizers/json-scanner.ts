@@ -176,7 +176,9 @@ function isDigit(byte: number | undefined): boolean {
 /** Of numbers, true, false and null. */
 function isScalarByte(byte: number | undefined): boolean {
   if (byte === undefined) return false;
-  return isDigit(byte) || (byte | 0x20) >= 0x61 || byte === 0x2b || byte === 0x2d || byte === 0x2e;
+  const letter = byte | 0x20;
+  if (isDigit(byte) || (letter >= 0x61 && letter <= 0x7a)) return true;
+  return byte === 0x2b || byte === 0x2d || byte === 0x2e;
 }
 
 /** The text of a string. */

@@ -40,3 +40,4 @@ export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";
 export * from "./checkpoints.ts";
 export * from "./generation.ts";
+export * from "./tokenizers.ts";

@@ -14,7 +14,7 @@ import { addedCount, postProcess } from "../../tokenizers/pipeline/post-processo
 import type { TokenizerPipeline } from "../../tokenizers/pipeline/tokenizer-pipeline.ts";
 import type { AddedToken } from "../../tokenizers/tokenizer-json.ts";
 import type { CallOptions, DecodeOptions, TextInput } from "./batch-encoding.ts";
-import type { CallPlan } from "./call-plan.ts";
+import { type CallPlan, planCall } from "./call-plan.ts";
 import { type Assembled, PreTrainedTokenizerBase } from "./pretrained-tokenizer-base.ts";
 import { type TokenizerOptions, tokenOf } from "./tokenizer-options.ts";
 
@@ -78,6 +78,16 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
     return [...ids.map(() => 0), ...pair.map(() => 1)];
   }
 
+  override encode(text: TextInput, options: CallOptions = {}): number[] {
+    const { padding, truncation, text_pair } = planOf(options, this.model_max_length);
+    if (typeof text !== "string" || padding || truncation || text_pair) {
+      return super.encode(text, options);
+    }
+    return this.pipeline.encodeIds(text, options.add_special_tokens !== false, {
+      splitSpecialTokens: options.split_special_tokens ?? this.split_special_tokens,
+    });
+  }
+
   protected encodeText(text: TextInput, type: number, options: CallOptions): Encoding {
     const settings = {
       splitSpecialTokens: options.split_special_tokens ?? this.split_special_tokens,
@@ -138,6 +148,19 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
   protected decodeIds(ids: readonly number[], options: DecodeOptions): string {
     return this.pipeline.decode(ids, options.skip_special_tokens ?? false);
   }
+}
+
+/** Whether a call asks for more than a text's ids. */
+function planOf(
+  options: CallOptions,
+  modelMaxLength: number,
+): { padding: boolean; truncation: boolean; text_pair: boolean } {
+  const { padding, truncation } = planCall(options, modelMaxLength);
+  return {
+    padding: padding !== undefined,
+    truncation: truncation !== undefined,
+    text_pair: options.text_pair !== undefined,
+  };
 }
 
 /** Lengths that fit together: the longer is cut first. */

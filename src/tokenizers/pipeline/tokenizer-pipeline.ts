@@ -112,6 +112,13 @@ export class TokenizerPipeline {
     return isHole(this.#vocabulary.types[id]!) ? undefined : this.#texts.tokenText(id);
   }
 
+  #has(id: number): boolean {
+    if (Number.isInteger(id) && id >= 0 && id < this.#vocabulary.size) {
+      return !isHole(this.#vocabulary.types[id]!);
+    }
+    return this.#added.get(id) !== undefined;
+  }
+
   isSpecial(id: number): boolean {
     return this.#added.get(id)?.special === true;
   }
@@ -124,6 +131,19 @@ export class TokenizerPipeline {
     if (options.offsets === false) for (const _ of ids) offsets.push([0, 0]);
     else if (this.postProcessor.trimOffsets) this.#trim(ids, offsets);
     return encodingOf(ids, offsets, type);
+  }
+
+  /**
+   * The ids of a text with what is put around it; of long texts several times as fast as encode(),
+   * which also makes the rows beside the ids.
+   */
+  encodeIds(text: string, addSpecialTokens: boolean, options: PipelineEncodeOptions): number[] {
+    const ids: number[] = [];
+    for (const piece of this.postProcessor.single) {
+      if (!("ids" in piece)) this.encodeInto(text, ids, undefined, options);
+      else if (addSpecialTokens) ids.push(...piece.ids);
+    }
+    return ids;
   }
 
   /** Appends the tokens of a text, and their places if `offsets` is there. */
@@ -217,7 +237,7 @@ export class TokenizerPipeline {
     const kept: number[] = [];
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
-      if (this.tokenText(id) === undefined) {
+      if (!this.#has(id)) {
         throw new PronkError("bad_request", `tokenizer: no token has the id ${id}`);
       }
       if (!skipSpecialTokens || !this.isSpecial(id)) kept.push(id);

@@ -10,11 +10,13 @@
  */
 import type { Engine } from "../../engine/engine.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
+import type { OutputFolder } from "../../formats/output-file.ts";
 import type { LlamaClasses } from "../../llama/modeling/bind-models.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
 import { directoryFolder } from "../host/directory.ts";
 import { hostModels } from "../host/models.ts";
+import { outputFolder } from "../host/output-folder.ts";
 import { nodeHost } from "./host.ts";
 
 /**
@@ -30,7 +32,12 @@ export function createEngine(
   return createHostEngine(nodeHost, model, options);
 }
 
-/** A directory that holds a pack. */
+/** A directory that a checkpoint is written to; files appear under their names when they are whole. */
+export function outputDirectory(path: string): OutputFolder {
+  return outputFolder(path);
+}
+
+/** A directory that holds a pack or a checkpoint. */
 export function openDirectory(path: string): SourceFolder {
   return directoryFolder(nodeHost, path);
 }

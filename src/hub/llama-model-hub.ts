@@ -86,8 +86,9 @@ export class LlamaModelHub<Model, Config extends object, Options extends object>
   }
 
   maybeGetArchConfig(arch: string): Config | undefined {
-    const { archs } = this.#parts.configs;
-    return Object.hasOwn(archs, arch) ? structuredClone(archs[arch]) : undefined;
+    const { archs, parse } = this.#parts.configs;
+    if (!Object.hasOwn(archs, arch)) return undefined;
+    return parse(structuredClone({ ...archs[arch] }) as Record<string, unknown>, arch);
   }
 
   /** The card's architecture with the card's overrides. @throws PronkError */

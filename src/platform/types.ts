@@ -14,6 +14,11 @@ export type {
   TokenLogprob,
   TokenPart,
 } from "../generate/request.ts";
+export { AssetCard } from "../hub/assets/asset-card.ts";
+export { type AssetSource, AssetStore } from "../hub/assets/asset-store.ts";
+export { parseAssetCard, parseAssetCards } from "../hub/assets/parse-asset-cards.ts";
+export { LlamaModelHub } from "../hub/llama-model-hub.ts";
+export { LlamaTokenizerHub, type TokenizerSettings } from "../hub/llama-tokenizer-hub.ts";
 export {
   type AttentionGrid,
   AttentionMaskVisualizer,

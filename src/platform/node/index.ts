@@ -12,9 +12,18 @@ import type { Engine } from "../../engine/engine.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { OutputFolder } from "../../formats/output-file.ts";
 import type { LlamaClasses } from "../../llama/modeling/bind-models.ts";
+import type { Fairseq2Tokenizer } from "../../llama/tokenizer/fairseq2-tokenizer.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
 import { directoryFolder } from "../host/directory.ts";
+import {
+  createModelHub,
+  createTokenizerHub,
+  type HostModelHub,
+  type HostTokenizerHub,
+  type HubOptions,
+  type TokenizerLoadOptions,
+} from "../host/llama-hubs.ts";
 import { hostModels } from "../host/models.ts";
 import { outputFolder } from "../host/output-folder.ts";
 import { nodeHost } from "./host.ts";
@@ -35,6 +44,24 @@ export function createEngine(
 /** A directory that a checkpoint is written to; files appear under their names when they are whole. */
 export function outputDirectory(path: string): OutputFolder {
   return outputFolder(path);
+}
+
+/** fairseq2's model hub: `hub.loadModel("llama3_2_1b")`, by asset cards, the user's included. */
+export function getLlamaModelHub(options?: HubOptions): HostModelHub {
+  return createModelHub(nodeHost, options);
+}
+
+/** fairseq2's tokenizer hub: `hub.loadTokenizer("llama3_2_1b")`. */
+export function getLlamaTokenizerHub(options?: HubOptions): HostTokenizerHub {
+  return createTokenizerHub(nodeHost, options);
+}
+
+/** A tokenizer by the name of its asset card. @throws PronkError */
+export function loadTokenizer(
+  name: string,
+  options?: HubOptions & TokenizerLoadOptions,
+): Promise<Fairseq2Tokenizer> {
+  return getLlamaTokenizerHub(options).loadTokenizer(name, options);
 }
 
 /** A directory that holds a pack or a checkpoint. */
@@ -63,4 +90,11 @@ export { PronkError } from "../../errors.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { retryingFolder } from "../../sources/retrying.ts";
 export type { CreateEngineOptions, LoadStage } from "../host/create-engine.ts";
+export type {
+  HostModelHub,
+  HostTokenizerHub,
+  HubModel,
+  HubOptions,
+  TokenizerLoadOptions,
+} from "../host/llama-hubs.ts";
 export * from "../types.ts";

@@ -1,6 +1,7 @@
 /** fairseq2's tokenizer hub: tokenizers by the names of asset cards, and from files. */
 import { PronkError } from "../../errors.ts";
-import type { AssetStore } from "../../hub/assets/asset-store.ts";
+import { AssetStore } from "../../hub/assets/asset-store.ts";
+import { BUILTIN_CARDS } from "../../hub/assets/builtin-cards.ts";
 import { LlamaTokenizerHub, type TokenizerFiles } from "../../hub/llama-tokenizer-hub.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import type { Fairseq2Tokenizer } from "./fairseq2-tokenizer.ts";
@@ -8,7 +9,7 @@ import { loadFairseq2Tokenizer } from "./load-fairseq2-tokenizer.ts";
 import type { FilesByName } from "./tokenizer-files.ts";
 
 export interface TokenizerHubOptions {
-  /** Where cards are looked up; without it the hub loads files alone. */
+  /** Where cards are looked up. Default: the built-in cards. */
   readonly store?: () => Promise<AssetStore>;
   /** Opens what a card or a caller names by path or URL: a folder for `hg`, else a file's bytes. */
   readonly open?: (
@@ -22,7 +23,7 @@ export function getLlamaTokenizerHub(
   options: TokenizerHubOptions = {},
 ): LlamaTokenizerHub<Fairseq2Tokenizer, object> {
   return new LlamaTokenizerHub<Fairseq2Tokenizer, object>({
-    store: options.store ?? (() => Promise.reject(missing("store, to look up cards in"))),
+    store: options.store ?? (() => Promise.resolve(new AssetStore([BUILTIN_CARDS]))),
     load: async ({ files, config }) => {
       const found = await openFiles(files, config.impl === "hg" ? "folder" : "file", options);
       return loadFairseq2Tokenizer(found, config);
@@ -33,7 +34,7 @@ export function getLlamaTokenizerHub(
 /** The tokenizer of an asset card, whatever its family's hub. */
 export function loadTokenizer(
   name: string,
-  options: TokenizerHubOptions,
+  options: TokenizerHubOptions = {},
 ): Promise<Fairseq2Tokenizer> {
   return getLlamaTokenizerHub(options).loadTokenizer(name);
 }

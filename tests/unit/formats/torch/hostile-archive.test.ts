@@ -182,6 +182,12 @@ describe("an archive", () => {
       "byteorder has 1000000 bytes",
     ],
     ["with a directory that is not there", change(-6, 0xff), "bad_format", "directory of"],
+    [
+      "with a record's name beyond the directory",
+      change(-22 - "m/data/0".length - 46 + 28, 0xff),
+      "bad_format",
+      "directory record 1 is cut off",
+    ],
     ["with too many members", change(-12, 0xff), "bad_format", "is malformed"],
   ])("%s", async (_, bytes, code, reason) => {
     expect(await refusal(memorySource(bytes, "m.pth"))).toMatchObject({

@@ -44,6 +44,10 @@ describe.each<[string, CreateRunner]>([
       }
       const both = await Promise.all([engine.generate(request), engine.generate(request)]);
       for (const { ids } of both) expect(ids).toEqual(expected);
+      // Rows that are run ahead would change the frequencies of the row before them.
+      const predicted = await engine.generate({ ...request, prediction_ids: expected });
+      expect(predicted.ids).toEqual(expected);
+      expect(engine.stats().draft_tokens).toBe(0);
     });
 
     test.each([64, 16, 7, 1])("reads a long prompt as a whole in batches of %i", async (rows) => {

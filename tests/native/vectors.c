@@ -1,4 +1,4 @@
-// add, add_bias, argmax, rms_norm, swiglu, and the rotary kernels.
+// add, add_bias, argmax, rms_norm, swiglu, glu, and the rotary kernels.
 #include "check.h"
 
 enum { CASES = 60 };
@@ -72,6 +72,27 @@ static void test_rms_norm(void) {
     digest("rms_norm", "", y, (size_t)rows * dim * 4);
     rms_norm(x, x, weight, rows, dim, eps); // y may be x
     check_floats(x, expected, (size_t)rows * dim, "y in place");
+  }
+}
+
+// Each activation of glu.c: sizes and bounds; values are compared with the reference's in TypeScript.
+static void test_glu(void) {
+  seed("glu");
+  for (int i = 0; i < CASES; i++) {
+    const int rows = random_int(1, 4), ffn = random_int(1, 70), up = ffn + random_int(0, 5),
+              ld = up + ffn + random_int(0, 3), kind = i % 7;
+    begin("glu %d rows %d ffn %d up %d ld %d", kind, rows, ffn, up, ld);
+    float *x = random_floats((size_t)(rows - 1) * ld + up + ffn, 6), *y = fresh_floats((size_t)rows * ffn);
+    glu(y, x, rows, ffn, up, ld, kind);
+    for (int r = 0; r < rows; r++)
+      for (int k = 0; k < ffn; k++) {
+        const double gate = x[r * ld + k], other = x[r * ld + up + k];
+        const double s = 1 / (1 + exp(-gate)), slope = 1.5957691216 + 0.0713548163 * gate * gate;
+        const double values[] = {gate / (1 + exp(-1.702 * gate)), gate / (1 + exp(-gate * slope)),
+                                 gate / 2 * (1 + erf(gate / sqrt(2))), fmax(gate, 0), fmax(gate, 0) * fmax(gate, 0), s, gate};
+        check_near(y[r * ffn + k], values[kind] * other, (fabs(values[kind]) * 4e-6 + 1e-5) * fabs(other) + 1e-30, "y");
+      }
+    digest("glu", "", y, (size_t)rows * ffn * 4);
   }
 }
 
@@ -149,6 +170,7 @@ void test_vectors(void) {
   test_argmax();
   test_rms_norm();
   test_swiglu();
+  test_glu();
 }
 
 void test_rope(void) {

@@ -5,6 +5,7 @@ import { AssetStore } from "../../../src/hub/assets/asset-store.ts";
 import { parseAssetCards } from "../../../src/hub/assets/parse-asset-cards.ts";
 import { LLaMATokenizerConfig } from "../../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
 import { getLlamaTokenizerHub, loadTokenizer } from "../../../src/llama/tokenizer/tokenizer-hub.ts";
+import { getLlamaTokenizerHub as getNodeHub } from "../../../src/platform/node/index.ts";
 
 const MODEL = "tests/goldens/tokenizers/llama3_tiktoken/tokenizer.model";
 const cards = parseAssetCards(`
@@ -47,4 +48,15 @@ test("a path without something that opens it is refused", async () => {
 
 test("built-in names are known without a store", async () => {
   expect(await getLlamaTokenizerHub().listTokenizers()).toContain("llama3_2_1b");
+});
+
+test("on Node a path is enough, of a directory or of a file", async () => {
+  const hub = getNodeHub();
+  const directory = await hub.loadCustomTokenizer(
+    "tests/goldens/tokenizers/llama3_tiktoken/hf",
+    new LLaMATokenizerConfig(),
+  );
+  expect(directory.vocabInfo.size).toBe(1000);
+  const file = await hub.loadCustomTokenizer(MODEL, new LLaMATokenizerConfig({ impl: "tiktoken" }));
+  expect(file.vocabInfo.size).toBe(1256);
 });

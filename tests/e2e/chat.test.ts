@@ -1,5 +1,5 @@
-/** pronk chat as a process, piped. */
-import { spawn } from "node:child_process";
+/** pronk chat as a process: piped, and on a terminal of its own. */
+import { execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
@@ -7,6 +7,9 @@ import { DEFAULT_PACK, QUESTION } from "./environment.ts";
 
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 const CHAT = ["chat", DEFAULT_PACK, "do_sample=False", "max_new_tokens=60"];
+
+/** Colours and movements of the cursor. */
+const ANSI = new RegExp(`${String.fromCharCode(27)}[[][0-9;]*[A-Za-z]`, "g");
 
 const ANSWER = "A week is approximately 7 days.";
 
@@ -23,14 +26,19 @@ function talk(
   turns: readonly { readonly after: RegExp; readonly write: string }[],
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, USER: "ada" }, timeout: 120_000 });
+    const child = spawn(command, args, { env: { ...process.env, USER: "ada" }, timeout: 60_000 });
     let out = "";
     let err = "";
     let seen = 0;
     let turn = 0;
     const next = (): void => {
       const { after, write } = turns[turn] ?? {};
-      if (after === undefined || write === undefined || !after.test(out.slice(seen))) return;
+      if (
+        after === undefined ||
+        write === undefined ||
+        !after.test(out.slice(seen).replace(ANSI, ""))
+      )
+        return;
       seen = out.length;
       turn++;
       child.stdin.write(write);
@@ -73,3 +81,37 @@ test("the seed's command works, and says which of its options have no effect", a
   expect(child.err).toContain("--torch_dtype has no effect");
   expect(child.err).toContain("--attn_implementation has no effect");
 });
+
+const hasScript = ((): boolean => {
+  try {
+    return execFileSync("script", ["--version"], { encoding: "utf8" }).includes("util-linux");
+  } catch {
+    return false;
+  }
+})();
+
+test.skipIf(!hasScript)(
+  "on a terminal: prompts, history, Ctrl+C ends an answer, Ctrl+D the chat",
+  async () => {
+    const command = [process.execPath, main, ...CHAT].map((word) => `'${word}'`).join(" ");
+    const prompt = /\n<ada>: $/;
+    const { code, out } = await talk(
+      "script",
+      ["-qec", command, "/dev/null"],
+      [
+        { after: prompt, write: `${QUESTION}\r` },
+        // The line before, by the arrow key.
+        { after: prompt, write: "\x1b[A\r" },
+        { after: prompt, write: "/set max_new_tokens=5000\r" },
+        { after: prompt, write: "Write a long story about a llama.\r" },
+        { after: /llama\.\s[\s\S]*>: .{20}/, write: "\x03" },
+        { after: prompt, write: "/stats\r" },
+        { after: prompt, write: "\x04" },
+      ],
+    );
+    expect(code, out).toBe(0);
+    expect(out.split(ANSWER).length).toBeGreaterThanOrEqual(2);
+    expect(out.split(QUESTION).length).toBe(3);
+    expect(out).toContain("messages   6");
+  },
+);

@@ -9,6 +9,10 @@ import {
 import { DecodeStream } from "../../src/llama/tokenizer/decode-stream.ts";
 import { LlamaTokenizer } from "../../src/llama/tokenizer/llama-tokenizer.ts";
 import { LlamaTokenizerFast } from "../../src/llama/tokenizer/llama-tokenizer-fast.ts";
+import {
+  LLaMATokenizerConfig,
+  loadFairseq2Tokenizer,
+} from "../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
 import { autoTokenizer, tokenizerFromGguf } from "../../src/llama/tokenizer/load-tokenizer.ts";
 import type { PreTrainedTokenizerBase } from "../../src/llama/tokenizer/pretrained-tokenizer-base.ts";
 import { PreTrainedTokenizerFast } from "../../src/llama/tokenizer/pretrained-tokenizer-fast.ts";
@@ -298,10 +302,19 @@ describe("Llama 2", () => {
 });
 
 describe("Llama 3", () => {
-  const { hf, chats, chat_templates } = json("llama3_tiktoken/golden.json");
+  const { hf, chats, chat_templates, tiktoken } = json("llama3_tiktoken/golden.json");
   let tokenizer: PreTrainedTokenizerFast;
   beforeAll(async () => {
     tokenizer = (await autoTokenizer(filesOf("llama3_tiktoken/hf"))) as PreTrainedTokenizerFast;
+  });
+  test("tiktoken, from its own file", async () => {
+    const config = new LLaMATokenizerConfig({ impl: "tiktoken" });
+    const own = await loadFairseq2Tokenizer(read("llama3_tiktoken/tokenizer.model"), config);
+    const encode = own.createEncoder({ mode: "as_is" });
+    for (const { s, ordinary, all_special, decode } of tiktoken) {
+      expect(encode(strings[s]!)).toEqual(all_special);
+      expect(own.createDecoder()(ordinary)).toBe(decode);
+    }
   });
   test("the class is what the configuration names", () => {
     expect(tokenizer.constructor).toBe(PreTrainedTokenizerFast);

@@ -80,6 +80,21 @@ export function log(x: number): number {
   return exponent * LN2_HIGH + (f - s * (f - 2 * z * series) + exponent * LN2_LOW);
 }
 
+/**
+ * base^exponent, the same on every engine: integer exponents by multiplication, others by exp and log, which
+ * need a base above 0 and lose about |exponent log base| units in the last place.
+ */
+export function power(base: number, exponent: number): number {
+  if (!Number.isInteger(exponent)) return exp(exponent * log(base));
+  let result = 1;
+  let square = base;
+  for (let left = Math.abs(exponent); left >= 1; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) result *= square;
+    square *= square;
+  }
+  return exponent < 0 ? 1 / result : result;
+}
+
 function powersOfTwo(): Float64Array {
   const powers = new Float64Array(1024 - SMALLEST_POWER);
   let power = SMALLEST_NORMAL;

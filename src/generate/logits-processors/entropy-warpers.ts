@@ -1,6 +1,8 @@
 /** Typical, epsilon and eta sampling: filters that look at the whole distribution. */
 
+import { findCut } from "../candidates.ts";
 import { exp } from "../exp-log.ts";
+import { candidatesOf, kthLargest } from "./filter-row.ts";
 import {
   type FilterOptions,
   filterOptions,
@@ -12,7 +14,6 @@ import {
   type TokenRows,
 } from "./logits-processor.ts";
 import { entropy, logSoftmax, softmax } from "./softmax.ts";
-import { kthLargest } from "./warpers.ts";
 
 /**
  * Keeps the tokens whose information is nearest to the entropy, up to a probability of `mass`
@@ -36,23 +37,22 @@ export class TypicalLogitsWarper implements LogitsProcessor {
   }
 
   apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
-    const mass = Math.fround(this.mass);
     return mapRows(scores, (row) => {
       const logProbabilities = logSoftmax(row);
       const expected = Math.fround(entropy(logProbabilities));
-      const distances = logProbabilities.map((value) => Math.abs(-value - expected));
-      const order = Array.from(row, (_, id) => id).sort((a, b) => nearer(distances, a, b));
-      const probabilities = softmax(Float32Array.from(order, (id) => row[id]));
-      let sum = 0;
-      let last = 0;
-      for (; last < order.length - 1; last++) {
-        sum += probabilities[last];
-        if (!(Math.fround(sum) < mass)) break;
+      // The nearer to the entropy, the better a candidate.
+      const nearness = new Float32Array(row.length);
+      for (let id = 0; id < row.length; id++) {
+        nearness[id] = -Math.abs(-logProbabilities[id] - expected);
       }
-      const farthest = distances[order[last]];
-      for (let i = this.min_tokens_to_keep; i < order.length; i++) {
-        if (distances[order[i]] > farthest) row[order[i]] = this.filter_value;
-      }
+      const candidates = candidatesOf(nearness);
+      const { weights } = candidates;
+      let total = 0;
+      for (let id = 0; id < row.length; id++) total += weights[id] = exp(logProbabilities[id]);
+      const cut = findCut(candidates, this.mass * total, weights);
+      if (cut === undefined) return;
+      const least = Math.min(cut.score, kthLargest(nearness, this.min_tokens_to_keep));
+      for (let id = 0; id < row.length; id++) if (nearness[id] < least) row[id] = this.filter_value;
     });
   }
 }
@@ -117,9 +117,4 @@ function removeUnlikely(
   for (let i = 0; i < row.length; i++) {
     if (probabilities[i] < least && row[i] < safe) row[i] = filter_value;
   }
-}
-
-/** Nearest first, equal ones by id. Infinite distances are equal; their difference is NaN. */
-function nearer(distances: Float32Array, a: number, b: number): number {
-  return distances[a] < distances[b] ? -1 : distances[a] > distances[b] ? 1 : a - b;
 }

@@ -1,4 +1,5 @@
 /** Processors that depend on how long the row is. */
+import { power } from "../exp-log.ts";
 import {
   inPython,
   invalid,
@@ -107,7 +108,7 @@ export class ExponentialDecayLengthPenalty implements LogitsProcessor {
   apply(input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const behind = lengthOf(input_ids) - this.regulation_start;
     if (behind <= 0) return scores;
-    const factor = Math.fround(this.regulation_factor ** behind - 1);
+    const factor = Math.fround(power(this.regulation_factor, behind) - 1);
     return mapRows(scores, (row) => {
       for (const id of this.eos_token_id) {
         row[id] = row[id] + Math.fround(Math.abs(row[id]) * factor);

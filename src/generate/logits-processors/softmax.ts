@@ -5,20 +5,25 @@ import { exp, log } from "../exp-log.ts";
 export function softmax(scores: Float32Array): Float32Array {
   const weights = new Float64Array(scores.length);
   const total = weigh(scores, weights);
-  return Float32Array.from(weights, (weight) => weight / total);
+  const probabilities = new Float32Array(scores.length);
+  for (let i = 0; i < scores.length; i++) probabilities[i] = weights[i] / total;
+  return probabilities;
 }
 
 /** Logarithms of the probabilities. */
 export function logSoftmax(scores: Float32Array): Float32Array {
   const largest = largestOf(scores);
   const logTotal = log(weigh(scores, undefined));
-  return scores.map((score) => score - largest - logTotal);
+  const logProbabilities = new Float32Array(scores.length);
+  for (let i = 0; i < scores.length; i++) logProbabilities[i] = scores[i] - largest - logTotal;
+  return logProbabilities;
 }
 
 /** Entropy in nats: tokens without probability add nothing. */
 export function entropy(logProbabilities: Float32Array): number {
   let sum = 0;
-  for (const value of logProbabilities) {
+  for (let i = 0; i < logProbabilities.length; i++) {
+    const value = logProbabilities[i];
     const part = value * Math.fround(exp(value));
     if (!Number.isNaN(part)) sum -= part;
   }
@@ -39,6 +44,6 @@ function weigh(scores: Float32Array, weights: Float64Array | undefined): number 
 
 function largestOf(scores: Float32Array): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (const score of scores) if (score > largest) largest = score;
+  for (let i = 0; i < scores.length; i++) if (scores[i] > largest) largest = scores[i];
   return largest;
 }

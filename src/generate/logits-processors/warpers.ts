@@ -1,5 +1,6 @@
 /** Temperature, top_k, top_p and min_p. */
-import { penalizeRepetition } from "../processors.ts";
+import { keepMinP, keepTopK, keepTopP, penalizeRepetition } from "../processors.ts";
+import { filterRow } from "./filter-row.ts";
 import {
   type FilterOptions,
   filterOptions,
@@ -12,7 +13,6 @@ import {
   type ScoreRows,
   type TokenRows,
 } from "./logits-processor.ts";
-import { softmax } from "./softmax.ts";
 
 /** Divides the scores. @throws PronkError "bad_request" unless `temperature` is above 0. */
 export class TemperatureLogitsWarper implements LogitsProcessor {
@@ -34,7 +34,9 @@ export class TemperatureLogitsWarper implements LogitsProcessor {
 
   apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     const divisor = Math.fround(this.temperature);
-    return scores.map((row) => row.map((score) => score / divisor));
+    return mapRows(scores, (row) => {
+      for (let i = 0; i < row.length; i++) row[i] = row[i] / divisor;
+    });
   }
 }
 
@@ -57,8 +59,7 @@ export class TopKLogitsWarper implements LogitsProcessor {
 
   apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
     return mapRows(scores, (row) => {
-      const least = kthLargest(row, this.top_k);
-      for (let i = 0; i < row.length; i++) if (row[i] < least) row[i] = this.filter_value;
+      filterRow(row, this.filter_value, 1, (candidates) => keepTopK(candidates, this.top_k));
     });
   }
 }
@@ -82,17 +83,11 @@ export class TopPLogitsWarper implements LogitsProcessor {
   }
 
   apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
-    const most = Math.fround(1 - this.top_p);
+    if (this.top_p === 1) return scores;
     return mapRows(scores, (row) => {
-      const ascending = row.slice().sort();
-      const probabilities = softmax(ascending);
-      let removed = 0;
-      let sum = 0;
-      for (; removed < row.length - this.min_tokens_to_keep; removed++) {
-        sum += probabilities[removed];
-        if (Math.fround(sum) > most) break;
-      }
-      if (removed > 0) removeLowest(row, ascending, removed, this.filter_value);
+      filterRow(row, this.filter_value, this.min_tokens_to_keep, (candidates) =>
+        keepTopP(candidates, this.top_p),
+      );
     });
   }
 }
@@ -116,15 +111,11 @@ export class MinPLogitsWarper implements LogitsProcessor {
   }
 
   apply(_input_ids: TokenRows, scores: ScoreRows): ScoreRows {
+    if (this.min_p === 0) return scores;
     return mapRows(scores, (row) => {
-      const probabilities = softmax(row);
-      let largest = 0;
-      for (const p of probabilities) if (p > largest) largest = p;
-      const least = Math.fround(Math.fround(this.min_p) * largest);
-      let removed = 0;
-      for (const p of probabilities) if (p < least) removed++;
-      removed = Math.min(removed, row.length - this.min_tokens_to_keep);
-      if (removed > 0) removeLowest(row, row.slice().sort(), removed, this.filter_value);
+      filterRow(row, this.filter_value, this.min_tokens_to_keep, (candidates) =>
+        keepMinP(candidates, this.min_p),
+      );
     });
   }
 }
@@ -182,26 +173,4 @@ function checkPenalty(penalty: number): void {
     "penalty",
     `\`penalty\` has to be a strictly positive float, but is ${pythonFloat(penalty)}`,
   );
-}
-
-/** The k-th largest score, or the least where there are fewer. */
-export function kthLargest(row: Float32Array, k: number): number {
-  const ascending = row.slice().sort();
-  return ascending[Math.max(row.length - k, 0)];
-}
-
-/** Removes the `count` lowest scores; of equal ones the lowest ids stay, as in the sampler. */
-function removeLowest(
-  row: Float32Array,
-  ascending: Float32Array,
-  count: number,
-  filter_value: number,
-): void {
-  const border = ascending[count - 1];
-  let equal = 0;
-  for (let i = count - 1; i >= 0 && ascending[i] === border; i--) equal++;
-  for (let i = row.length - 1; i >= 0; i--) {
-    const score = row[i];
-    if (score < border || (score === border && equal-- > 0)) row[i] = filter_value;
-  }
 }

@@ -3,6 +3,7 @@
  * the same candidates, the same f32 sums and the same rules for stopping.
  */
 import { throwIfAborted } from "../../errors.ts";
+import { power } from "../../generate/exp-log.ts";
 import { logSoftmax } from "../../generate/logits-processors/softmax.ts";
 import { toSeed, uniformAt } from "../../generate/random.ts";
 import { draw } from "./choose-token.ts";
@@ -147,7 +148,7 @@ function finish(
 ): void {
   const { num_beams: beams, length_penalty, early_stopping } = config;
   const isFull = early_stopping === true && group.finished.every((beam) => beam.isFinished);
-  const divisor = Math.fround(generated ** length_penalty);
+  const divisor = Math.fround(power(generated, length_penalty));
   const candidates = continuations.map((beam, i) => {
     const isFinished = ends[i] && i < beams;
     let score = Math.fround(beam.score / divisor);
@@ -158,7 +159,7 @@ function finish(
 }
 
 function mayImprove({ running, finished }: Group, length: number, penalty: number): boolean {
-  const possible = Math.fround(running[0].score / Math.fround(length ** penalty));
+  const possible = Math.fround(running[0].score / Math.fround(power(length, penalty)));
   const worst = Math.min(...finished.map(({ score }) => score));
   return finished.some(({ isFinished }) => possible > (isFinished ? worst : NEVER));
 }

@@ -3,6 +3,7 @@
  * 2 x beam_size candidates of a step are looked at, and scores count the prompt, too.
  */
 import { PronkError, throwIfAborted } from "../../errors.ts";
+import { power } from "../../generate/exp-log.ts";
 import {
   invalid,
   isCount,
@@ -223,7 +224,7 @@ export class BeamSearchSequenceGenerator {
     const start = echo_prompt ? 0 : promptLength;
     const sum = sums[sums.length - 1];
     // The first id has no score: it does not count.
-    const divisor = normalize_scores ? (ids.length - 1) ** len_penalty : 1;
+    const divisor = normalize_scores ? power(ids.length - 1, len_penalty) : 1;
     const step_scores = sums
       .slice(start)
       .map((x, i) => (i === 0 ? x : Math.fround(x - sums[start + i - 1])));

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { exp, log } from "../../../src/generate/exp-log.ts";
+import { exp, log, power } from "../../../src/generate/exp-log.ts";
 import { bitsAt } from "../../../src/generate/random.ts";
 
 /** Fixed point with this many bits after the point: the oracle, far more exact than a double. */
@@ -118,4 +118,19 @@ test("every bit of both functions is the one that was released", () => {
   expect(createHash("sha256").update(bytes).digest("hex")).toBe(
     "24f7c692e1b3370d98e74c7e0ffa2035ba4bc3add60b1a7ff8c05ce3617003d0",
   );
+});
+
+test.each([
+  [1.4, 0],
+  [1.4, 1],
+  [1.4, 17],
+  [-3, 3],
+  [12, -2],
+  [0.97, 1000],
+  [11, 0.8],
+  [4, -0.5],
+  [30, 1.75],
+])("%f to the power of %f is within a millionth of a millionth", (base, exponent) => {
+  const expected = base ** exponent;
+  expect(Math.abs(power(base, exponent) / expected - 1)).toBeLessThan(1e-12);
 });

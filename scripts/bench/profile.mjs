@@ -134,6 +134,7 @@ const model = await loadNamedModel(nodeHost, name, runtime, {
   ctx: BENCH_CTX,
   slots: 1,
   kernel: options.kernel,
+  speculate: "off", // a token at a time
 });
 const engine = createEngine(model, runtime);
 const { vocab } = engine.info;

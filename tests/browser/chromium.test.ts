@@ -15,14 +15,17 @@ const { runPage } = await script("run-page");
 
 const root = packageRoot();
 const chromium = findChromium();
-const jinja = createRequire(import.meta.url).resolve("@huggingface/jinja");
+const { resolve } = createRequire(import.meta.url);
+const jinja = resolve("@huggingface/jinja");
+const yaml = resolve("yaml/package.json");
 
-/** What the page answers. Nothing is bundled: an import map has the only package. */
+/** What the page answers. Nothing is bundled: an import map has the packages. */
 async function inPage(setting: Record<string, unknown>): Promise<Record<string, unknown>> {
   const mounts = {
     "/dist/": join(root, "dist"),
     "/wasm/": join(root, "wasm"),
     "/jinja/": dirname(jinja),
+    "/yaml/": dirname(yaml),
     "/tests/": fileURLToPath(new URL(".", import.meta.url)),
     "/pack/": DEFAULT_PACK,
     "/model.gguf": MODEL_FILE,

@@ -18,12 +18,6 @@ const NAMES: ReadonlyMap<string, FloatType> = new Map([
   ["bfloat16", "BF16"],
 ]);
 
-/** What config.json says of its weights; undefined where it says nothing. */
-export function configDtype(config: Readonly<Record<string, unknown>>): FloatType | undefined {
-  const name = config.dtype ?? config.torch_dtype;
-  return typeof name === "string" ? NAMES.get(name.replace(/^torch\./, "")) : undefined;
-}
-
 /** @throws PronkError "bad_request" on another name. */
 export function parseDtype(name: string): FloatType {
   const type = NAMES.get(name.toLowerCase());

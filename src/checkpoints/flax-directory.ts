@@ -13,8 +13,8 @@ import { storedTensor } from "../formats/stored-tensor.ts";
 import { stridedTensor } from "../formats/strided-tensor.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { companionFiles, openIfPresent, readJson } from "./companion-files.ts";
-import { CONFIG_NAME, GENERATION_CONFIG_NAME } from "./hf-directory.ts";
+import { openIfPresent } from "./companion-files.ts";
+import { openConfigured } from "./hf-directory.ts";
 
 export const FLAX_NAME = "flax_model.msgpack";
 export const FLAX_INDEX_NAME = "flax_model.msgpack.index.json";
@@ -28,24 +28,15 @@ const WEIGHTS = new Set(["kernel", "embedding", "scale", "weight"]);
  * @throws PronkError "not_found"; "bad_format"; "unsupported" on arrays of other types or kinds;
  *   "source_failed"; "aborted".
  */
-export async function openFlaxDirectory(
-  folder: SourceFolder,
-  signal?: AbortSignal,
-): Promise<Checkpoint> {
-  const config = await readJson(await folder.open(CONFIG_NAME, signal), signal);
-  const generation = await openIfPresent(folder, GENERATION_CONFIG_NAME, signal);
-  const tensors = new Map<string, FloatTensor>();
-  for (const [path, array] of await readArrays(folder, signal)) {
-    const tensor = renamed(path, array);
-    tensors.set(tensor.name, tensor);
-  }
-  return {
-    name: folder.name,
-    config,
-    tensors,
-    ...(generation && { generation_config: await readJson(generation, signal) }),
-    files: await companionFiles(folder, signal),
-  };
+export function openFlaxDirectory(folder: SourceFolder, signal?: AbortSignal): Promise<Checkpoint> {
+  return openConfigured(folder, signal, async () => {
+    const tensors = new Map<string, FloatTensor>();
+    for (const [path, array] of await readArrays(folder, signal)) {
+      const tensor = renamed(path, array);
+      tensors.set(tensor.name, tensor);
+    }
+    return tensors;
+  });
 }
 
 async function readArrays(

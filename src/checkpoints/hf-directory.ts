@@ -24,17 +24,26 @@ export const SAFETENSORS_INDEX_NAME = "model.safetensors.index.json";
  * @throws PronkError "not_found" without config.json or weights; "bad_format"; "unsupported" for
  *   weights that are quantized (GPTQ, AWQ, ...) or of other dtypes; "source_failed"; "aborted".
  */
-export async function openHfDirectory(
+export function openHfDirectory(folder: SourceFolder, signal?: AbortSignal): Promise<Checkpoint> {
+  return openConfigured(folder, signal, (config) => {
+    refuseQuantized(config, folder.name);
+    return readTensors(folder, signal);
+  });
+}
+
+/** A directory with config.json, whatever its weights lie in; they are read after the configuration. */
+export async function openConfigured(
   folder: SourceFolder,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  readWeights: (config: Checkpoint["config"]) => Promise<Checkpoint["tensors"]>,
 ): Promise<Checkpoint> {
   const config = await readJson(await folder.open(CONFIG_NAME, signal), signal);
-  refuseQuantized(config, folder.name);
+  const tensors = await readWeights(config);
   const generation = await openIfPresent(folder, GENERATION_CONFIG_NAME, signal);
   return {
     name: folder.name,
     config,
-    tensors: await readTensors(folder, signal),
+    tensors,
     ...(generation && { generation_config: await readJson(generation, signal) }),
     files: await companionFiles(folder, signal),
   };

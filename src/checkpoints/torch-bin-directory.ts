@@ -9,8 +9,8 @@ import { readShardIndex } from "../formats/safetensors/read-sharded.ts";
 import { readTorch, type StateTensor } from "../formats/torch/read-torch.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { companionFiles, openIfPresent, readJson } from "./companion-files.ts";
-import { CONFIG_NAME, GENERATION_CONFIG_NAME } from "./hf-directory.ts";
+import { openIfPresent } from "./companion-files.ts";
+import { openConfigured } from "./hf-directory.ts";
 
 export const TORCH_BIN_NAME = "pytorch_model.bin";
 export const TORCH_BIN_INDEX_NAME = "pytorch_model.bin.index.json";
@@ -24,23 +24,17 @@ const IGNORED = /(?:^|\.)(?:rotary_emb\.inv_freq|position_ids|masked_bias|attn\.
  * @throws PronkError "not_found"; "bad_format"; "unsupported" on tensors of other types, and on what a
  *   pickle asks for; "source_failed"; "aborted".
  */
-export async function openTorchBinDirectory(
+export function openTorchBinDirectory(
   folder: SourceFolder,
   signal?: AbortSignal,
 ): Promise<Checkpoint> {
-  const config = await readJson(await folder.open(CONFIG_NAME, signal), signal);
-  const generation = await openIfPresent(folder, GENERATION_CONFIG_NAME, signal);
-  const tensors = new Map<string, FloatTensor>();
-  for (const [key, tensor] of await readStates(folder, signal)) {
-    if (!IGNORED.test(key)) tensors.set(key, tensor.open(key));
-  }
-  return {
-    name: folder.name,
-    config,
-    tensors,
-    ...(generation && { generation_config: await readJson(generation, signal) }),
-    files: await companionFiles(folder, signal),
-  };
+  return openConfigured(folder, signal, async () => {
+    const tensors = new Map<string, FloatTensor>();
+    for (const [key, tensor] of await readStates(folder, signal)) {
+      if (!IGNORED.test(key)) tensors.set(key, tensor.open(key));
+    }
+    return tensors;
+  });
 }
 
 async function readStates(

@@ -1,7 +1,7 @@
 /** The small files beside a checkpoint's weights: JSON that describes it, and its tokenizer. */
 import { PronkError } from "../errors.ts";
 import { type ByteSource, readAll, type SourceFolder } from "../sources/source.ts";
-import type { CheckpointFile } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointFile } from "./checkpoint.ts";
 
 /** Files of a tokenizer, by the names that transformers gives them; tokenizer.model also Meta's. */
 export const TOKENIZER_FILES = [
@@ -79,4 +79,20 @@ export function parseJson(bytes: Uint8Array, where: string): Record<string, unkn
     throw new PronkError("bad_format", `${where}: is not a JSON object`);
   }
   return value as Record<string, unknown>;
+}
+
+/** The chat template: chat_template.jinja, else tokenizer_config.json's, of several the one called "default". */
+export async function checkpointTemplate(
+  { name, files }: Pick<Checkpoint, "name" | "files">,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const own = await files?.get("chat_template.jinja")?.read(signal);
+  if (own) return new TextDecoder().decode(own);
+  const bytes = await files?.get("tokenizer_config.json")?.read(signal);
+  if (!bytes) return null;
+  const { chat_template: found } = parseJson(bytes, `${name}: tokenizer_config.json`);
+  if (typeof found === "string") return found;
+  if (!Array.isArray(found)) return null;
+  const entry = found.find((item) => item?.name === "default") ?? found[0];
+  return typeof entry?.template === "string" ? entry.template : null;
 }

@@ -10,7 +10,8 @@ import { packedString, packStrings } from "../formats/packed-strings.ts";
 import { readSentencePieceModel } from "../tokenizers/sentencepiece-model.ts";
 import { MAX_VOCAB, TokenType } from "../tokenizers/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { parseJson } from "./companion-files.ts";
+import { checkpointTemplate, parseJson } from "./companion-files.ts";
+import { tiktokenMetadata } from "./tiktoken-metadata.ts";
 
 /** What llama.cpp calls the tokenizer of a model that has none. */
 export const NO_VOCAB = "no_vocab";
@@ -18,8 +19,8 @@ export const NO_VOCAB = "no_vocab";
 type Metadata = Map<string, GgufValue>;
 
 /**
- * The tokenizer's metadata and the chat template, from tokenizer.json, else from a SentencePiece
- * tokenizer.model; of a checkpoint without either that there is no vocabulary.
+ * The tokenizer's metadata and the chat template, from tokenizer.json, else from a tokenizer.model of
+ * SentencePiece or tiktoken; of a checkpoint without either that there is no vocabulary.
  *
  * @throws PronkError "bad_format" when tokenizer.json is not what it claims; "unsupported" on another
  *   model or pattern of words than GGUF has a name for.
@@ -29,6 +30,18 @@ export async function tokenizerMetadata(
   vocab: number,
   signal?: AbortSignal,
 ): Promise<Metadata> {
+  const metadata = await vocabularyMetadata(checkpoint, vocab, signal);
+  if (metadata.get("tokenizer.ggml.model")?.value === NO_VOCAB) return metadata;
+  const template = await checkpointTemplate(checkpoint, signal);
+  if (template !== null) metadata.set("tokenizer.chat_template", text(template));
+  return metadata;
+}
+
+async function vocabularyMetadata(
+  checkpoint: Checkpoint,
+  vocab: number,
+  signal: AbortSignal | undefined,
+): Promise<Metadata> {
   const { files, name: where } = checkpoint;
   const read = async (file: string): Promise<Record<string, unknown> | undefined> => {
     const bytes = await files?.get(file)?.read(signal);
@@ -37,7 +50,12 @@ export async function tokenizerMetadata(
   const json = await read("tokenizer.json");
   const config = (await read("tokenizer_config.json")) ?? {};
   const model = json ? undefined : await files?.get("tokenizer.model")?.read(signal);
-  if (model) return sentencePieceModelMetadata(model, config, `${where}: tokenizer.model`, vocab);
+  if (model) {
+    const name = `${where}: tokenizer.model`;
+    return model[0] === FIRST_OF_SENTENCEPIECE
+      ? sentencePieceModelMetadata(model, config, name, vocab)
+      : tiktokenMetadata(model, vocab, name);
+  }
   if (!json) return new Map([["tokenizer.ggml.model", text(NO_VOCAB)]]);
   const tokenizer = readTokenizer(json, `${where}: tokenizer.json`, vocab);
   const metadata: Metadata = tokenizer.byteLevel
@@ -53,9 +71,6 @@ export async function tokenizerMetadata(
   const eos = typeof config.add_eos_token === "boolean" ? config.add_eos_token : adds.after;
   metadata.set("tokenizer.ggml.add_bos_token", { type: "bool", value: bos });
   metadata.set("tokenizer.ggml.add_eos_token", { type: "bool", value: eos });
-  const template = await files?.get("chat_template.jinja")?.read(signal);
-  const jinja = template ? new TextDecoder().decode(template) : config.chat_template;
-  if (typeof jinja === "string") metadata.set("tokenizer.chat_template", text(jinja));
   return metadata;
 }
 
@@ -140,12 +155,6 @@ function sentencePieceModelMetadata(
   where: string,
   vocab: number,
 ): Metadata {
-  if (bytes[0] !== FIRST_OF_SENTENCEPIECE) {
-    throw new PronkError(
-      "unsupported",
-      `${where}: no SentencePiece model; tiktoken ranks become a model's by way of a tokenizer.json`,
-    );
-  }
   const found = readSentencePieceModel(bytes, where);
   const count = found.tokens.length;
   if (count > vocab) throw new PronkError("bad_format", `${where}: ${count} pieces of ${vocab}`);
@@ -180,9 +189,6 @@ function sentencePieceModelMetadata(
     if (id !== undefined) {
       metadata.set(`tokenizer.ggml.${kind}_token_id`, { type: "u32", value: id });
     }
-  }
-  if (typeof config.chat_template === "string") {
-    metadata.set("tokenizer.chat_template", text(config.chat_template));
   }
   return metadata;
 }

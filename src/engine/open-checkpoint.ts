@@ -1,7 +1,7 @@
 /** Opens a checkpoint of floats as a model: its tensors are quantized as they are read. */
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { checkpointEntries } from "../checkpoints/checkpoint-entries.ts";
-import { parseJson } from "../checkpoints/companion-files.ts";
+import { checkpointTemplate } from "../checkpoints/companion-files.ts";
 import { NO_VOCAB, tokenizerMetadata } from "../checkpoints/tokenizer-metadata.ts";
 import type { GgufValue } from "../formats/gguf/write-gguf.ts";
 import type { MetadataValue } from "../formats/model-file.ts";
@@ -70,24 +70,8 @@ async function checkpointFacts(
     name: options.id ?? slug(folder),
     license: null,
     generation_config: { ...Object.fromEntries(ids), ...generation_config },
-    chat_template: await chatTemplate(checkpoint, signal),
+    chat_template: await checkpointTemplate(checkpoint, signal),
     quantization: { requested: quantization, profile, kv: cacheFor(quantization, profile) },
     source: { name: folder, bytes, sha256: null },
   };
-}
-
-/** chat_template.jinja, else tokenizer_config.json's, of several the one called "default". */
-async function chatTemplate(
-  { name, files }: Checkpoint,
-  signal: AbortSignal | undefined,
-): Promise<string | null> {
-  const own = await files?.get("chat_template.jinja")?.read(signal);
-  if (own) return new TextDecoder().decode(own);
-  const bytes = await files?.get("tokenizer_config.json")?.read(signal);
-  if (!bytes) return null;
-  const { chat_template: found } = parseJson(bytes, `${name}: tokenizer_config.json`);
-  if (typeof found === "string") return found;
-  if (!Array.isArray(found)) return null;
-  const entry = found.find((item) => item?.name === "default") ?? found[0];
-  return typeof entry?.template === "string" ? entry.template : null;
 }

@@ -1,13 +1,18 @@
 /** GGUF files that we write, loaded by llama.cpp itself: the same tokens come out. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { saveHfDirectory } from "../../src/checkpoints/save-hf.ts";
+import { saveMetaDirectory } from "../../src/checkpoints/save-meta.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { openGguf } from "../../src/engine/open-gguf.ts";
+import {
+  LLaMATokenizerConfig,
+  loadFairseq2Tokenizer,
+} from "../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import { directoryFolder } from "../../src/platform/host/directory.ts";
 import { outputFolder } from "../../src/platform/host/output-folder.ts";
@@ -168,3 +173,42 @@ describe.runIf(isSupported)("a Hugging Face directory, converted by the command"
     },
   );
 });
+
+describe.runIf(isSupported)(
+  "a Meta directory with Llama 3's tiktoken file, converted by the command",
+  () => {
+    test("llama.cpp reads texts as the same tokens as tiktoken", async () => {
+      const folder = join(out, "meta");
+      const tokenizers = fileURLToPath(new URL("../goldens/tokenizers/", import.meta.url));
+      const file = new Uint8Array(
+        readFileSync(join(tokenizers, "llama3_tiktoken/tokenizer.model")),
+      );
+      const checkpoint = {
+        ...randomCheckpoint({ ...SIZES, intermediate_size: 256, vocab_size: 1256 }, 3),
+        files: new Map([["tokenizer.model", { size: file.length, read: async () => file }]]),
+      };
+      await saveMetaDirectory(checkpoint, outputFolder(join(folder, "from")));
+      const convert = [main, "convert", join(folder, "from"), "--to", "gguf", "--out", folder];
+      execFileSync(process.execPath, convert, { stdio: "ignore", timeout: 60_000 });
+
+      // Of texts that llama.cpp reads whole: it stops at a NUL.
+      const golden = JSON.parse(readFileSync(join(tokenizers, "strings.json"), "utf8"));
+      const texts = (golden.strings as string[]).filter((text) => !text.includes("\0"));
+      const list = join(folder, "texts.json");
+      writeFileSync(list, JSON.stringify(texts));
+      const child = fileURLToPath(new URL("llama-cpp-child.mjs", import.meta.url));
+      const args = [child, module, join(folder, "model.gguf"), "1000", "1", list];
+      const theirs = JSON.parse(
+        execFileSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 }),
+      );
+      const config = new LLaMATokenizerConfig({ impl: "tiktoken" });
+      const encode = (await loadFairseq2Tokenizer(file, config)).createRawEncoder();
+      expect(theirs.texts).toHaveLength(texts.length);
+      for (const [i, ids] of theirs.texts.entries()) {
+        // Special tokens that a text spells are text there, tokens in tiktoken's allowed_special="all".
+        if (/<\|.*\|>/s.test(texts[i]!)) continue;
+        expect(ids, JSON.stringify(texts[i])).toEqual(encode(texts[i]!));
+      }
+    });
+  },
+);

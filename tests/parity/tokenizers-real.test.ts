@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
+import { tokenizerMetadata } from "../../src/checkpoints/tokenizer-metadata.ts";
+import type { MetadataValue } from "../../src/formats/model-file.ts";
 import { toCodePointOffsets } from "../../src/llama/tokenizer/batch-encoding.ts";
 import type { Fairseq2Tokenizer } from "../../src/llama/tokenizer/fairseq2-tokenizer.ts";
 import { LlamaTokenizerFast } from "../../src/llama/tokenizer/llama-tokenizer-fast.ts";
@@ -11,6 +13,8 @@ import {
   LLaMATokenizerConfig,
   loadFairseq2Tokenizer,
 } from "../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
+import { compileTokenizer } from "../../src/tokenizers/compile-tokenizer.ts";
+import { loadTokenizer } from "../../src/tokenizers/load-tokenizer.ts";
 
 const FOLDER = ".cache/real-tokenizers";
 const read = (name: string): Uint8Array => new Uint8Array(readFileSync(`${FOLDER}/${name}`));
@@ -48,6 +52,20 @@ describe.skipIf(!here)("10,000 mixed texts (needs scripts/real-tokenizers.mjs)",
         expect(ids, JSON.stringify(text)).toEqual(oracle.llama3[i]);
         expect(decode(ids)).toBe(text);
       });
+    });
+  });
+
+  test("Llama 3's tiktoken file beside a checkpoint: its pack has tiktoken's ids, too", async () => {
+    const file = read("llama3.model");
+    const files = new Map([["tokenizer.model", { size: file.length, read: async () => file }]]);
+    const checkpoint = { name: "llama3", config: {}, tensors: new Map(), files };
+    const metadata = await tokenizerMetadata(checkpoint, 128_256);
+    const values = [...metadata].map(([key, { value }]) => [key, value] as const);
+    const tokenizer = loadTokenizer(compileTokenizer(new Map(values as [string, MetadataValue][])));
+    expect(tokenizer.bosId).toBe(128_000);
+    texts.forEach((text, i) => {
+      const ids = tokenizer.encode(text, { addSpecialTokens: false });
+      expect(ids, JSON.stringify(text)).toEqual(oracle.llama3[i]);
     });
   });
 

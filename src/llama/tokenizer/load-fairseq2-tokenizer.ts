@@ -3,6 +3,7 @@ import { PronkError } from "../../errors.ts";
 import type { TokenizerSettings } from "../../hub/llama-tokenizer-hub.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { compileSentencePieceModel } from "../../tokenizers/compile-tokenizer.ts";
+import { LLAMA3_SPECIAL, LLAMA3_TOKENS } from "../../tokenizers/llama3-special-tokens.ts";
 import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
 import { pipelineFromVocabulary } from "../../tokenizers/pipeline/load-pipeline.ts";
 import { LLAMA3_PATTERN } from "../../tokenizers/pipeline/recipe.ts";
@@ -33,26 +34,8 @@ export class LLaMATokenizerConfig implements TokenizerSettings {
 const MODES: readonly EncoderMode[] = ["default", "prompt", "prompt_response", "as_is"];
 const SP_MODES: readonly EncoderMode[] = ["default", "prompt", "prompt_response"];
 
-const BOS = "<|begin_of_text|>";
-const END = "<|end_of_text|>";
-const EOT = "<|eot_id|>";
-const PAD = "<|finetune_right_pad_id|>";
-const HEADER = ["<|start_header_id|>", "<|end_header_id|>"] as const;
-
-/** Llama 3's special tokens behind its ranks, 256 of them. */
-const LLAMA3_SPECIAL: readonly string[] = [
-  BOS,
-  END,
-  "<|reserved_special_token_0|>",
-  "<|reserved_special_token_1|>",
-  PAD,
-  "<|step_id|>",
-  ...HEADER,
-  "<|eom_id|>",
-  EOT,
-  "<|python_tag|>",
-  ...Array.from({ length: 245 }, (_, i) => `<|reserved_special_token_${i + 2}|>`),
-];
+const { bos: BOS, end: END, eot: EOT, pad: PAD } = LLAMA3_TOKENS;
+const HEADER = [LLAMA3_TOKENS.headerStart, LLAMA3_TOKENS.headerEnd] as const;
 
 /**
  * Loads a tokenizer: of `hg` a directory's files, of the others the bytes of a tokenizer.model.

@@ -3,7 +3,11 @@ import { describe, expect, test } from "vitest";
 import { tokenizerMetadata } from "../../../src/checkpoints/tokenizer-metadata.ts";
 import { openCheckpoint } from "../../../src/engine/open-checkpoint.ts";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
+import type { PackedStrings } from "../../../src/formats/model-file.ts";
+import { packedString } from "../../../src/formats/packed-strings.ts";
+import { loadFairseq2Tokenizer } from "../../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
+import { detectTemplate } from "../../../src/templates/choose-template.ts";
 import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
 import { loadTokenizer } from "../../../src/tokenizers/load-tokenizer.ts";
 import { randomCheckpoint } from "../../support/random-checkpoint.ts";
@@ -84,13 +88,72 @@ test("without tokenizer.json there is no vocabulary", async () => {
   ]);
 });
 
-test("tiktoken ranks are refused by name", async () => {
-  const bytes = new TextEncoder().encode("IQ== 0\n");
-  const files = new Map([["tokenizer.model", { read: async () => bytes }]]);
-  const checkpoint = { ...randomCheckpoint({ ...TINY, vocab_size: 40 }, 1), files };
-  await expect(tokenizerMetadata(checkpoint, 40)).rejects.toMatchObject({
-    code: "unsupported",
-    message: expect.stringContaining("tiktoken"),
+describe("Llama 3's tiktoken file", () => {
+  const file = new Uint8Array(readFileSync(new URL("llama3_tiktoken/tokenizer.model", goldens)));
+  const beside = (bytes: Uint8Array, vocab_size: number, more: Record<string, string> = {}) => ({
+    ...randomCheckpoint({ ...TINY, vocab_size }, 1),
+    files: new Map([
+      ["tokenizer.model", { read: async () => bytes }],
+      ...Object.entries(more).map(
+        ([name, text]) => [name, { read: async () => new TextEncoder().encode(text) }] as const,
+      ),
+    ]),
+  });
+
+  test("has the tokens, types and merges of the GGUF that Hugging Face's conversion gives", async () => {
+    const expected = await metadataOf("tok_bpe.gguf");
+    const found = await tokenizerMetadata(beside(file, 1256), 1256);
+    for (const name of ["model", "pre", "merges", "bos_token_id", "add_bos_token"]) {
+      const key = `tokenizer.ggml.${name}`;
+      expect(found.get(key)?.value, name).toEqual(expected.get(key));
+    }
+    const tokens = (value: unknown): string[] => {
+      const packed = value as PackedStrings;
+      return Array.from({ length: packed.length }, (_, i) => packedString(packed, i));
+    };
+    const key = "tokenizer.ggml.tokens";
+    expect(tokens(found.get(key)!.value)).toEqual(tokens(expected.get(key)));
+  });
+
+  test("opened, encodes every golden string as tiktoken does, and ends turns with <|eot_id|>", async () => {
+    const golden = JSON.parse(
+      readFileSync(new URL("llama3_tiktoken/golden.json", goldens), "utf8"),
+    );
+    const opened = await openCheckpoint(beside(file, 1260), {
+      quantization: "none",
+      profile: "default",
+    });
+    const found = (await opened.loadTokenizer())!;
+    const reference = loadFairseq2Tokenizer(file, {
+      impl: "tiktoken",
+      use_eot: true,
+      split_regex: null,
+    });
+    const encode = (await reference).createEncoder({ mode: "as_is" });
+    for (const text of strings) {
+      expect(found.encode(text, { addSpecialTokens: false, parseSpecial: true })).toEqual(
+        encode(text),
+      );
+    }
+    expect(golden).toBeDefined();
+    expect(found.bosId).toBe(1000);
+    expect(found.eogIds).toEqual(expect.arrayContaining([1001, 1008, 1009]));
+    expect(detectTemplate(found)).toBe("llama3");
+  });
+
+  test("takes the chat template from a file beside it", async () => {
+    const found = await tokenizerMetadata(
+      beside(file, 1256, { "chat_template.jinja": "hi" }),
+      1256,
+    );
+    expect(found.get("tokenizer.chat_template")?.value).toBe("hi");
+  });
+
+  test("with more tokens than the model is refused with both numbers", async () => {
+    await expect(tokenizerMetadata(beside(file, 1255), 1255)).rejects.toMatchObject({
+      code: "bad_format",
+      message: expect.stringContaining("1256 tokens of 1255"),
+    });
   });
 });
 

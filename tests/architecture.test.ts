@@ -16,6 +16,7 @@ const LAYERS = [
   "templates",
   "model",
   "checkpoints",
+  "adapters",
   "backends",
   "generate",
   "engine",

@@ -43,6 +43,7 @@ export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";
+export * from "./adapters.ts";
 export * from "./checkpoints.ts";
 export * from "./generation.ts";
 export * from "./tokenizers.ts";

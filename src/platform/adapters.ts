@@ -1,0 +1,4 @@
+/** LoRA adapters, of every entry. */
+export type { LoraAdapter, LoraModule } from "../adapters/lora-adapter.ts";
+export type { LoraConfig } from "../adapters/lora-config.ts";
+export { openLoraAdapter } from "../adapters/open-lora-adapter.ts";

@@ -6,7 +6,16 @@
  * cache. The same rows give the same bits whatever else is in the batch and however a prompt is cut.
  */
 
+import type { LoraAdapter } from "../adapters/lora-adapter.ts";
+
 export type KvType = "int16" | "int8" | "bf16" | "f32";
+
+/** An adapter of a runner, and how much of its change is added; what it replaces it replaces at any scale. */
+export interface SpanAdapter {
+  /** From `Runner.loadAdapter`. */
+  readonly handle: number;
+  readonly scale: number;
+}
 
 /** Consecutive rows of a batch: `count` tokens of the sequence in `slot`, from position `start`. */
 export interface Span {
@@ -26,6 +35,8 @@ export interface Span {
    * scalings that depend on the length go by. Default: one more than the rows' highest position.
    */
   readonly length?: number;
+  /** Run with these: their changes add up. The cache's rows before keep those with which they were run. */
+  readonly adapters?: readonly SpanAdapter[];
   /** Show the rows' attention at the plan's steps that have a name for it. */
   readonly probabilities?: boolean;
 }
@@ -73,6 +84,18 @@ export interface Runner {
    * @throws PronkError "bad_request"; "engine_failed" after a trap: the runner is then useless.
    */
   forward(batch: Batch): void | Promise<void>;
+  /**
+   * Puts an adapter beside the weights, which stay as they are; spans name it by the handle. Each takes memory of its
+   * own, given back by `unloadAdapter`.
+   *
+   * @throws PronkError "bad_request" when it is another base's; "unsupported" when it replaces what can only be merged;
+   *   "out_of_memory" with the bytes that it needs; "source_failed"; "aborted".
+   */
+  loadAdapter(adapter: LoraAdapter, signal?: AbortSignal): Promise<number>;
+  /** Forgets it: caches that were made with it stay valid. @throws PronkError "bad_request" when it is not loaded. */
+  unloadAdapter(handle: number): void;
+  /** Bytes of the adapters that are loaded, beside `memory`. */
+  readonly adapterBytes: number;
   /** (vocab,) logits of `logitsRows[index]`: a view, valid until the next `forward`. */
   logits(index: number): Float32Array;
   /** The id of the largest of these logits; the lowest id wins a tie. */

@@ -41,6 +41,8 @@ export interface RunnerOptions {
   readonly tap?: (tap: Tap) => void;
   /** Room for `visible` and `probabilities` of spans; the cache must be f32. Default false. */
   readonly masks?: boolean;
+  /** Bytes that adapters may take together; default: what the engine gives. */
+  readonly adapterBytes?: number;
   /** Threads that run a batch at most, each with scratch of its own; one where there are taps. Default 1. */
   readonly threads?: number;
 }

@@ -8,7 +8,7 @@ export function wantedSpans(spans: readonly Span[], rows: readonly number[]): Sp
   const wanted: Span[] = [];
   let next = 0;
   let first = 0; // row of the span at hand
-  for (const { slot, start, count, positions, visible, probabilities } of spans) {
+  for (const { slot, start, count, positions, visible, probabilities, adapters } of spans) {
     while (next < rows.length && rows[next] < first + count) {
       const from = next;
       do next++;
@@ -22,6 +22,7 @@ export function wantedSpans(spans: readonly Span[], rows: readonly number[]): Sp
         count: rowCount,
         ...(positions && { positions: Array.from(positions).slice(at, at + rowCount) }),
         ...(probabilities && { probabilities }),
+        ...(adapters && { adapters }),
         ...(visible && { visible: visible.subarray(at * keys, (at + rowCount) * keys) }),
       });
     }

@@ -96,6 +96,8 @@ export type Step =
 
 export interface Plan {
   readonly config: LlamaConfig;
+  /** What it was planned with: see PlanOptions. */
+  readonly headTensors?: HeadTensors | null;
   /** Columns of a row of logits. */
   readonly outputs: number;
   /** Columns of each buffer: the distance between its rows. */
@@ -228,6 +230,7 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
   }
   return {
     config,
+    ...(options.head !== undefined && { headTensors: options.head }),
     outputs: last?.rows ?? 0,
     buffers: {
       x: dim,

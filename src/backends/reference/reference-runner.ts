@@ -2,12 +2,16 @@
  * Runs a plan with plain loops over the pack's own bytes: slow, easy to read, the oracle of the
  * conformance suite. Keys and values are kept in f32.
  */
+import { fitAdapter } from "../../adapters/fit-adapter.ts";
+import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
-import type { BufferName, Plan, Step } from "../../model/plan.ts";
+import type { BufferName, MatmulPart, Plan, Step } from "../../model/plan.ts";
 import { type RopeFrequencies, ropeDependsOnLength, SequenceRope } from "../../model/rope.ts";
 import type { MatrixForm } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import { unpackRow } from "../../pack/unpack-row.ts";
+import { adaptedWeight, moduleOf } from "../adapted-tensors.ts";
+import { AdapterTable, checkRoom } from "../adapter-table.ts";
 import type { Batch, CachedLayer, MemoryUse, Runner, Span } from "../backend.ts";
 import { causalMask } from "../causal-mask.ts";
 import { checkBatch } from "../check-batch.ts";
@@ -15,6 +19,15 @@ import type { RunnerOptions } from "../runner-options.ts";
 import { sequenceLength } from "../sequence-length.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import { ACTIVATIONS } from "./activations.ts";
+import {
+  addDelta,
+  addEmbeddingDelta,
+  type LoadedAdapter,
+  loadReferenceAdapter,
+  type RowGroup,
+  rowGroups,
+  valueBytes,
+} from "./adapters.ts";
 import {
   type AttentionMask,
   argmax,
@@ -26,6 +39,8 @@ import {
   rope,
   swiglu,
 } from "./ops.ts";
+
+type Product = Extract<Step, { op: "matmul" }>;
 
 export function createReferenceRunner(
   plan: Plan,
@@ -59,6 +74,8 @@ class ReferenceRunner implements Runner {
   readonly #cache: { keys: Float32Array; values: Float32Array }[][];
   /** Of each slot's sequence. */
   readonly #ropes: readonly SequenceRope[];
+  readonly #adapters = new AdapterTable<LoadedAdapter>();
+  readonly #adapterLimit: number;
   #logitsCount = 0;
 
   constructor(
@@ -72,6 +89,7 @@ class ReferenceRunner implements Runner {
     this.#observe = options.observe;
     this.#tap = options.tap;
     this.#masks = options.masks ?? false;
+    this.#adapterLimit = options.adapterBytes ?? Number.POSITIVE_INFINITY;
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.vocab = config.vocab_size;
     this.ctx = options.ctx;
@@ -112,6 +130,7 @@ class ReferenceRunner implements Runner {
 
   forward(batch: Batch): void {
     checkBatch(batch, this, { width: this.#plan.config.hidden_size, masks: this.#masks });
+    this.#adapters.check(batch.spans);
     const rows = batch.ids.length;
     for (const { slot, start } of batch.spans) if (start === 0) this.#ropes[slot].reset();
     for (const step of this.#plan.steps) {
@@ -164,8 +183,24 @@ class ReferenceRunner implements Runner {
     return { keys: byHead(keys), values: byHead(values) };
   }
 
+  async loadAdapter(adapter: LoraAdapter, signal?: AbortSignal): Promise<number> {
+    const { config, headTensors } = this.#plan;
+    fitAdapter(adapter, config, headTensors);
+    checkRoom(adapter.name, valueBytes(adapter), this.adapterBytes, this.#adapterLimit);
+    return this.#adapters.add(await loadReferenceAdapter(adapter, signal));
+  }
+
+  unloadAdapter(handle: number): void {
+    this.#adapters.remove(handle);
+  }
+
+  get adapterBytes(): number {
+    return [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   dispose(): void {
     this.#cache.length = 0;
+    this.#adapters.clear();
   }
 
   #run(step: Step, rows: number, ids: ArrayLike<number>, spans: readonly Span[]): void {
@@ -178,28 +213,28 @@ class ReferenceRunner implements Runner {
         for (let r = 0; r < rows; r++) {
           this.#row(step.weight, ids[r], data.subarray(r * stride, (r + 1) * stride));
         }
+        this.#adaptEmbedding(step, rows, ids, spans);
         return;
       }
       case "rmsNorm": {
-        const weight = this.#vector(step.weight);
         const { hidden_size: dim, rms_norm_eps: eps } = config;
-        rmsNorm(buffers[step.out], buffers[step.in], weight, rows, dim, eps);
+        for (const { from, count, values } of this.#groups(spans, rows, step.weight)) {
+          const weight = values ?? this.#vector(step.weight);
+          rmsNorm(
+            row(buffers[step.out], from),
+            row(buffers[step.in], from),
+            weight,
+            count,
+            dim,
+            eps,
+          );
+        }
         return;
       }
       case "matmul": {
         const { data, stride } = buffers[step.in];
         this.#observe?.({ step, input: data.subarray(0, rows * stride), rows, stride });
-        const weightRow = new Float32Array(step.cols);
-        for (const part of step.parts) {
-          const bias = part.bias === undefined ? undefined : this.#vector(part.bias);
-          for (let n = 0; n < part.rows; n++) {
-            this.#row(part.weight, n, weightRow);
-            const y = column(buffers[step.out], part.column + n);
-            const x = buffers[step.in];
-            const { cols, accumulate, slices } = step;
-            matmulColumn(y, x, weightRow, bias?.[n] ?? 0, rows, cols, accumulate, slices);
-          }
-        }
+        for (const part of step.parts) this.#product(step, part, rows, spans);
         return;
       }
       case "rope": {
@@ -265,6 +300,58 @@ class ReferenceRunner implements Runner {
         glu(buffers[step.out], buffers[step.in], activation, step.upColumn, rows, step.cols);
       }
     }
+  }
+
+  #product(step: Product, part: MatmulPart, rows: number, spans: readonly Span[]): void {
+    const { cols, accumulate, slices } = step;
+    const weightName = adaptedWeight(step, part.weight);
+    const weights = this.#groups(spans, rows, weightName);
+    const biases = part.bias === undefined ? [] : this.#groups(spans, rows, part.bias);
+    const bias = part.bias === undefined ? undefined : this.#vector(part.bias);
+    const baseRow = new Float32Array(cols);
+    for (let n = 0; n < part.rows; n++) {
+      this.#row(part.weight, n, baseRow);
+      for (const [i, { from, count, values }] of weights.entries()) {
+        const y = row(column(this.#buffers[step.out], part.column + n), from);
+        const x = row(this.#buffers[step.in], from);
+        const weightRow = values ? values.subarray(n * cols, (n + 1) * cols) : baseRow;
+        const b = (biases[i]?.values ?? bias)?.[n] ?? 0;
+        matmulColumn(y, x, weightRow, b, count, cols, accumulate, slices);
+      }
+    }
+    forSpans(spans, ({ adapters = [], count }, from) => {
+      for (const { handle, scale } of adapters) {
+        const factors = this.#adapters.get(handle).modules.get(moduleOf(weightName));
+        if (!factors) continue;
+        const y = row(column(this.#buffers[step.out], part.column), from);
+        addDelta(y, row(this.#buffers[step.in], from), factors, scale, count);
+      }
+    });
+  }
+
+  #adaptEmbedding(
+    step: Extract<Step, { op: "embed" }>,
+    rows: number,
+    ids: ArrayLike<number>,
+    spans: readonly Span[],
+  ): void {
+    const { data, stride } = this.#buffers[step.out];
+    for (const { from, count, values } of this.#groups(spans, rows, step.weight)) {
+      for (let r = from; r < from + count && values; r++) {
+        data.set(values.subarray(ids[r] * stride, (ids[r] + 1) * stride), r * stride);
+      }
+    }
+    forSpans(spans, ({ adapters = [], count }, from) => {
+      for (const { handle, scale } of adapters) {
+        const factors = this.#adapters.get(handle).modules.get(moduleOf(step.weight));
+        const y = row(this.#buffers[step.out], from);
+        if (factors) addEmbeddingDelta(y, ids, from, factors, scale, count);
+      }
+    });
+  }
+
+  #groups(spans: readonly Span[], rows: number, tensor: string): RowGroup[] {
+    return rowGroups(spans, rows, tensor, (handle) => this.#adapters.get(handle));
   }
 
   #frequencies(span: Span): RopeFrequencies {

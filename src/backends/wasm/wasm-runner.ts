@@ -2,6 +2,7 @@
  * Runs a plan with the C kernels in one WebAssembly.Memory of exactly the planned size, allocated
  * once. A call of a kernel costs 4-5 ns, so each step is a call.
  */
+import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
 import type { Plan } from "../../model/plan.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
@@ -249,6 +250,16 @@ class WasmRunner implements Runner {
       positions,
     );
   }
+
+  async loadAdapter(adapter: LoraAdapter): Promise<number> {
+    throw new PronkError("unsupported", `${adapter.name}: adapters on the wasm backend`);
+  }
+
+  unloadAdapter(handle: number): void {
+    throw new PronkError("bad_request", `adapter ${handle} is not loaded`, { param: "adapters" });
+  }
+
+  readonly adapterBytes = 0;
 
   dispose(): void {
     this.#broken ??= "disposed";

@@ -54,6 +54,7 @@ export class ToyRunner implements Runner {
   /** Tokens in each slot's cache. */
   readonly #caches: number[][];
   #logits: Float32Array[] = [];
+  #adaptersLoaded = 0;
   #busy = false;
 
   constructor(options: ToyOptions = {}) {
@@ -104,6 +105,20 @@ export class ToyRunner implements Runner {
 
   readCache(): CachedLayer {
     throw new Error("toy runner: it has no cache");
+  }
+
+  /** Adapters change none of its texts. */
+  readonly adapterBytes = 0;
+  readonly adapters: Set<number> = new Set();
+
+  async loadAdapter(): Promise<number> {
+    const handle = ++this.#adaptersLoaded;
+    this.adapters.add(handle);
+    return handle;
+  }
+
+  unloadAdapter(handle: number): void {
+    if (!this.adapters.delete(handle)) throw new Error(`toy runner: adapter ${handle}`);
   }
 
   dispose(): void {

@@ -98,6 +98,9 @@ export function createToy(options: ToyOptions = {}): Toy {
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
     copySlot: () => {},
     readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
+    loadAdapter: async () => 1,
+    unloadAdapter: () => undefined,
+    adapterBytes: 0,
     dispose: () => {},
   };
   const engine = createEngine(

@@ -26,7 +26,7 @@ export interface TokenizerSettings {
   readonly split_regex: string | null;
 }
 
-/** As in fairseq2's code; its pages say "hg". */
+/** As in fairseq2's code; its pages say "hg", which holds for directories (`settingsFor`). */
 export const TOKENIZER_DEFAULTS: TokenizerSettings = {
   impl: "sp",
   use_eot: false,
@@ -40,6 +40,16 @@ export interface TokenizerToLoad {
   readonly name: string;
   readonly files: TokenizerFiles;
   readonly config: TokenizerSettings;
+  /** Whether a card or a caller says which `impl`. */
+  readonly hasImpl: boolean;
+}
+
+/** The settings by what the files are: a directory, of which nothing says more, can only be Hugging Face's. */
+export function settingsFor(
+  { config, hasImpl }: Pick<TokenizerToLoad, "config" | "hasImpl">,
+  isDirectory: boolean,
+): TokenizerSettings {
+  return isDirectory && !hasImpl ? { ...config, impl: "hg" } : config;
 }
 
 export type TokenizerLoader<LoadedTokenizer, Options> = (
@@ -89,8 +99,9 @@ export class LlamaTokenizerHub<LoadedTokenizer, Options extends object> {
   ): Promise<LoadedTokenizer> {
     const found = await this.#familyCard(card);
     const config = options.config ? checkSettings(options.config, "config") : configOf(found);
+    const hasImpl = (options.config ?? found.mergeOverrides({}, CONFIG_KEYS)).impl !== undefined;
     const files = cardLocation(found, "tokenizer");
-    return this.#parts.load({ name: found.name, files, config }, options);
+    return this.#parts.load({ name: found.name, files, config, hasImpl }, options);
   }
 
   /** @param files a tokenizer file, or a directory for "hg". */
@@ -100,7 +111,9 @@ export class LlamaTokenizerHub<LoadedTokenizer, Options extends object> {
     options: Options = {} as Options,
   ): Promise<LoadedTokenizer> {
     const name = typeof files === "string" || files instanceof URL ? String(files) : "tokenizer";
-    return this.#parts.load({ name, files, config: checkSettings(config, "config") }, options);
+    const checked = checkSettings(config, "config");
+    const hasImpl = config.impl !== undefined;
+    return this.#parts.load({ name, files, config: checked, hasImpl }, options);
   }
 
   #cards(): Promise<AssetStore> {

@@ -2,6 +2,7 @@
 import { PronkError } from "../../errors.ts";
 import type { TokenizerSettings } from "../../hub/llama-tokenizer-hub.ts";
 import type { SourceFolder } from "../../sources/source.ts";
+import { LLAMA3_TEMPLATE } from "../../templates/builtin/llama3.ts";
 import { compileSentencePieceModel } from "../../tokenizers/compile-tokenizer.ts";
 import { LLAMA3_SPECIAL, LLAMA3_TOKENS } from "../../tokenizers/llama3-special-tokens.ts";
 import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
@@ -112,7 +113,12 @@ async function huggingFaceCore(
         .filter(([, { special }]) => special)
         .map(([id, { content }]) => [content, Number(id)]),
     ),
-    applyChatTemplate: (messages, options) => tokenizer.applyChatTemplate(messages, options),
+    // fairseq2 puts its own template in the place of Llama 3's, whether there is one or not.
+    applyChatTemplate: (messages, options) =>
+      tokenizer.applyChatTemplate(messages, {
+        ...(isLlama3 && { chat_template: LLAMA3_TEMPLATE }),
+        ...options,
+      }),
   };
 }
 

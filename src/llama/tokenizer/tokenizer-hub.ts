@@ -2,7 +2,11 @@
 import { PronkError } from "../../errors.ts";
 import { AssetStore } from "../../hub/assets/asset-store.ts";
 import { BUILTIN_CARDS } from "../../hub/assets/builtin-cards.ts";
-import { LlamaTokenizerHub, type TokenizerFiles } from "../../hub/llama-tokenizer-hub.ts";
+import {
+  LlamaTokenizerHub,
+  settingsFor,
+  type TokenizerFiles,
+} from "../../hub/llama-tokenizer-hub.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import type { Fairseq2Tokenizer } from "./fairseq2-tokenizer.ts";
 import { loadFairseq2Tokenizer } from "./load-fairseq2-tokenizer.ts";
@@ -24,9 +28,10 @@ export function getLlamaTokenizerHub(
 ): LlamaTokenizerHub<Fairseq2Tokenizer, object> {
   return new LlamaTokenizerHub<Fairseq2Tokenizer, object>({
     store: options.store ?? (() => Promise.resolve(new AssetStore([BUILTIN_CARDS]))),
-    load: async ({ files, config }) => {
+    load: async (wanted) => {
+      const { files, config } = wanted;
       const found = await openFiles(files, config.impl === "hg" ? "folder" : "file", options);
-      return loadFairseq2Tokenizer(found, config);
+      return loadFairseq2Tokenizer(found, settingsFor(wanted, !(found instanceof Uint8Array)));
     },
   });
 }

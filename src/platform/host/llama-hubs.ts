@@ -8,6 +8,7 @@ import { PronkError } from "../../errors.ts";
 import { LlamaModelHub, type ModelToLoad } from "../../hub/llama-model-hub.ts";
 import {
   LlamaTokenizerHub,
+  settingsFor,
   type TokenizerFiles,
   type TokenizerSettings,
 } from "../../hub/llama-tokenizer-hub.ts";
@@ -57,9 +58,10 @@ export function createTokenizerHub(host: Host, options: HubOptions = {}): HostTo
   const { env = process.env, fetch = host.fetch } = options;
   return new LlamaTokenizerHub({
     store: () => readAssets(options, env),
-    load: async ({ files, config }, { signal }) => {
+    load: async (wanted, { signal }) => {
+      const { files, config } = wanted;
       const opened = await openTokenizer(host, files, config, { env, fetch, signal });
-      return loadFairseq2Tokenizer(opened, config);
+      return loadFairseq2Tokenizer(opened, settingsFor(wanted, !(opened instanceof Uint8Array)));
     },
   });
 }

@@ -177,6 +177,7 @@ tokenizer_ref: nobody
     expect(await hubs(cards).tokenizers.loadTokenizer(name)).toEqual({
       name: "tiktoken_llama_instruct",
       files,
+      hasImpl: true,
       config: tiktoken,
     });
   });

@@ -19,10 +19,17 @@ import {
   TORCH_BIN_NAME,
 } from "./torch-bin-directory.ts";
 
+/** What its weights lie in. */
+export type CheckpointKind = "safetensors" | "pytorch" | "flax" | "meta" | "fairseq2";
+
 /** What the files of a checkpoint may leave open. */
-export type CheckpointOptions = MetaOptions;
+export interface CheckpointOptions extends MetaOptions {
+  /** Those that are taken, in the order of preference. Default: all, in the order of the type. */
+  readonly kinds?: readonly CheckpointKind[];
+}
 
 interface FolderKind {
+  readonly kind: CheckpointKind;
   /** Any of these marks it. */
   readonly marks: readonly string[];
   readonly open: (
@@ -44,11 +51,11 @@ export function refuseMetaOptions({ llama_version }: CheckpointOptions, where: s
 
 /** In the order of preference where a folder has several. */
 const KINDS: readonly FolderKind[] = [
-  { marks: [SAFETENSORS_NAME, SAFETENSORS_INDEX_NAME], open: openHfDirectory },
-  { marks: [TORCH_BIN_NAME, TORCH_BIN_INDEX_NAME], open: openTorchBinDirectory },
-  { marks: [FLAX_NAME, FLAX_INDEX_NAME], open: openFlaxDirectory },
-  { marks: [META_FIRST_SHARD], open: openMetaDirectory },
-  { marks: [FAIRSEQ2_NAME], open: openFairseq2Directory },
+  { kind: "safetensors", marks: [SAFETENSORS_NAME, SAFETENSORS_INDEX_NAME], open: openHfDirectory },
+  { kind: "pytorch", marks: [TORCH_BIN_NAME, TORCH_BIN_INDEX_NAME], open: openTorchBinDirectory },
+  { kind: "flax", marks: [FLAX_NAME, FLAX_INDEX_NAME], open: openFlaxDirectory },
+  { kind: "meta", marks: [META_FIRST_SHARD], open: openMetaDirectory },
+  { kind: "fairseq2", marks: [FAIRSEQ2_NAME], open: openFairseq2Directory },
 ];
 
 /**
@@ -59,14 +66,16 @@ export async function openCheckpointFolder(
   signal?: AbortSignal,
   options: CheckpointOptions = {},
 ): Promise<Checkpoint> {
-  for (const { marks, open } of KINDS) {
+  const wanted =
+    options.kinds?.flatMap((name) => KINDS.filter(({ kind }) => kind === name)) ?? KINDS;
+  for (const { marks, open } of wanted) {
     for (const mark of marks) {
       if (!(await openIfPresent(folder, mark, signal))) continue;
       if (open !== openMetaDirectory) refuseMetaOptions(options, folder.name);
       return open(folder, signal, options);
     }
   }
-  const marks = [MANIFEST_NAME, ...KINDS.flatMap((kind) => kind.marks)].join(", ");
+  const marks = [MANIFEST_NAME, ...wanted.flatMap(({ marks }) => marks)].join(", ");
   const config = await openIfPresent(folder, CONFIG_NAME, signal);
   const found = config ? "weights are missing" : "no checkpoint";
   throw new PronkError("not_found", `${folder.name}: ${found}; looked for ${marks}`);

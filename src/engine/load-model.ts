@@ -14,6 +14,7 @@ import { type Plan, planLlama } from "../model/plan.ts";
 import { subtleDigest } from "../pack/digest.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
 import { createTemplateFor } from "../templates/choose-template.ts";
+import { configNotes } from "./config-notes.ts";
 import { fitContext } from "./context-fit.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { LoadWatch } from "./load-timings.ts";
@@ -180,7 +181,7 @@ export async function loadModel(
     const template = createTemplateFor(model.facts.chat_template, tokenizer);
     watch.lap("finish_ms");
     const { backend, kernel, ctx, slots, vocab, memory } = runner;
-    const notes = notesOn(planned.config, backend);
+    const notes = configNotes(planned.config, backend);
     const { used, asked, reason } = runner.threads ?? { used: 1, asked: 1, reason: undefined };
     return {
       runner,
@@ -208,14 +209,6 @@ export async function loadModel(
     runner.dispose();
     throw error;
   }
-}
-
-/** What the configuration asks for and the backend does not do. */
-function notesOn({ pretraining_tp = 1 }: LlamaConfig, backend: string): string[] {
-  if (pretraining_tp === 1 || backend === "reference") return [];
-  return [
-    `pretraining_tp ${pretraining_tp}: these kernels sum each product whole; the reference backend sums in slices`,
-  ];
 }
 
 interface CreatedRunner {

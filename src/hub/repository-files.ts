@@ -1,4 +1,5 @@
 /** Which files of a Hugging Face repository make a model. */
+import type { CheckpointKind } from "../checkpoints/open-folder.ts";
 import { PronkError } from "../errors.ts";
 import { isMapping } from "./assets/merge-config.ts";
 import { isRepositoryPath } from "./model-reference.ts";
@@ -15,12 +16,20 @@ export const TOKENIZER_FILES: readonly string[] = [
 ];
 
 /** Weights in the order of preference: of one kind an index, or one file. */
-const WEIGHTS: readonly { readonly index: string; readonly single: string }[] = [
-  { index: "model.safetensors.index.json", single: "model.safetensors" },
-  { index: "pytorch_model.bin.index.json", single: "pytorch_model.bin" },
-  { index: "flax_model.msgpack.index.json", single: "flax_model.msgpack" },
-  { index: "adapter_model.safetensors.index.json", single: "adapter_model.safetensors" },
+const WEIGHTS: readonly {
+  readonly kind: CheckpointKind | "adapter";
+  readonly index: string;
+  readonly single: string;
+}[] = [
+  { kind: "safetensors", ...indexed("model.safetensors") },
+  { kind: "pytorch", ...indexed("pytorch_model.bin") },
+  { kind: "flax", ...indexed("flax_model.msgpack") },
+  { kind: "adapter", ...indexed("adapter_model.safetensors") },
 ];
+
+function indexed(single: string): { readonly index: string; readonly single: string } {
+  return { index: `${single}.index.json`, single };
+}
 
 /** Configurations, of which each is taken that is there; the first marks the folder. */
 const CONFIGS = ["config.json", "params.json", "adapter_config.json"];
@@ -37,18 +46,32 @@ export interface RepositoryFiles {
   readonly index: string | undefined;
 }
 
-/** The files of a checkpoint; undefined when there is none. */
-export function checkpointFiles(names: Iterable<string>): RepositoryFiles | undefined {
+/** The configuration alone; undefined where there is none. */
+export function configFiles(names: Iterable<string>): RepositoryFiles | undefined {
+  const present = new Set(names);
+  return present.has(CONFIGS[0]!) ? { names: [CONFIGS[0]!], index: undefined } : undefined;
+}
+
+/**
+ * The files of a checkpoint; undefined when there is none.
+ *
+ * @param kinds of weights that are taken, in the order of preference; default: all
+ */
+export function checkpointFiles(
+  names: Iterable<string>,
+  kinds?: readonly CheckpointKind[],
+): RepositoryFiles | undefined {
   const present = new Set(names);
   const configs = CONFIGS.filter((name) => present.has(name));
   if (configs.length === 0) return undefined;
   const others = ["generation_config.json", ...TOKENIZER_FILES].filter((name) => present.has(name));
-  for (const { index, single } of WEIGHTS) {
+  const wanted = kinds?.flatMap((name) => WEIGHTS.filter(({ kind }) => kind === name)) ?? WEIGHTS;
+  for (const { index, single } of wanted) {
     if (present.has(single)) return { names: [...configs, ...others, single], index: undefined };
     if (present.has(index)) return { names: [...configs, ...others, index], index };
   }
   const consolidated = [...present].filter((name) => CONSOLIDATED.test(name)).sort();
-  if (consolidated.length === 0) return undefined;
+  if (consolidated.length === 0 || kinds?.includes("meta") === false) return undefined;
   return { names: [...configs, ...others, ...consolidated], index: undefined };
 }
 

@@ -25,6 +25,9 @@ export {
   type VisualizeOptions,
   type VisualizerSource,
 } from "../llama/attention-mask-visualizer.ts";
+export type { AutoClasses, AutoModelClass } from "../llama/auto/auto-classes.ts";
+export type { ConfigOptions } from "../llama/auto/auto-config.ts";
+export type { PretrainedTokenizerOptions, TokenizerSource } from "../llama/auto/auto-tokenizer.ts";
 export {
   fromFairseq2,
   LLaMAConfig,
@@ -33,12 +36,35 @@ export {
 } from "../llama/fairseq2-config.ts";
 export { LlamaConfig, type LlamaConfigFields } from "../llama/llama-config.ts";
 export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-params.ts";
-export type { LlamaClasses, ModelClass } from "../llama/modeling/bind-models.ts";
+export type { ModelClass, ModelClasses } from "../llama/modeling/bind-models.ts";
 export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";
 export type { KvCache } from "../llama/modeling/kv-cache.ts";
 export type { CausalLmInputs, CausalLmOutput } from "../llama/modeling/llama-for-causal-lm.ts";
-export type { PretrainedOptions } from "../llama/modeling/load-parts.ts";
+export type {
+  QuestionAnsweringInputs,
+  QuestionAnsweringOutput,
+} from "../llama/modeling/llama-for-question-answering.ts";
+export type {
+  SequenceClassificationInputs,
+  SequenceClassificationOutput,
+} from "../llama/modeling/llama-for-sequence-classification.ts";
+export type {
+  TokenClassificationInputs,
+  TokenClassificationOutput,
+} from "../llama/modeling/llama-for-token-classification.ts";
+export type { BaseModelOutput } from "../llama/modeling/llama-model.ts";
+export type { ConfigOverrides, PretrainedOptions } from "../llama/modeling/pretrained-options.ts";
+export type { PretrainedSource, SourceOptions } from "../llama/modeling/pretrained-source.ts";
 export type { Tensor } from "../llama/modeling/tensor.ts";
+export {
+  BitsAndBytesConfig,
+  type BitsAndBytesOptions,
+  Int4WeightOnlyConfig,
+  type Int4WeightOnlyOptions,
+  Int8WeightOnlyConfig,
+  type QuantizationConfig,
+  TorchAoConfig,
+} from "../llama/quantization-config.ts";
 export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";

@@ -9,7 +9,8 @@ import { LlamaForQuestionAnswering } from "../../src/llama/modeling/llama-for-qu
 import { LlamaForSequenceClassification } from "../../src/llama/modeling/llama-for-sequence-classification.ts";
 import { LlamaForTokenClassification } from "../../src/llama/modeling/llama-for-token-classification.ts";
 import { LlamaModel } from "../../src/llama/modeling/llama-model.ts";
-import { loadParts, type PretrainedOptions } from "../../src/llama/modeling/load-parts.ts";
+import { loadParts } from "../../src/llama/modeling/load-parts.ts";
+import type { PretrainedOptions } from "../../src/llama/modeling/pretrained-options.ts";
 import type { Nested, Tensor } from "../../src/llama/modeling/tensor.ts";
 import {
   type GoldenCase,

@@ -8,7 +8,8 @@ import { compileKernels } from "../../src/backends/wasm/kernel-variants.ts";
 import { PronkError } from "../../src/errors.ts";
 import { readSafetensors } from "../../src/formats/safetensors/read-safetensors.ts";
 import { LlamaForCausalLM } from "../../src/llama/modeling/llama-for-causal-lm.ts";
-import { loadParts, type PretrainedOptions } from "../../src/llama/modeling/load-parts.ts";
+import { loadParts } from "../../src/llama/modeling/load-parts.ts";
+import type { PretrainedOptions } from "../../src/llama/modeling/pretrained-options.ts";
 import { memorySource } from "../../src/sources/memory.ts";
 import { randomLlama } from "../support/random-llama.ts";
 

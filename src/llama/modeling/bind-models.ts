@@ -1,50 +1,60 @@
 /** The model classes of an entry: with `fromPretrained`, which needs the runtime's files and kernels. */
-import type { ModelInput } from "../../engine/opened-model.ts";
 import type { HeadKind } from "./heads.ts";
 import { LlamaForCausalLM } from "./llama-for-causal-lm.ts";
 import { LlamaForQuestionAnswering } from "./llama-for-question-answering.ts";
 import { LlamaForSequenceClassification } from "./llama-for-sequence-classification.ts";
 import { LlamaForTokenClassification } from "./llama-for-token-classification.ts";
 import { LlamaModel } from "./llama-model.ts";
-import type { PretrainedOptions } from "./load-parts.ts";
+import { loadParts } from "./load-parts.ts";
 import type { ModelParts } from "./pretrained-model.ts";
-
-/** Where a model comes from, and its parts. */
-export type LoadPretrained = (
-  source: string | ModelInput,
-  head: HeadKind,
-  options: PretrainedOptions,
-) => Promise<ModelParts>;
+import { type PretrainedOptions, resolveOptions } from "./pretrained-options.ts";
+import {
+  type ModelOpener,
+  modelInput,
+  type PretrainedSource,
+  withSource,
+} from "./pretrained-source.ts";
 
 export interface ModelClass<Model> {
   new (parts: ModelParts): Model;
   /**
-   * Loads a model: a name, a path, an https:// URL, or opened files.
+   * Loads a model: a name, a path, an https:// URL, a folder, or opened files.
    *
-   * @throws PronkError "not_found", "bad_format", "unsupported", "source_failed", "out_of_memory".
+   * @throws PronkError "not_found", "bad_format", "unsupported", "source_failed", "out_of_memory"; "bad_request" for
+   *   an option that is not known.
    */
-  fromPretrained(source: string | ModelInput, options?: PretrainedOptions): Promise<Model>;
+  fromPretrained(source: PretrainedSource, options?: PretrainedOptions): Promise<Model>;
 }
 
-export interface LlamaClasses {
+export interface ModelClasses {
   readonly LlamaModel: ModelClass<LlamaModel>;
   readonly LlamaForCausalLM: ModelClass<LlamaForCausalLM>;
   readonly LlamaForSequenceClassification: ModelClass<LlamaForSequenceClassification>;
   readonly LlamaForTokenClassification: ModelClass<LlamaForTokenClassification>;
   readonly LlamaForQuestionAnswering: ModelClass<LlamaForQuestionAnswering>;
+  /** LlamaModel, Flax weights first. */
+  readonly FlaxLlamaModel: ModelClass<LlamaModel>;
+  /** LlamaForCausalLM, Flax weights first. */
+  readonly FlaxLlamaForCausalLM: ModelClass<LlamaForCausalLM>;
 }
 
-export function bindModels(load: LoadPretrained): LlamaClasses {
-  const bind = <Model>(Base: new (parts: ModelParts) => Model, head: HeadKind): ModelClass<Model> =>
+export function bindModels(opener: ModelOpener): ModelClasses {
+  const bind = <Model>(
+    Base: new (parts: ModelParts) => Model,
+    head: HeadKind,
+    prefersFlax = false,
+  ): ModelClass<Model> =>
     Object.assign(Base, {
       fromPretrained: async (
-        source: string | ModelInput,
+        source: PretrainedSource,
         options: PretrainedOptions = {},
-      ): Promise<Model> => new Base(await load(source, head, options)),
+      ): Promise<Model> => new Base(await load(opener, source, head, options, prefersFlax)),
     });
+  const Model = bind(class extends LlamaModel {}, "none");
+  const ForCausalLM = bind(class extends LlamaForCausalLM {}, "causal-lm");
   return {
-    LlamaModel: bind(class extends LlamaModel {}, "none"),
-    LlamaForCausalLM: bind(class extends LlamaForCausalLM {}, "causal-lm"),
+    LlamaModel: Model,
+    LlamaForCausalLM: ForCausalLM,
     LlamaForSequenceClassification: bind(
       class extends LlamaForSequenceClassification {},
       "sequence-classification",
@@ -57,5 +67,23 @@ export function bindModels(load: LoadPretrained): LlamaClasses {
       class extends LlamaForQuestionAnswering {},
       "question-answering",
     ),
+    FlaxLlamaModel: bind(class extends Model {}, "none", true),
+    FlaxLlamaForCausalLM: bind(class extends ForCausalLM {}, "causal-lm", true),
   };
+}
+
+async function load(
+  opener: ModelOpener,
+  source: PretrainedSource,
+  head: HeadKind,
+  options: PretrainedOptions,
+  prefersFlax: boolean,
+): Promise<ModelParts> {
+  const resolved = resolveOptions(options, prefersFlax);
+  const { kinds } = resolved;
+  const request = { ...options, ...(kinds && { kinds }), part: "model" } as const;
+  return withSource(opener, source, request, async (opened) => {
+    const input = await modelInput(opened, request);
+    return loadParts(input, head, await opener.runtime(options.kernels), options, resolved);
+  });
 }

@@ -17,6 +17,10 @@ export interface ModelParts {
   readonly taps: TapSwitch;
   /** Columns of the head. */
   readonly outputs: number;
+  /** What differs from what was asked for. */
+  readonly notes?: readonly string[] | undefined;
+  readonly missing_keys?: readonly string[] | undefined;
+  readonly unexpected_keys?: readonly string[] | undefined;
 }
 
 /** What every `forward` can give beside its own. */
@@ -30,6 +34,12 @@ export interface CommonOutput {
 
 export abstract class PreTrainedModel {
   readonly config: LlamaConfig;
+  /** What differs from what was asked for: forms of quantization, what the backend leaves out, new heads. */
+  readonly notes: readonly string[];
+  /** Tensors that the files lacked: made at random. */
+  readonly missing_keys: readonly string[];
+  /** Tensors of the files that this model does not have. */
+  readonly unexpected_keys: readonly string[];
   protected readonly core: ModelCore;
   readonly #runner: Runner;
 
@@ -38,6 +48,9 @@ export abstract class PreTrainedModel {
     if (parts.head !== head) throw new PronkError("bad_request", `a model made for ${parts.head}`);
     const { config, runner, outputs, taps } = parts;
     this.config = config;
+    this.notes = parts.notes ?? [];
+    this.missing_keys = parts.missing_keys ?? [];
+    this.unexpected_keys = parts.unexpected_keys ?? [];
     this.#runner = runner;
     this.core = new ModelCore(runner, config.toModelConfig(), outputs, taps);
   }

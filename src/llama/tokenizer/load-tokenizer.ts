@@ -56,17 +56,26 @@ export function tokenizerFromGguf(
   metadata: ReadonlyMap<string, MetadataValue>,
   options: TokenizerOptions = {},
 ): PreTrainedTokenizerFast {
-  const block = compileTokenizer(metadata);
+  const template = metadata.get("tokenizer.chat_template");
+  return tokenizerFromBlock(compileTokenizer(metadata), {
+    chat_template: typeof template === "string" ? template : null,
+    ...options,
+  });
+}
+
+/** The tokenizer of a compiled block, as packs have it. @throws PronkError "bad_format". */
+export function tokenizerFromBlock(
+  block: Uint8Array,
+  options: TokenizerOptions = {},
+): PreTrainedTokenizerFast {
   const own = loadTokenizer(block);
   const textOf = (id: number | undefined): string | null =>
     id === undefined ? null : own.tokenText(id);
-  const template = metadata.get("tokenizer.chat_template");
   return new PreTrainedTokenizerFast(pipelineFromVocabulary(readVocabulary(block)), {
     bos_token: textOf(own.bosId),
     eos_token: textOf(own.eosId),
     unk_token: textOf(own.unkId),
     pad_token: textOf(own.padId),
-    chat_template: typeof template === "string" ? template : null,
     ...options,
   });
 }

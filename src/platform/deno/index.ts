@@ -11,7 +11,6 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { OutputFolder } from "../../formats/output-file.ts";
-import type { LlamaClasses } from "../../llama/modeling/bind-models.ts";
 import type { Fairseq2Tokenizer } from "../../llama/tokenizer/fairseq2-tokenizer.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
@@ -24,7 +23,6 @@ import {
   type HubOptions,
   type TokenizerLoadOptions,
 } from "../host/llama-hubs.ts";
-import { hostModels } from "../host/models.ts";
 import { outputFolder } from "../host/output-folder.ts";
 import { denoHost } from "./host.ts";
 
@@ -69,23 +67,6 @@ export function openDirectory(path: string): SourceFolder {
   return directoryFolder(denoHost, path);
 }
 
-const models = hostModels(denoHost);
-export const LlamaModel: LlamaClasses["LlamaModel"] = models.LlamaModel;
-export type LlamaModel = InstanceType<LlamaClasses["LlamaModel"]>;
-export const LlamaForCausalLM: LlamaClasses["LlamaForCausalLM"] = models.LlamaForCausalLM;
-export type LlamaForCausalLM = InstanceType<LlamaClasses["LlamaForCausalLM"]>;
-export const LlamaForSequenceClassification: LlamaClasses["LlamaForSequenceClassification"] =
-  models.LlamaForSequenceClassification;
-export type LlamaForSequenceClassification = InstanceType<
-  LlamaClasses["LlamaForSequenceClassification"]
->;
-export const LlamaForTokenClassification: LlamaClasses["LlamaForTokenClassification"] =
-  models.LlamaForTokenClassification;
-export type LlamaForTokenClassification = InstanceType<LlamaClasses["LlamaForTokenClassification"]>;
-export const LlamaForQuestionAnswering: LlamaClasses["LlamaForQuestionAnswering"] =
-  models.LlamaForQuestionAnswering;
-export type LlamaForQuestionAnswering = InstanceType<LlamaClasses["LlamaForQuestionAnswering"]>;
-
 export { PronkError } from "../../errors.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { retryingFolder } from "../../sources/retrying.ts";
@@ -98,3 +79,4 @@ export type {
   TokenizerLoadOptions,
 } from "../host/llama-hubs.ts";
 export * from "../types.ts";
+export * from "./models.ts";

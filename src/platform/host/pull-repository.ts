@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { CheckpointKind } from "../../checkpoints/open-folder.ts";
 import { PronkError } from "../../errors.ts";
 import {
   chooseFiles,
@@ -15,7 +16,13 @@ import {
 } from "../../hub/model-hub.ts";
 import type { ModelReference } from "../../hub/model-reference.ts";
 import { fileMetadata, RetryableError } from "../../hub/remote.ts";
-import { checkpointFiles, shardNames, TOKENIZER_FILES } from "../../hub/repository-files.ts";
+import {
+  checkpointFiles,
+  configFiles,
+  type RepositoryFiles,
+  shardNames,
+  TOKENIZER_FILES,
+} from "../../hub/repository-files.ts";
 import {
   fetchFile,
   type PulledFile,
@@ -29,7 +36,15 @@ import { HfCacheRepository, hfCacheFolder, isOffline } from "./hf-cache.ts";
 export type HubReference = Extract<ModelReference, { kind: "hub" }>;
 
 /** What of a repository is wanted. */
-export type RepositoryPart = "model" | "tokenizer";
+export type RepositoryPart = "model" | "tokenizer" | "config";
+
+/** Which of a repository's files make the model. */
+export interface RepositoryChoice {
+  /** The folder in which they lie. */
+  readonly subfolder?: string | undefined;
+  /** Kinds of weights in the order of preference; others are not taken, nor are GGUF files. */
+  readonly kinds?: readonly CheckpointKind[] | undefined;
+}
 
 /** An index names a tensor a line; the largest models' are under 1 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
@@ -44,13 +59,14 @@ export async function pullRepository(
   reference: HubReference,
   options: PullOptions,
   part: RepositoryPart = "model",
+  wanted: RepositoryChoice = {},
 ): Promise<PulledFile[]> {
   const { repo, revision } = reference;
   const { env } = options;
   const cache = new HfCacheRepository(hfCacheFolder(env), repo);
   const where = `hf:${repo}@${revision}`;
   if (isOffline(env)) {
-    const files = await fromSnapshot(cache, reference, part);
+    const files = await fromSnapshot(cache, reference, part, wanted);
     if (files) return files;
     throw new PronkError("source_failed", `${where}: not in the cache, and HF_HUB_OFFLINE is set`);
   }
@@ -67,7 +83,9 @@ export async function pullRepository(
   } catch (error) {
     // A hub that cannot be reached, or is down, stops nobody who has the files.
     const files =
-      error instanceof RetryableError ? await fromSnapshot(cache, reference, part) : undefined;
+      error instanceof RetryableError
+        ? await fromSnapshot(cache, reference, part, wanted)
+        : undefined;
     if (files) return files;
     throw error;
   }
@@ -78,33 +96,65 @@ export async function pullRepository(
     if (!listed) throw new PronkError("not_found", `${where}: ${name} is missing`);
     const url = hubFileUrl(hub, repo, commit, name);
     const known = await withHash(listed, url, remote);
-    const wanted: WantedFile = {
+    const file: WantedFile = {
       ...{ name, url, token: remote.token },
       path: cache.blobPath(known.etag),
       ...{ bytes: listed.bytes, sha256: known.sha256, gitSha1: known.gitSha1 },
     };
-    const found = (await presentBlob(wanted)) ?? (await fetchFile(wanted, options));
+    const found = (await presentBlob(file)) ?? (await fetchFile(file, options));
     return { ...found, path: await cache.point(commit, name, known.etag) };
   };
 
-  const chosen = choose([...listing.files.keys()], reference, part, where);
+  const chosen = choose([...listing.files.keys()], reference, part, where, wanted);
   const files: PulledFile[] = [];
   for (const name of chosen.names) files.push(await get(name));
   if (chosen.index !== undefined) {
     const path = join(cache.snapshotFolder(commit), chosen.index);
-    for (const name of await readShardNames(path)) files.push(await get(name));
+    for (const name of await readShardNames(path)) files.push(await get(prefixOf(wanted) + name));
   }
   await cache.writeRef(revision, commit);
   return files;
 }
 
+/** What the names of a subfolder begin with. */
+function prefixOf({ subfolder }: RepositoryChoice): string {
+  return subfolder ? `${subfolder.replace(/^\/+|\/+$/g, "")}/` : "";
+}
+
 /** @throws PronkError "not_found" naming what there is. */
 function choose(
+  all: readonly string[],
+  reference: HubReference,
+  part: RepositoryPart,
+  where: string,
+  wanted: RepositoryChoice,
+): RepositoryFiles {
+  const prefix = prefixOf(wanted);
+  const inside = all.flatMap((name) =>
+    name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
+  );
+  const { names, index } = chooseInside(
+    inside,
+    reference,
+    part,
+    where + (prefix && `/${prefix}`),
+    wanted.kinds,
+  );
+  return {
+    names: names.map((name) => prefix + name),
+    index: index === undefined ? undefined : prefix + index,
+  };
+}
+
+function chooseInside(
   names: readonly string[],
   { choice }: HubReference,
   part: RepositoryPart,
   where: string,
-): { names: readonly string[]; index: string | undefined } {
+  kinds: readonly CheckpointKind[] | undefined,
+): RepositoryFiles {
+  const config = part === "config" && choice === undefined ? configFiles(names) : undefined;
+  if (config) return config;
   if (part === "tokenizer") {
     const present = TOKENIZER_FILES.filter((name) => names.includes(name));
     if (!present.some((name) => /^tokenizer\.(?:json|model)$/.test(name))) {
@@ -113,8 +163,11 @@ function choose(
     const config = names.includes("config.json") ? ["config.json"] : [];
     return { names: [...config, ...present], index: undefined };
   }
-  const hasGguf = names.some((name) => name.endsWith(".gguf"));
-  const checkpoint = choice === undefined && !hasGguf ? checkpointFiles(names) : undefined;
+  const hasGguf = !kinds && names.some((name) => name.endsWith(".gguf"));
+  const checkpoint = choice === undefined && !hasGguf ? checkpointFiles(names, kinds) : undefined;
+  if (!checkpoint && kinds && choice === undefined) {
+    throw new PronkError("not_found", `${where}: no weights of ${kinds.join(", ")}`);
+  }
   return checkpoint ?? { names: chooseFiles(names, choice, where), index: undefined };
 }
 
@@ -123,14 +176,16 @@ async function fromSnapshot(
   cache: HfCacheRepository,
   reference: HubReference,
   part: RepositoryPart,
+  wanted: RepositoryChoice,
 ): Promise<PulledFile[] | undefined> {
   const commit = await cache.commitOf(reference.revision);
   if (commit === undefined) return undefined;
   const present = await cache.snapshotFiles(commit);
   const folder = cache.snapshotFolder(commit);
   try {
-    const { names, index } = choose(present, reference, part, folder);
-    const shards = index === undefined ? [] : await readShardNames(join(folder, index));
+    const { names, index } = choose(present, reference, part, folder, wanted);
+    const named = index === undefined ? [] : await readShardNames(join(folder, index));
+    const shards = named.map((name) => prefixOf(wanted) + name);
     if (!shards.every((name) => present.includes(name))) return undefined;
     return await Promise.all(
       [...names, ...shards].map(async (name) => {

@@ -31,9 +31,26 @@ test("the bare model has states and no head", async () => {
   model.dispose();
 });
 
-test("a head that is not in the files is named", async () => {
-  const loading = LlamaForSequenceClassification.fromPretrained(goldenPath("gqa"));
-  await expect(loading).rejects.toThrow(/tensor score\.weight is missing/);
+test("a head that is not in the files is made by the seed, and told", async () => {
+  const notes: string[] = [];
+  const load = (seed: number) =>
+    LlamaForSequenceClassification.fromPretrained(goldenPath("gqa"), {
+      num_labels: 3,
+      seed,
+      onNote: (note) => notes.push(note),
+    });
+  const inputs = { input_ids: [[1, 2, 3]] };
+  const [one, same, other] = [await load(1), await load(1), await load(2)];
+  expect(one.missing_keys).toEqual(["score.weight"]);
+  expect(one.unexpected_keys).toEqual(["lm_head.weight"]);
+  expect(one.notes).toEqual([expect.stringContaining("newly initialized: score.weight (seed 1)")]);
+  expect(notes).toHaveLength(3);
+  const { logits } = await one.forward(inputs);
+  expect(logits.dims).toEqual([1, 3]);
+  expect(new Set(logits.data).size).toBe(3);
+  expect((await same.forward(inputs)).logits).toEqual(logits);
+  expect((await other.forward(inputs)).logits).not.toEqual(logits);
+  for (const model of [one, same, other]) model.dispose();
 });
 
 test.each([

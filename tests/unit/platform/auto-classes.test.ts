@@ -1,0 +1,192 @@
+/** transformers' Auto classes on Node: dispatch, and what each source gives. */
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { LlamaTokenizerFast } from "../../../src/llama/tokenizer/llama-tokenizer-fast.ts";
+import * as pronk from "../../../src/platform/node/index.ts";
+import { openDirectory } from "../../../src/platform/node/index.ts";
+import { goldenPath } from "../../support/golden-model.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+const {
+  AutoConfig,
+  AutoModel,
+  AutoModelForCausalLM,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+  AutoTokenizer,
+} = pronk;
+
+const goldens = new URL("../../goldens/", import.meta.url).pathname;
+const llama2 = join(goldens, "tokenizers/llama2_sp");
+
+test.each([
+  ["AutoModel", AutoModel, pronk.LlamaModel, "gqa"],
+  ["AutoModelForCausalLM", AutoModelForCausalLM, pronk.LlamaForCausalLM, "gqa"],
+  [
+    "AutoModelForSequenceClassification",
+    AutoModelForSequenceClassification,
+    pronk.LlamaForSequenceClassification,
+    "seqcls",
+  ],
+  [
+    "AutoModelForTokenClassification",
+    AutoModelForTokenClassification,
+    pronk.LlamaForTokenClassification,
+    "tokcls",
+  ],
+  [
+    "AutoModelForQuestionAnswering",
+    AutoModelForQuestionAnswering,
+    pronk.LlamaForQuestionAnswering,
+    "qa",
+  ],
+] as const)(
+  "%s gives the Llama class, with the weights of the files",
+  async (_, auto, llama, name) => {
+    const model = await auto.fromPretrained(goldenPath(name));
+    expect(model).toBeInstanceOf(llama);
+    expect(model.missing_keys).toEqual([]);
+    const states = await model.forward({ input_ids: [[5, 6, 7]] });
+    const own = await llama.fromPretrained(openDirectory(goldenPath(name)));
+    expect(states).toEqual({
+      ...(await own.forward({ input_ids: [[5, 6, 7]] })),
+      past_key_values: expect.anything(),
+    });
+    model.dispose();
+    own.dispose();
+  },
+);
+
+describe("AutoConfig", () => {
+  test("reads the configuration without weights, with fields replaced", async () => {
+    const folder = await temporaryFolder();
+    await cp(join(goldenPath("gqa"), "config.json"), join(folder, "config.json"));
+    const config = await AutoConfig.fromPretrained(folder, { num_labels: 5, rope_theta: 500 });
+    expect(config).toBeInstanceOf(pronk.LlamaConfig);
+    expect(config).toMatchObject({ num_key_value_heads: 2, num_labels: 5, rope_theta: 500 });
+  });
+
+  test.each([
+    ["GGUF", join(goldens, "gguf/F16.gguf")],
+    ["Meta", join(goldens, "meta/mp2")],
+    ["fairseq2", join(goldens, "checkpoints/fairseq2")],
+  ])("reads that of a checkpoint of %s", async (_, path) => {
+    const config = await AutoConfig.fromPretrained(path);
+    expect(config.model_type).toBe("llama");
+    expect(config.num_hidden_layers).toBeGreaterThan(0);
+  });
+
+  test("refuses another family by its name", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "config.json"), '{"model_type": "mistral", "hidden_size": 64}');
+    await expect(AutoConfig.fromPretrained(folder)).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("model_type mistral; runs: llama"),
+    });
+  });
+});
+
+describe("AutoTokenizer", () => {
+  const text = "Hello this is a test";
+
+  test("takes the class of the folder's files", async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(join(llama2, "fast"));
+    expect(tokenizer).toBeInstanceOf(LlamaTokenizerFast);
+    const inner = await AutoTokenizer.fromPretrained(llama2, { subfolder: "fast" });
+    expect(inner.encode(text)).toEqual(tokenizer.encode(text));
+    const opened = await AutoTokenizer.fromPretrained(openDirectory(join(llama2, "fast")));
+    expect(opened.encode(text)).toEqual(tokenizer.encode(text));
+  });
+
+  test("reads that of a GGUF file", async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(join(goldens, "tokenizers/tok_sp.gguf"));
+    const same = await AutoTokenizer.fromPretrained(join(goldens, "tokenizers"), {
+      gguf_file: "tok_sp.gguf",
+    });
+    const files = await AutoTokenizer.fromPretrained(join(llama2, "fast_legacy"));
+    expect(tokenizer.encode(text)).toEqual(files.encode(text));
+    expect(same.encode(text)).toEqual(files.encode(text));
+  });
+
+  test("takes bytes by file name", async () => {
+    const file = await readFile(join(llama2, "fast/tokenizer.json"));
+    const tokenizer = await AutoTokenizer.fromPretrained({
+      "tokenizer.json": new Uint8Array(file),
+    });
+    expect(tokenizer.encode(text, { add_special_tokens: false }).length).toBeGreaterThan(0);
+  });
+
+  test("says so where there is none", async () => {
+    await expect(AutoTokenizer.fromPretrained(goldenPath("gqa"))).rejects.toMatchObject({
+      code: "not_found",
+    });
+  });
+});
+
+test("Flax classes take the Flax file first, others the safetensors", async () => {
+  const folder = join(await temporaryFolder(), "both");
+  await mkdir(folder);
+  await cp(join(goldens, "checkpoints/flax"), folder, { recursive: true });
+  // Other weights of the same shapes show which file was read.
+  await cp(join(goldenPath("gqa"), "model.safetensors"), join(folder, "model.safetensors"));
+  const bytes = await readFile(join(folder, "model.safetensors"));
+  bytes.fill(0, bytes.length - 4096);
+  await writeFile(join(folder, "model.safetensors"), bytes);
+  const inputs = { input_ids: [[1, 2, 3, 4]] };
+  const logitsOf = async (model: pronk.LlamaForCausalLM): Promise<Float32Array> => {
+    const { logits } = await model.forward(inputs);
+    model.dispose();
+    return logits.data;
+  };
+  const expected = await logitsOf(await AutoModelForCausalLM.fromPretrained(goldenPath("gqa")));
+  const flax = await pronk.FlaxLlamaForCausalLM.fromPretrained(folder);
+  expect(flax).toBeInstanceOf(pronk.LlamaForCausalLM);
+  expect(await logitsOf(flax)).toEqual(expected);
+  const torch = await pronk.LlamaForCausalLM.fromPretrained(folder);
+  expect(await logitsOf(torch)).not.toEqual(expected);
+  const asked = await pronk.LlamaForCausalLM.fromPretrained(folder, { from_flax: true });
+  expect(await logitsOf(asked)).toEqual(expected);
+  await expect(
+    pronk.FlaxLlamaForCausalLM.fromPretrained(goldenPath("gqa"), { from_flax: true }),
+  ).rejects.toMatchObject({ code: "not_found" });
+  const bare = await pronk.FlaxLlamaModel.fromPretrained(folder);
+  expect((await bare.forward(inputs)).last_hidden_state.dims).toEqual([
+    1,
+    4,
+    bare.config.hidden_size,
+  ]);
+  bare.dispose();
+});
+
+test.each([
+  ["an option that is not known", { device: "cuda" }, "bad_request", "device"],
+  ["a token", { token: "hf_secret" }, "unsupported", "token"],
+  ["a variant", { variant: "fp16" }, "unsupported", "variant"],
+  ["a revision of a path", { revision: "v2" }, "bad_request", "revision"],
+  ["two dtypes", { dtype: "f32", torch_dtype: "bf16" }, "bad_request", "dtype"],
+  ["an unknown dtype", { dtype: "int8" }, "bad_request", "dtype"],
+  [
+    "two quantizations",
+    { quantization: "q4", load_in_8bit: true },
+    "bad_request",
+    "quantization_config",
+  ],
+])("fromPretrained refuses %s", async (_, options, code, param) => {
+  const loading = AutoModelForCausalLM.fromPretrained(goldenPath("gqa"), options as object);
+  await expect(loading).rejects.toMatchObject({ code, param });
+  await expect(loading).rejects.not.toThrow(/hf_secret/);
+});
+
+test("what is harmless is accepted: devices, attention, remote code", async () => {
+  const model = await AutoModelForCausalLM.fromPretrained(goldenPath("gqa"), {
+    device_map: "auto",
+    attn_implementation: "sdpa",
+    low_cpu_mem_usage: true,
+    trust_remote_code: true,
+    torch_dtype: "auto",
+  });
+  expect(model.notes).toEqual([]);
+  model.dispose();
+});

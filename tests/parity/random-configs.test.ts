@@ -54,7 +54,7 @@ async function load(
   weights: Fields,
   seed: number,
   backend: "reference" | "wasm",
-  { config = weights, ...options }: PretrainedOptions & { config?: Fields } = {},
+  { config = weights, ...options }: Omit<PretrainedOptions, "config"> & { config?: Fields } = {},
 ): Promise<LlamaForCausalLM> {
   const checkpoint = { ...randomLlama(weights, seed), config };
   return new LlamaForCausalLM(
@@ -131,7 +131,7 @@ async function observe(
   found: Case,
   config: Fields,
   backend: "reference" | "wasm",
-  options: PretrainedOptions = {},
+  options: Omit<PretrainedOptions, "config"> = {},
 ): Promise<string> {
   try {
     const model = await load(found.config, found.seed, backend, { config, ...options });

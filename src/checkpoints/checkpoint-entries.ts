@@ -53,7 +53,7 @@ export function findTensor(
 }
 
 /** As the packer reads tensors: a range of bytes. It asks for whole rows only. */
-function asTensorInfo(tensor: FloatTensor, where: string): TensorInfo {
+export function asTensorInfo(tensor: FloatTensor, where: string): TensorInfo {
   const rowBytes = rowBytesOf(tensor.type, tensor.shape);
   const bytes = tensorBytes(tensor);
   const { name, type, shape } = tensor;

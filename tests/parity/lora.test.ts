@@ -4,8 +4,9 @@ import type { Runner, SpanAdapter } from "../../src/backends/backend.ts";
 import { checkpointEntries } from "../../src/checkpoints/checkpoint-entries.ts";
 import { openCheckpoint } from "../../src/engine/open-checkpoint.ts";
 import { planLlama } from "../../src/model/plan.ts";
-import { type CreateRunner, reference } from "../conformance/backends.ts";
+import { type CreateRunner, reference, wasm } from "../conformance/backends.ts";
 import { openGoldenModel } from "../support/golden-model.ts";
+import { BUILDS } from "../support/kernel-builds.ts";
 import {
   adaptersOf,
   LORA_BASE,
@@ -14,7 +15,10 @@ import {
   openGoldenAdapter,
 } from "../support/lora.ts";
 
-const BACKENDS: readonly (readonly [string, CreateRunner])[] = [["reference", reference]];
+const BACKENDS: readonly (readonly [string, CreateRunner])[] = [
+  ["reference", reference],
+  ...BUILDS.map((build) => [`wasm ${build}`, wasm(build)] as const),
+];
 
 async function load(create: CreateRunner): Promise<Runner> {
   const checkpoint = await openGoldenModel(LORA_BASE);

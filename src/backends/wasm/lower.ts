@@ -82,6 +82,8 @@ export interface LoweringInput {
   readonly options: RunnerOptions;
   /** RunnerOptions.observe, given what the runner knows of its memory. */
   readonly observe?: (step: StepOf<"matmul">, rows: number) => void;
+  /** Called after each step, whose inputs are then written as f32: what adapters do to its output. */
+  readonly adapt?: (step: Step, spans: readonly Span[]) => void;
   /** RunnerOptions.tap. */
   readonly tap?: RunnerOptions["tap"];
   readonly memory: WebAssembly.Memory;
@@ -177,6 +179,8 @@ class Lowering {
         case "glu":
           this.#glu(step);
       }
+      const { adapt } = this.#input;
+      if (adapt) this.#steps.emit((_rows, spans) => adapt(step, spans), [], []);
     }
     return this.#steps.calls;
   }
@@ -440,7 +444,7 @@ class Lowering {
   /** The layout to quantize `buffer` into at once, when all that reads it is one such product. */
   #fusedLayout(buffer: BufferName, next: Step | undefined): number | undefined {
     if (next?.op !== "matmul" || next.in !== buffer) return undefined;
-    if (this.#input.observe) return undefined; // fused, the input is never there as f32
+    if (this.#input.observe || this.#input.adapt) return undefined; // fused, the input is never there as f32
     const layouts = next.parts.map(({ weight }) => {
       const { form } = this.#tensor(weight);
       return form !== "vector" && isQuantized(form) ? this.#layoutFor(form) : undefined;

@@ -2,25 +2,28 @@
  * Runs a plan with the C kernels in one WebAssembly.Memory of exactly the planned size, allocated
  * once. A call of a kernel costs 4-5 ns, so each step is a call.
  */
+import { fitAdapter } from "../../adapters/fit-adapter.ts";
 import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
-import type { Plan } from "../../model/plan.ts";
+import type { Plan, Step } from "../../model/plan.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
-import type { Batch, CachedLayer, KvType, MemoryUse, Runner, ThreadUse } from "../backend.ts";
+import { AdapterTable } from "../adapter-table.ts";
+import type { Batch, CachedLayer, KvType, MemoryUse, Runner, Span, ThreadUse } from "../backend.ts";
 import { checkBatch } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
+import { type AdaptedBase, WasmAdapter } from "./adapters/wasm-adapter.ts";
 import { cachedRanges, readCachedLayer } from "./cached-layer.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
-import { type LoweringInput, lower, type Program } from "./lower.ts";
+import { type LoweringInput, lower } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
 import { RopeTables } from "./rope-tables.ts";
 import { WHOLE } from "./threads/part.ts";
 import type { ThreadHost } from "./threads/thread-host.ts";
 import { type ThreadOptions, ThreadPool } from "./threads/thread-pool.ts";
-import { runPart } from "./threads/thread-program.ts";
+import { runPart, type ThreadProgram } from "./threads/thread-program.ts";
 
 /** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
@@ -85,9 +88,16 @@ export function createWasmRunner(
     throw new PronkError("out_of_memory", `could not allocate ${plannedMemory()}`, { cause });
   }
   const used = shared ? { ...kernel, module: threads.module } : kernel;
-  const runner = new WasmRunner(plan, tensors, weightBytes, used, options, layout, memory);
+  const sizes = { options, layout, memory };
+  const runner = new WasmRunner(plan, tensors, weightBytes, used, sizes, kernel.module);
   if (shared) runner.startThreads(threads, memory);
   return runner;
+}
+
+interface RunnerSizes {
+  readonly options: RunnerOptions;
+  readonly layout: MemoryLayout;
+  readonly memory: WebAssembly.Memory;
 }
 
 class WasmRunner implements Runner {
@@ -107,8 +117,10 @@ class WasmRunner implements Runner {
   readonly #layout: MemoryLayout;
   readonly #kernels: Kernels;
   readonly #input: LoweringInput;
-  readonly #steps: Program;
-  readonly #head: Program;
+  readonly #base: ThreadProgram;
+  readonly #adapters = new AdapterTable<WasmAdapter>();
+  #adapted: ThreadProgram | undefined;
+  readonly #module: WebAssembly.Module;
   readonly #f32: Float32Array;
   readonly #ids: Int32Array;
   readonly #given: { embeds?: Float32Array | undefined } = {};
@@ -123,9 +135,8 @@ class WasmRunner implements Runner {
     tensors: readonly PackedTensor[],
     weightBytes: number,
     kernel: SelectedKernel,
-    options: RunnerOptions,
-    layout: MemoryLayout,
-    memory: WebAssembly.Memory,
+    { options, layout, memory }: RunnerSizes,
+    adapterModule: WebAssembly.Module,
   ) {
     const { config } = plan;
     this.kernel = kernel.variant;
@@ -155,8 +166,8 @@ class WasmRunner implements Runner {
     const sizes = { plan, tensors: byName, layout, kernels, variant, options };
     const input = { ...sizes, observe, tap, memory, given };
     this.#input = input;
-    this.#steps = lower(plan.steps, input);
-    this.#head = lower(plan.head, input);
+    this.#base = { steps: lower(plan.steps, input), head: lower(plan.head, input) };
+    this.#module = adapterModule;
   }
 
   forward(batch: Batch): void {
@@ -164,13 +175,15 @@ class WasmRunner implements Runner {
     const { options } = this.#input;
     const width = this.#plan.config.hidden_size;
     checkBatch(batch, this, { width, masks: options.masks ?? false });
+    const isAdapted = this.#adapters.check(batch.spans);
     const rows = batch.ids.length;
     for (let i = 0; i < rows; i++) this.#ids[i] = batch.ids[i];
     this.#rope.prepare(batch.spans);
     this.#given.embeds = batch.embeds;
     try {
-      if (this.#threads && !batch.embeds) this.#runThreads(this.#threads, rows, batch);
-      else this.#run(rows, batch);
+      if (isAdapted) this.#run(rows, batch, this.#adaptedPrograms());
+      else if (this.#threads && !batch.embeds) this.#runThreads(this.#threads, rows, batch);
+      else this.#run(rows, batch, this.#base);
     } catch (cause) {
       this.#broken =
         cause instanceof PronkError ? cause.message : `kernel trapped: ${String(cause)}`;
@@ -195,19 +208,19 @@ class WasmRunner implements Runner {
     return this.#threads?.ready;
   }
 
-  #run(rows: number, { spans, logitsRows }: Batch): void {
-    runPart(this.#steps, rows, spans, WHOLE);
+  #run(rows: number, { spans, logitsRows }: Batch, { steps, head }: ThreadProgram): void {
+    runPart(steps, rows, spans, WHOLE);
     this.#logitsCount = logitsRows.length;
     if (this.#logitsCount === 0) return;
     this.#gatherRows(logitsRows);
-    runPart(this.#head, this.#logitsCount, wantedSpans(spans, logitsRows), WHOLE);
+    runPart(head, this.#logitsCount, wantedSpans(spans, logitsRows), WHOLE);
   }
 
   #runThreads(threads: ThreadPool, rows: number, batch: Batch): void {
     const count = threads.next(rows);
     threads.timed(rows, count, () => {
       if (count === 1) {
-        this.#run(rows, batch);
+        this.#run(rows, batch, this.#base);
         return;
       }
       const { spans, logitsRows } = batch;
@@ -251,20 +264,63 @@ class WasmRunner implements Runner {
     );
   }
 
-  async loadAdapter(adapter: LoraAdapter): Promise<number> {
-    throw new PronkError("unsupported", `${adapter.name}: adapters on the wasm backend`);
+  async loadAdapter(adapter: LoraAdapter, signal?: AbortSignal): Promise<number> {
+    const { config, headTensors } = this.#plan;
+    const { options } = this.#input;
+    fitAdapter(adapter, config, headTensors);
+    const limit = options.adapterBytes ?? Number.POSITIVE_INFINITY;
+    const room = { held: this.adapterBytes, limit };
+    const loaded = await WasmAdapter.load(adapter, this.#adaptedBase(), room, signal);
+    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
+    return this.#adapters.add(loaded);
   }
 
   unloadAdapter(handle: number): void {
-    throw new PronkError("bad_request", `adapter ${handle} is not loaded`, { param: "adapters" });
+    this.#adapters.remove(handle);
   }
 
-  readonly adapterBytes = 0;
+  get adapterBytes(): number {
+    return [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
 
   dispose(): void {
     this.#broken ??= "disposed";
     this.#threads?.dispose();
+    this.#adapters.clear();
   }
+
+  #adaptedBase(): AdaptedBase {
+    const { layout, tensors } = this.#input;
+    const vector = (name: string): Float32Array => {
+      const { offset, bytes } = tensors.get(name)!;
+      const at = (layout.weights + offset) / 4;
+      return this.#f32.subarray(at, at + bytes / 4);
+    };
+    const { plan } = this.#input;
+    return { plan, f32: this.#f32, buffers: layout.buffers, vector, module: this.#module };
+  }
+
+  /** The plan with inputs in f32 and calls of the adapters behind its steps; made when first needed. */
+  #adaptedPrograms(): ThreadProgram {
+    const input = { ...this.#input, adapt: this.#adapt };
+    const { steps, head } = this.#plan;
+    this.#adapted ??= { steps: lower(steps, input), head: lower(head, input) };
+    return this.#adapted;
+  }
+
+  readonly #adapt = (step: Step, spans: readonly Span[]): void => {
+    if (step.op === "embed" && this.#given.embeds) return;
+    let first = 0;
+    for (const { count, adapters = [] } of spans) {
+      for (const { handle } of adapters) {
+        this.#adapters.get(handle).replace(step, first, count, this.#ids);
+      }
+      for (const { handle, scale } of adapters) {
+        this.#adapters.get(handle).add(step, first, count, scale, this.#ids);
+      }
+      first += count;
+    }
+  };
 
   #observer(observe: NonNullable<RunnerOptions["observe"]>): LoweringInput["observe"] {
     return (step, rows) => {

@@ -28,13 +28,14 @@ export {
 export type { AutoClasses, AutoModelClass } from "../llama/auto/auto-classes.ts";
 export type { ConfigOptions } from "../llama/auto/auto-config.ts";
 export type { PretrainedTokenizerOptions, TokenizerSource } from "../llama/auto/auto-tokenizer.ts";
+export type { ConfigClass, PretrainedClasses } from "../llama/auto/bind-classes.ts";
 export {
   fromFairseq2,
   LLaMAConfig,
   type LLaMARoPEScaleConfig,
   toFairseq2,
 } from "../llama/fairseq2-config.ts";
-export { LlamaConfig, type LlamaConfigFields } from "../llama/llama-config.ts";
+export type { LlamaConfigFields } from "../llama/llama-config.ts";
 export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-params.ts";
 export type { ModelClass, ModelClasses } from "../llama/modeling/bind-models.ts";
 export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";

@@ -56,3 +56,4 @@ export { PronkError } from "../../errors.ts";
 export { httpFolder, httpSource } from "../../sources/http.ts";
 export { retrying, retryingFolder } from "../../sources/retrying.ts";
 export * from "../types.ts";
+export * from "./models.ts";

@@ -17,3 +17,4 @@ export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
+export * from "./models.ts";

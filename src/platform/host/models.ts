@@ -3,8 +3,7 @@ import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PronkError } from "../../errors.ts";
 import { parseModelReference } from "../../hub/model-reference.ts";
-import { type AutoClasses, bindAutoClasses } from "../../llama/auto/auto-classes.ts";
-import { bindModels, type ModelClasses } from "../../llama/modeling/bind-models.ts";
+import { bindClasses, type PretrainedClasses } from "../../llama/auto/bind-classes.ts";
 import {
   innerFolder,
   type ModelOpener,
@@ -22,10 +21,8 @@ import type { Host } from "./host.ts";
 import { openUnpacked } from "./open-model.ts";
 import type { HubReference } from "./pull-repository.ts";
 
-export function hostModels(host: Host): ModelClasses & AutoClasses {
-  const opener = hostOpener(host);
-  const models = bindModels(opener);
-  return { ...models, ...bindAutoClasses(opener, models) };
+export function hostModels(host: Host): PretrainedClasses {
+  return bindClasses(hostOpener(host));
 }
 
 export function hostOpener(host: Host): ModelOpener {

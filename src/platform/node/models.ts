@@ -1,10 +1,11 @@
 /** The model classes, Auto classes and configuration of Node, bound to its files. */
 import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
+import type { ConfigClass, PretrainedClasses } from "../../llama/auto/bind-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import { hostModels } from "../host/models.ts";
 import { nodeHost } from "./host.ts";
 
-const classes: ModelClasses & AutoClasses = hostModels(nodeHost);
+const classes: PretrainedClasses = hostModels(nodeHost);
 
 export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
 export const AutoTokenizer: AutoClasses["AutoTokenizer"] = classes.AutoTokenizer;
@@ -17,6 +18,9 @@ export const AutoModelForTokenClassification: AutoClasses["AutoModelForTokenClas
   classes.AutoModelForTokenClassification;
 export const AutoModelForQuestionAnswering: AutoClasses["AutoModelForQuestionAnswering"] =
   classes.AutoModelForQuestionAnswering;
+
+export const LlamaConfig: ConfigClass = classes.LlamaConfig;
+export type LlamaConfig = InstanceType<ConfigClass>;
 
 export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
 export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;

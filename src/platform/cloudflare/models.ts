@@ -1,0 +1,59 @@
+/** The model classes, Auto classes and configuration of Workers: folders are buckets, names URLs and the hub's. */
+import { PronkError } from "../../errors.ts";
+import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
+import {
+  bindClasses,
+  type ConfigClass,
+  type PretrainedClasses,
+} from "../../llama/auto/bind-classes.ts";
+import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
+import { now } from "../clock.ts";
+import { openByFetch } from "../web-opener.ts";
+
+const classes: PretrainedClasses = bindClasses({
+  open: openByFetch,
+  async runtime(kernels) {
+    if (kernels) return { kernels, now };
+    throw new PronkError(
+      "bad_request",
+      "fromPretrained: kernels: Workers take the package's modules from the script: { kernels: { relaxed, plain } }",
+      { param: "kernels" },
+    );
+  },
+});
+
+export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
+export const AutoTokenizer: AutoClasses["AutoTokenizer"] = classes.AutoTokenizer;
+export const AutoModel: AutoClasses["AutoModel"] = classes.AutoModel;
+export const AutoModelForCausalLM: AutoClasses["AutoModelForCausalLM"] =
+  classes.AutoModelForCausalLM;
+export const AutoModelForSequenceClassification: AutoClasses["AutoModelForSequenceClassification"] =
+  classes.AutoModelForSequenceClassification;
+export const AutoModelForTokenClassification: AutoClasses["AutoModelForTokenClassification"] =
+  classes.AutoModelForTokenClassification;
+export const AutoModelForQuestionAnswering: AutoClasses["AutoModelForQuestionAnswering"] =
+  classes.AutoModelForQuestionAnswering;
+
+export const LlamaConfig: ConfigClass = classes.LlamaConfig;
+export type LlamaConfig = InstanceType<ConfigClass>;
+
+export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
+export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;
+export const LlamaForCausalLM: ModelClasses["LlamaForCausalLM"] = classes.LlamaForCausalLM;
+export type LlamaForCausalLM = InstanceType<ModelClasses["LlamaForCausalLM"]>;
+export const LlamaForSequenceClassification: ModelClasses["LlamaForSequenceClassification"] =
+  classes.LlamaForSequenceClassification;
+export type LlamaForSequenceClassification = InstanceType<
+  ModelClasses["LlamaForSequenceClassification"]
+>;
+export const LlamaForTokenClassification: ModelClasses["LlamaForTokenClassification"] =
+  classes.LlamaForTokenClassification;
+export type LlamaForTokenClassification = InstanceType<ModelClasses["LlamaForTokenClassification"]>;
+export const LlamaForQuestionAnswering: ModelClasses["LlamaForQuestionAnswering"] =
+  classes.LlamaForQuestionAnswering;
+export type LlamaForQuestionAnswering = InstanceType<ModelClasses["LlamaForQuestionAnswering"]>;
+export const FlaxLlamaModel: ModelClasses["FlaxLlamaModel"] = classes.FlaxLlamaModel;
+export type FlaxLlamaModel = InstanceType<ModelClasses["FlaxLlamaModel"]>;
+export const FlaxLlamaForCausalLM: ModelClasses["FlaxLlamaForCausalLM"] =
+  classes.FlaxLlamaForCausalLM;
+export type FlaxLlamaForCausalLM = InstanceType<ModelClasses["FlaxLlamaForCausalLM"]>;

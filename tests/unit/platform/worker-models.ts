@@ -1,0 +1,45 @@
+/** A Worker that runs models of a bucket and of URLs: in a real workerd, by worker-models.test.ts. */
+import type { R2Bucket } from "@cloudflare/workers-types";
+import {
+  AutoConfig,
+  AutoModelForCausalLM,
+  AutoTokenizer,
+  httpFolder,
+  LlamaConfig,
+  r2Source,
+} from "../../../src/platform/cloudflare/index.ts";
+import plain from "../../../wasm/dist/plain.wasm";
+import relaxed from "../../../wasm/dist/relaxed.wasm";
+
+const kernels = { relaxed, plain };
+
+export default {
+  /** What `?r2=PREFIX` or `?http=URL` or `?name=NAME` gives for `?ids=1,2,3`. */
+  async fetch(request: Request, env: { MODELS: R2Bucket }): Promise<Response> {
+    const query = new URL(request.url).searchParams;
+    const [prefix, url, name] = ["r2", "http", "name"].map((key) => query.get(key));
+    const source = prefix
+      ? r2Source(env.MODELS as never, prefix)
+      : url
+        ? httpFolder(url, { fetch })
+        : (name ?? "");
+    try {
+      const text = query.get("text");
+      if (text) {
+        const tokenizer = await AutoTokenizer.fromPretrained(source);
+        return Response.json({ ids: tokenizer.encode(text) });
+      }
+      const options = query.has("bare") ? {} : { kernels };
+      const model = await AutoModelForCausalLM.fromPretrained(source, options);
+      const input_ids = [(query.get("ids") ?? "").split(",").map(Number)];
+      const { logits } = await model.forward({ input_ids, logits_to_keep: 1 });
+      const sequences = await model.generate({ input_ids, max_new_tokens: 4, eos_token_id: null });
+      const config = await AutoConfig.fromPretrained(source);
+      const isConfig = config instanceof LlamaConfig && model.config instanceof LlamaConfig;
+      return Response.json({ logits: [...logits.data], sequences, isConfig });
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      return Response.json({ code, message });
+    }
+  },
+};

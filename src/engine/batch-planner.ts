@@ -108,6 +108,7 @@ export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefin
       start,
       count: end - start,
       ...(isPart && { length: sequence.length }),
+      ...(sequence.adapters.spans.length > 0 && { adapters: sequence.adapters.spans }),
     });
     if (start + count < sequence.length) continue;
     steps.push({ sequence, slot, logits: logitsRows.length, proposals });

@@ -4,14 +4,16 @@
  * The same request gives the same tokens whatever runs beside it, because the runner's logits are
  * the same bits for any batch and the sampler's draws depend on seed and position alone.
  */
+import { openLoraAdapter } from "../adapters/open-lora-adapter.ts";
 import { PronkError } from "../errors.ts";
+import type { SourceFolder } from "../sources/source.ts";
 import { BatchCost } from "./batch-cost.ts";
 import { DraftModel } from "./draft-model.ts";
 import type { Engine } from "./engine.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { type EngineRuntime, Scheduler, type Speculation } from "./scheduler.ts";
+import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { encodeContinuation, scoreRows } from "./score-continuations.ts";
-import { type Speculate, Speculator } from "./speculator.ts";
+import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
 
 export interface EngineOptions {
   /** Requests that wait at most, beside those that run; more are "overloaded". Default 64. */
@@ -32,6 +34,11 @@ export interface EngineOptions {
    * is left again and go on, as far as max_tokens asks. Default false: the output ends there.
    */
   readonly contextShift?: boolean;
+  /**
+   * What a text stands for as an adapter's source: a path, a name of the hub. The entries give one;
+   * without it loadAdapter() takes folders only.
+   */
+  readonly openAdapter?: (name: string, signal?: AbortSignal) => Promise<SourceFolder>;
 }
 
 /** A minute of short chats at a second each; what waits longer has usually given up. */
@@ -49,7 +56,7 @@ export function createEngine(
 ): Engine {
   const { runner, tokenizer } = model;
   const { maxQueue = DEFAULT_MAX_QUEUE, prefillRows = runner.maxRows } = options;
-  const { speculate = "lookup", contextShift = false } = options;
+  const { speculate = "lookup", contextShift = false, openAdapter = noAdapters } = options;
   checkOption("maxQueue", maxQueue, 0);
   checkOption("prefillRows", prefillRows, 1);
   if (typeof contextShift !== "boolean") {
@@ -70,15 +77,39 @@ export function createEngine(
     template: model.template,
     stream: (request, { signal } = {}) => scheduler.submit(request, signal),
     generate: (request, { signal } = {}) => scheduler.submit(request, signal).result,
-    scoreContinuations: async (requests, { signal } = {}) => {
+    scoreContinuations: async (requests, { signal, adapters } = {}) => {
       const rows = requests.map((request, index) =>
         encodeContinuation(tokenizer, request, `request ${index}`),
       );
-      return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal);
+      return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal, adapters);
     },
+    get adapters() {
+      return scheduler.adapters.list;
+    },
+    async loadAdapter(name, source, { scale = 1, replace = false, signal } = {}) {
+      if (name === model.info.id) {
+        throw new PronkError(
+          "bad_request",
+          `adapters: ${JSON.stringify(name)} is the model's name`,
+          {
+            param: "name",
+          },
+        );
+      }
+      return scheduler.adapters.load(name, { scale, replace, signal }, async () => {
+        const folder = typeof source === "string" ? await openAdapter(source, signal) : source;
+        return openLoraAdapter(folder, signal);
+      });
+    },
+    unloadAdapter: (name) => scheduler.adapters.unload(name),
+    setAdapters: (choices) => scheduler.adapters.setDefault(choices),
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),
   };
+}
+
+async function noAdapters(name: string): Promise<SourceFolder> {
+  throw new PronkError("not_found", `adapters: ${name}: no names can be looked up here`);
 }
 
 function createSpeculation(

@@ -1,8 +1,15 @@
 /** One model, many callers. */
 import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
-import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
+import type {
+  AdapterChoice,
+  GenerateRequest,
+  GenerateResult,
+  TokenPart,
+} from "../generate/request.ts";
+import type { SourceFolder } from "../sources/source.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import type { AdapterInfo } from "./adapter-set.ts";
 import type { LoadTimings } from "./load-timings.ts";
 import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
 
@@ -86,13 +93,45 @@ export interface Engine {
    * How likely continuations are, by prompts of text or ids, in the order of the requests. Those of one
    * prompt, one after the other, read it once. Takes one slot, as soon as one is free.
    *
-   * @throws PronkError "bad_request" on a continuation without tokens; "context_overflow";
-   *   "overloaded"; "aborted"; "engine_failed".
+   * @param options.adapters as a generation's.
+   * @throws PronkError "bad_request" on a continuation without tokens; "not_found" for an adapter;
+   *   "context_overflow"; "overloaded"; "aborted"; "engine_failed".
    */
   scoreContinuations(
     requests: readonly ContinuationRequest[],
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
   ): Promise<ContinuationScore[]>;
+  /** Those that are loaded, in the order of their loading. */
+  readonly adapters: readonly AdapterInfo[];
+  /**
+   * Loads a LoRA adapter beside the model; no request has it unless it says so, or setAdapters() does.
+   *
+   * @param source a folder with a PEFT adapter; or what names one here: a path, `hf:OWNER/REPO`, a URL.
+   * @param options.scale what its name stands for in requests that say no other; default 1.
+   * @param options.replace takes the place of an adapter of this name, which ends as by unloadAdapter().
+   * @throws PronkError, with nothing changed: "bad_request" on a name that is taken; "not_found";
+   *   "bad_format", "unsupported" on an adapter that is damaged or not of this model; "out_of_memory";
+   *   "source_failed"; "aborted".
+   */
+  loadAdapter(
+    name: string,
+    source: string | SourceFolder,
+    options?: { scale?: number; replace?: boolean; signal?: AbortSignal },
+  ): Promise<AdapterInfo>;
+  /**
+   * Takes an adapter's name away at once, and frees it when the last request that began with it has
+   * ended; settles then.
+   *
+   * @throws PronkError "not_found"
+   */
+  unloadAdapter(name: string): Promise<void>;
+  /**
+   * What requests from now on get that name no adapters; those that are not listed take no part. []: the
+   * model alone.
+   *
+   * @throws PronkError "not_found"; "bad_request".
+   */
+  setAdapters(choices: readonly AdapterChoice[]): void;
   stats(): EngineStats;
   /** Ends every generation with "engine_failed" and frees the memory. */
   dispose(): Promise<void>;

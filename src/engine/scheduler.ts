@@ -9,10 +9,10 @@
 import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
-import type { GenerateRequest, TokenPart } from "../generate/request.ts";
+import type { AdapterChoice, GenerateRequest, TokenPart } from "../generate/request.ts";
 import { resolveRequest } from "../generate/resolve-request.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import type { BatchCost } from "./batch-cost.ts";
+import { AdapterSet, type ResolvedMix } from "./adapter-set.ts";
 import {
   type BatchPlan,
   BatchPlanner,
@@ -26,7 +26,7 @@ import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { chooseSlot, createSlots, type Slot } from "./slots.ts";
-import type { Speculator } from "./speculator.ts";
+import type { Speculation } from "./speculator.ts";
 
 /** What of its host the engine needs. */
 export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed">;
@@ -40,13 +40,6 @@ export interface SchedulerOptions {
   readonly contextShift: boolean;
   /** undefined: every batch runs what is known. */
   readonly speculation: Speculation | undefined;
-}
-
-export interface Speculation {
-  readonly speculator: Speculator;
-  readonly cost: BatchCost;
-  /** After the runner's own. */
-  dispose(): void;
 }
 
 /**
@@ -70,6 +63,7 @@ export const PAUSED_LEASE_MS = 60_000;
 export const DRIVER_LEASE_TURNS = 8;
 
 export class Scheduler {
+  readonly adapters: AdapterSet;
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
   readonly #maxQueue: number;
@@ -120,6 +114,7 @@ export class Scheduler {
     });
     this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
     this.#lender = new SlotLender(this.#slots, this.#slots.length + options.maxQueue);
+    this.adapters = new AdapterSet(runner, (work) => this.#between(work));
     let candidates: Candidates | undefined;
     this.#context = {
       tokenizer,
@@ -145,12 +140,13 @@ export class Scheduler {
         eogIds: this.#tokenizer.eogIds,
         randomSeed: () => this.#runtime.randomSeed(),
       });
-      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++);
+      const mix = this.adapters.resolve(request.adapters);
+      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++, mix);
       if (resolved.maxTokens === 0) {
         outlet.finish(sequence.result("length"));
         outlet.deliver();
       } else {
-        this.#enter(sequence, signal);
+        this.#enter(sequence, mix, signal);
       }
     } catch (error) {
       outlet.fail(error);
@@ -173,22 +169,25 @@ export class Scheduler {
   /**
    * Lends a slot to `work`, at once or when one becomes free, until it settles.
    *
-   * @throws PronkError "overloaded", "engine_failed", "aborted"; what `work` throws.
+   * @throws PronkError "not_found" for an adapter; "overloaded", "engine_failed", "aborted"; what `work` throws.
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
     signal: AbortSignal | undefined,
+    choices: readonly AdapterChoice[] | undefined,
   ): Promise<Result> {
     this.#expire();
-    const slot = await this.#lender.borrow(signal);
+    const adapters = this.adapters.resolve(choices);
+    const unuse = this.adapters.use(adapters);
+    let slot: Slot | undefined;
     try {
-      return await work({
-        runner: this.#runner,
-        slot: slot.index,
-        run: (batch, read) => this.#runLent(batch, read),
-      });
+      slot = await this.#lender.borrow(signal);
+      const { index } = slot;
+      const run: SlotLoan["run"] = (batch, read) => this.#runLent(batch, read);
+      return await work({ runner: this.#runner, slot: index, adapters, run });
     } finally {
-      this.#lender.giveBack(slot);
+      if (slot !== undefined) this.#lender.giveBack(slot);
+      unuse();
     }
   }
 
@@ -198,10 +197,19 @@ export class Scheduler {
     return this.#disposed;
   }
 
-  async #runLent(batch: Batch, read: () => void): Promise<void> {
-    await this.#runtime.yieldTask();
+  /** Does what no batch may run beside, now or after the one that runs. @throws why nothing can be run any more. */
+  async #between<Result>(work: () => Result): Promise<Awaited<Result>> {
     while (this.#inFlight !== undefined) await this.#inFlight;
     if (this.#closed !== undefined) throw this.#closed;
+    return await work();
+  }
+
+  async #runLent(batch: Batch, read: () => void): Promise<void> {
+    await this.#runtime.yieldTask();
+    await this.#between(() => this.#forwardLent(batch, read));
+  }
+
+  async #forwardLent(batch: Batch, read: () => void): Promise<void> {
     let failure: unknown;
     const fail = (error: unknown): void => {
       failure = error;
@@ -220,7 +228,7 @@ export class Scheduler {
     }
   }
 
-  #enter(sequence: Sequence, signal: AbortSignal | undefined): void {
+  #enter(sequence: Sequence, mix: ResolvedMix, signal: AbortSignal | undefined): void {
     this.#expire();
     const most = this.#slots.length + this.#maxQueue;
     if (this.#live.size >= most) {
@@ -233,7 +241,11 @@ export class Scheduler {
       sequence.outlet.deliver();
     };
     signal?.addEventListener("abort", abort, { once: true });
-    sequence.release = () => signal?.removeEventListener("abort", abort);
+    const unuse = this.adapters.use(mix);
+    sequence.release = () => {
+      signal?.removeEventListener("abort", abort);
+      unuse();
+    };
     sequence.outlet.listener = {
       read: (buffered) => {
         sequence.lastReadMs = this.#runtime.now();
@@ -335,11 +347,13 @@ export class Scheduler {
   #admit(): void {
     while (this.#queue.length > 0) {
       const sequence = this.#queue[0];
-      const choice = chooseSlot(this.#slots, sequence.ids.subarray(0, sequence.length));
+      const { key } = sequence.adapters;
+      const choice = chooseSlot(this.#slots, sequence.ids.subarray(0, sequence.length), key);
       if (choice === undefined) return;
       this.#queue.shift();
       const { slot, cached } = choice;
       slot.length = cached;
+      slot.adapters = key;
       slot.sequence = sequence;
       sequence.slot = slot;
       sequence.state = "running";

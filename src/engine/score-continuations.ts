@@ -94,7 +94,7 @@ export async function scoreRows(
 }
 
 async function scoreRow(
-  { runner, slot, run }: SlotLoan,
+  { runner, slot, adapters, run }: SlotLoan,
   ids: readonly number[],
   promptLength: number,
   cached: number,
@@ -112,17 +112,20 @@ async function scoreRow(
     const logitsRows: number[] = [];
     for (let row = plain; row < count; row++) logitsRows.push(row);
     const start = at;
-    await run(
-      { ids: ids.slice(start, start + count), spans: [{ slot, start, count }], logitsRows },
-      () => {
-        for (const [index, row] of logitsRows.entries()) {
-          const logits = runner.logits(index);
-          const token = ids[start + row + 1];
-          token_logprobs.push(logits[token] - logSumExp(logits));
-          is_greedy &&= runner.argmax(index) === token;
-        }
-      },
-    );
+    const span = {
+      slot,
+      start,
+      count,
+      ...(adapters.spans.length > 0 && { adapters: adapters.spans }),
+    };
+    await run({ ids: ids.slice(start, start + count), spans: [span], logitsRows }, () => {
+      for (const [index, row] of logitsRows.entries()) {
+        const logits = runner.logits(index);
+        const token = ids[start + row + 1];
+        token_logprobs.push(logits[token] - logSumExp(logits));
+        is_greedy &&= runner.argmax(index) === token;
+      }
+    });
     at += count;
   }
   if (token_logprobs.some(Number.isNaN)) {

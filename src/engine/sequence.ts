@@ -15,6 +15,7 @@ import type {
 import type { ResolvedRequest } from "../generate/resolve-request.ts";
 import { createSampler, type Sampler } from "../generate/sampler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import type { AdapterMix } from "./adapter-mix.ts";
 import type { Outlet } from "./outlet.ts";
 import { commonPrefix, type Slot } from "./slots.ts";
 import { SpeculationRecord } from "./speculation-record.ts";
@@ -56,12 +57,13 @@ export class Sequence {
   driver = 0;
   /** When its consumer last read, or it was paused. */
   lastReadMs = 0;
-  /** Takes back what ties it to its caller, such as the listener on an AbortSignal. */
+  /** Takes back what ties it to others: the listener on an AbortSignal, the use of adapters. */
   release: (() => void) | undefined;
 
   readonly outlet: Outlet;
   /** Order of arrival, which is the order of the queue. */
   readonly arrival: number;
+  readonly adapters: AdapterMix;
   readonly #request: ResolvedRequest;
   readonly #context: SequenceContext;
   readonly #sampler: Sampler;
@@ -74,13 +76,20 @@ export class Sequence {
   #firstTokenMs: number | undefined;
   #cached = 0;
 
-  constructor(request: ResolvedRequest, context: SequenceContext, outlet: Outlet, arrival: number) {
+  constructor(
+    request: ResolvedRequest,
+    context: SequenceContext,
+    outlet: Outlet,
+    arrival: number,
+    adapters: AdapterMix,
+  ) {
     const { promptIds, maxTokens } = request;
     this.ids = new Int32Array(Math.min(context.ctx, promptIds.length + maxTokens));
     this.ids.set(promptIds);
     this.length = promptIds.length;
     this.outlet = outlet;
     this.arrival = arrival;
+    this.adapters = adapters;
     this.#request = request;
     this.#context = context;
     this.#sampler = createSampler(request.sampling, promptIds, context.candidates);
@@ -175,7 +184,8 @@ export class Sequence {
     this.length -= from - keep;
     this.shifts++;
     if (this.slot === undefined) return;
-    this.slot.length = commonPrefix(this.slot, this.ids.subarray(0, this.length));
+    const left = this.ids.subarray(0, this.length);
+    this.slot.length = commonPrefix(this.slot, left, this.adapters.key);
   }
 
   #predictionUse(): Pick<GenerateResult, "prediction"> | undefined {

@@ -1,12 +1,14 @@
 /** Slots for work that is no generation: one at a time each, handed out as they become free. */
 import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
+import type { AdapterMix } from "./adapter-mix.ts";
 import type { Slot } from "./slots.ts";
 
 /** A slot that its borrower has to itself. */
 export interface SlotLoan {
   readonly runner: Runner;
   readonly slot: number;
+  readonly adapters: AdapterMix;
   /** Runs a batch over this slot between the turns of generations; `read` is called while its logits are there. */
   run(batch: Batch, read: () => void): Promise<void>;
 }

@@ -6,6 +6,8 @@ export interface Slot {
   /** (ctx,); the first `length` are the tokens whose keys and values are in the cache. */
   readonly ids: Int32Array;
   length: number;
+  /** The mix of adapters that they were run with (AdapterMix.key). */
+  adapters: string;
   /** Whether another text may go on from what the cache holds (Runner.isCutDependent). */
   readonly isReusable: boolean;
   /** undefined: free. What its cache holds may still be the start of another prompt. */
@@ -21,6 +23,7 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
     index,
     ids: new Int32Array(ctx),
     length: 0,
+    adapters: "",
     isReusable,
     sequence: undefined,
     isLent: false,
@@ -29,18 +32,19 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
 }
 
 /**
- * The free slot whose cache begins with most of `ids`, the least recently used of equals, and how
- * many tokens of it count; undefined when none is free. The last token never counts: running it
- * again is what gives the logits.
+ * The free slot whose cache begins with most of `ids` by the same adapters, the least recently used of
+ * equals, and how many tokens of it count; undefined when none is free. The last token never counts:
+ * running it again is what gives the logits.
  */
 export function chooseSlot(
   slots: readonly Slot[],
   ids: Int32Array,
+  adapters: string,
 ): { slot: Slot; cached: number } | undefined {
   let best: { slot: Slot; cached: number } | undefined;
   for (const slot of slots) {
     if (slot.sequence !== undefined || slot.isLent) continue;
-    const cached = commonPrefix(slot, ids);
+    const cached = commonPrefix(slot, ids, adapters);
     if (
       best === undefined ||
       cached > best.cached ||
@@ -52,9 +56,9 @@ export function chooseSlot(
   return best;
 }
 
-/** Tokens of `ids`, all but the last, that the slot's cache begins with. */
-export function commonPrefix(slot: Slot, ids: Int32Array): number {
-  if (!slot.isReusable) return 0;
+/** Tokens of `ids`, all but the last, that the slot's cache begins with; none by other adapters. */
+export function commonPrefix(slot: Slot, ids: Int32Array, adapters: string): number {
+  if (!slot.isReusable || slot.adapters !== adapters) return 0;
   const most = Math.min(slot.length, ids.length - 1);
   let length = 0;
   while (length < most && slot.ids[length] === ids[length]) length++;

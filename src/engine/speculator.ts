@@ -24,6 +24,13 @@ export type Speculate = "off" | "lookup" | { readonly draft: LoadedModel };
  */
 export const SPECULATED_ROWS = 15;
 
+export interface Speculation {
+  readonly speculator: Speculator;
+  readonly cost: BatchCost;
+  /** After the runner's own. */
+  dispose(): void;
+}
+
 /** Odds with which a draft model that seemed not to pay is worth another look. */
 const HOPEFUL_ODDS = 0.95;
 

@@ -20,6 +20,13 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** An adapter by its name, for a request. */
+export interface AdapterChoice {
+  readonly name: string;
+  /** What its delta is multiplied by; 0: it takes no part. Default: the scale it was loaded with. */
+  readonly scale?: number;
+}
+
 export interface GenerateRequest extends SamplingOptions {
   readonly prompt_ids: readonly number[];
   /** Default: the rest of the context, which it cannot exceed unless the engine shifts it. */
@@ -42,6 +49,8 @@ export interface GenerateRequest extends SamplingOptions {
    * Default: BOS, where the prompt begins with it.
    */
   readonly n_keep?: number;
+  /** Whose deltas are added to the model's weights. Default: the engine's; []: none. */
+  readonly adapters?: readonly AdapterChoice[];
 }
 
 export type FinishReason = "stop" | "length";

@@ -1,11 +1,14 @@
 /** What every public entry shares. */
 export type { KvType, MemoryUse } from "../backends/backend.ts";
+export type { AdapterInfo } from "../engine/adapter-set.ts";
 export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
+export type { AdapterSource, EngineAdapters } from "../engine/load-adapters.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";
 export type { ModelInput } from "../engine/opened-model.ts";
 export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
 export type { ErrorCode } from "../errors.ts";
 export type {
+  AdapterChoice,
   FinishReason,
   GenerateRequest,
   GenerateResult,

@@ -10,7 +10,7 @@ import type {
   MemoryUse,
   Runner,
 } from "../../../src/backends/backend.ts";
-import { PronkError } from "../../../src/errors.ts";
+import { PronkError, throwIfAborted } from "../../../src/errors.ts";
 
 export interface ToyOptions {
   readonly vocab?: number;
@@ -51,9 +51,14 @@ export class ToyRunner implements Runner {
   readonly #async: boolean;
   readonly #seed: number;
   readonly #memory: number;
-  /** Tokens in each slot's cache. */
+  /** Tokens in each slot's cache, each by the adapters that it was run with. */
   readonly #caches: number[][];
   #logits: Float32Array[] = [];
+  readonly adapterBytes: number = 0;
+  /** Names of those that are loaded, by handle. */
+  readonly adapters: Map<number, string> = new Map();
+  /** Waited for before an adapter is there; may throw. */
+  loading: ((name: string) => Promise<void> | void) | undefined;
   #adaptersLoaded = 0;
   #busy = false;
 
@@ -107,17 +112,17 @@ export class ToyRunner implements Runner {
     throw new Error("toy runner: it has no cache");
   }
 
-  /** Adapters change none of its texts. */
-  readonly adapterBytes = 0;
-  readonly adapters: Set<number> = new Set();
-
-  async loadAdapter(): Promise<number> {
+  async loadAdapter({ name }: { readonly name: string }, signal?: AbortSignal): Promise<number> {
+    await this.loading?.(name);
+    throwIfAborted(signal);
     const handle = ++this.#adaptersLoaded;
-    this.adapters.add(handle);
+    this.adapters.set(handle, name);
     return handle;
   }
 
   unloadAdapter(handle: number): void {
+    if (this.disposed > 0) throw new Error("toy runner: used after dispose");
+    if (this.#busy) throw new Error("toy runner: an adapter is freed in mid-batch");
     if (!this.adapters.delete(handle)) throw new Error(`toy runner: adapter ${handle}`);
   }
 
@@ -133,7 +138,9 @@ export class ToyRunner implements Runner {
     const rows = spans.reduce((sum, { count }) => sum + count, 0);
     if (rows !== ids.length) throw bad(`spans cover ${rows} of ${ids.length} rows`);
     if (new Set(spans.map(({ slot }) => slot)).size !== spans.length) throw bad("a slot twice");
-    for (const { slot, start, count } of spans) {
+    for (const { slot, start, count, adapters = [] } of spans) {
+      const unknown = adapters.find(({ handle }) => !this.adapters.has(handle));
+      if (unknown) throw new Error(`toy runner: adapter ${unknown.handle} is not there`);
       const cache = this.#caches[slot];
       if (cache === undefined) throw bad(`slot ${slot}`);
       if (count < 1 || start + count > this.ctx) throw bad(`positions ${start} + ${count}`);
@@ -150,11 +157,12 @@ export class ToyRunner implements Runner {
 
   #run({ ids, spans, logitsRows }: Batch): void {
     let row = 0;
-    for (const { slot, start, count } of spans) {
+    for (const { slot, start, count, adapters = [] } of spans) {
+      const salt = toySalt(adapters.map(({ handle, scale }) => [this.adapters.get(handle), scale]));
       const cache = this.#caches[slot];
       cache.length = start;
       for (let i = 0; i < count; i++, row++) {
-        cache.push(ids[row]);
+        cache.push(ids[row] + salt);
         if (!logitsRows.includes(row)) continue;
         const seen = cache.slice(Math.max(0, cache.length - this.#memory));
         this.#logits.push(toyLogits(seen, this.vocab, this.#seed));
@@ -178,11 +186,27 @@ function mix(value: number): number {
   return h ^ (h >>> 16);
 }
 
+/** What is added to each token that is run with these adapters: names, each with its scale. */
+export function toySalt(adapters: readonly (readonly [string | undefined, number])[]): number {
+  if (adapters.length === 0) return 0;
+  // Beyond any vocabulary here: a token with adapters is none without.
+  let hash = 1;
+  for (const character of JSON.stringify(adapters)) hash = mix(hash ^ character.charCodeAt(0));
+  return 1000 + (hash >>> 8);
+}
+
 /** What greedy decoding of this prompt gives, computed without engine, slots or cache. */
-export function toyGreedy(prompt: readonly number[], count: number, vocab = 64): number[] {
+export function toyGreedy(
+  prompt: readonly number[],
+  count: number,
+  vocab = 64,
+  adapters: readonly (readonly [string, number])[] = [],
+): number[] {
   const ids = [...prompt];
+  const salt = toySalt(adapters);
   for (let n = 0; n < count; n++) {
-    const logits = toyLogits(ids, vocab);
+    const salted = ids.map((id) => id + salt);
+    const logits = toyLogits(salted, vocab);
     ids.push(logits.indexOf(Math.max(...logits)));
   }
   return ids.slice(prompt.length);

@@ -22,7 +22,7 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
   const head: AnswerHead = {
     id: `${job.shape.idPrefix}${server.randomId()}`,
     created: Math.floor(server.clock.wall() / 1000),
-    model: job.engine.info.id,
+    model: job.served.model,
     system_fingerprint: job.engine.info.fingerprint,
   };
   if (job.fields.stream !== true) {
@@ -47,11 +47,12 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
   });
 }
 
-function requestsOf({ prompts, n, sampling }: Job): GenerateRequest[] {
+function requestsOf({ prompts, n, sampling, served: { adapters } }: Job): GenerateRequest[] {
   const { seed } = sampling;
   return prompts.flatMap((prompt_ids) =>
     Array.from({ length: n }, (_, k) => ({
       ...sampling,
+      adapters,
       prompt_ids,
       ...(seed === undefined ? {} : { seed: choiceSeed(seed, k) }),
     })),

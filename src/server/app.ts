@@ -18,6 +18,7 @@ import { requestId, traceParent } from "./request-id.ts";
 import { chatRoute } from "./routes/chat.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { healthRoute, type Readiness } from "./routes/health.ts";
+import { loraRoutes } from "./routes/lora.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
 
@@ -38,6 +39,11 @@ export interface AppOptions {
   readonly auth?: AuthOptions;
   /** Merged over the defaults: 1 MiB of body, 128 choices, tokens as the context allows. */
   readonly limits?: Partial<Limits>;
+  /**
+   * Whether POST /v1/load_lora_adapter and /v1/unload_lora_adapter work: who may use them names paths
+   * and URLs that this server reads. Default false.
+   */
+  readonly allowAdapterLoading?: boolean;
   /** Default: every origin. false: no CORS headers. */
   readonly cors?: CorsOptions | false;
   /** Default: performance.now and Date.now. */
@@ -58,6 +64,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const server: ServerContext = {
     engine: () => resolveEngine(options),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
+    allowAdapterLoading: options.allowAdapterLoading ?? false,
     clock: options.clock ?? { now: () => performance.now(), wall: () => Date.now() },
     ping: options.ping === false ? undefined : (options.ping ?? timerPing()),
     randomId: options.randomId ?? (() => crypto.randomUUID().replaceAll("-", "")),
@@ -92,6 +99,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
       chatRoute(server),
       completionsRoute(server),
       ...modelRoutes(server),
+      ...loraRoutes(server),
       healthRoute(server, options.ready),
     ],
     authenticate,

@@ -13,18 +13,22 @@ export async function readJsonObject(
   request: Request,
   limitBytes: number,
 ): Promise<Record<string, unknown>> {
-  const bytes = await readBytes(request, limitBytes);
-  if (bytes.length === 0) throw new PronkError("bad_request", "body: empty, expected JSON");
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_request", "body: not valid JSON", { cause });
-  }
+  const value = await readJson(request, limitBytes);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new PronkError("bad_request", "body: expected a JSON object");
   }
   return value as Record<string, unknown>;
+}
+
+/** The body as JSON of any kind. @throws as readJsonObject. */
+export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
+  const bytes = await readBytes(request, limitBytes);
+  if (bytes.length === 0) throw new PronkError("bad_request", "body: empty, expected JSON");
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new PronkError("bad_request", "body: not valid JSON", { cause });
+  }
 }
 
 async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {

@@ -44,6 +44,7 @@ export interface ServerContext {
   /** @throws PronkError "loading" while there is no model; RequestError "load_failed". */
   engine(): Promise<Engine>;
   readonly limits: Limits;
+  readonly allowAdapterLoading: boolean;
   readonly clock: Clock;
   readonly ping: Ping | undefined;
   randomId(): string;

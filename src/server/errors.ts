@@ -13,6 +13,7 @@ export type RequestErrorCode =
   | "invalid_api_key"
   | "model_not_found"
   | "unknown_url"
+  | "not_allowed" // a route that the server's owner has to open
   | "method_not_allowed"
   | "request_too_large"
   | "load_failed"; // the model cannot be loaded; retrying cannot help
@@ -71,6 +72,7 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   context_overflow: refusal(400, "context_length_exceeded"),
   invalid_api_key: refusal(401, "invalid_api_key"),
   model_not_found: refusal(404, "model_not_found"),
+  not_allowed: refusal(403, "not_allowed"),
   unknown_url: refusal(404, "unknown_url"),
   not_found: refusal(404, "not_found"),
   method_not_allowed: refusal(405, "method_not_allowed"),

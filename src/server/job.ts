@@ -1,5 +1,6 @@
 /** What the two generating routes have in common once they have read their request. */
 import type { Engine } from "../engine/engine.ts";
+import type { ServedModel } from "./adapters.ts";
 import type { LogprobsWriter } from "./logprobs.ts";
 import type { Sampling } from "./sampling.ts";
 import type { SamplingFields } from "./schemas/sampling.ts";
@@ -21,6 +22,7 @@ export interface AnswerShape {
 /** A request, read and checked. The choice with index `p * n + k` is the k-th of prompt p. */
 export interface Job {
   readonly engine: Engine;
+  readonly served: ServedModel;
   readonly shape: AnswerShape;
   readonly fields: SamplingFields;
   readonly prompts: readonly (readonly number[])[];

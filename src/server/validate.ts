@@ -16,7 +16,7 @@ const PARSE_OPTIONS = { abortEarly: true, jitless: true, reportInput: true } as 
 };
 
 /** @throws PronkError "bad_request" with the field's path as its param. */
-export function validate<T>(schema: z.ZodMiniType<T>, body: Record<string, unknown>): T {
+export function validate<T>(schema: z.ZodMiniType<T>, body: unknown): T {
   const result = z.safeParse(schema, body, PARSE_OPTIONS);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

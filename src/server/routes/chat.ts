@@ -1,6 +1,7 @@
 /** POST /v1/chat/completions. */
 import { PronkError } from "../../errors.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
+import { selectModel } from "../adapters.ts";
 import { answer } from "../answer.ts";
 import { readJsonObject } from "../body.ts";
 import { toChatMessages } from "../chat-messages.ts";
@@ -14,7 +15,6 @@ import { toSampling } from "../sampling.ts";
 import { type ChatRequest, chatRequest } from "../schemas/chat.ts";
 import { refuseUnsupportedInChat } from "../unsupported.ts";
 import { validate } from "../validate.ts";
-import { requireModel } from "./models.ts";
 
 const SHAPE: AnswerShape = {
   idPrefix: "chatcmpl-",
@@ -39,7 +39,7 @@ export function chatRoute(server: ServerContext): Route {
         checkChoices(request.n ?? 1, 1, server.limits);
 
         const engine = await server.engine();
-        requireModel(engine, request.model);
+        const served = selectModel(engine, request.model, request.lora);
         const { template, tokenizer, info } = engine;
         if (template === undefined) {
           throw new PronkError("unsupported", `messages: ${info.id} has no chat template`, {
@@ -59,6 +59,7 @@ export function chatRoute(server: ServerContext): Route {
         checkPrompt(prompt.length, info.ctx, "messages", server.limits);
         return answer(c, server, {
           engine,
+          served,
           shape: SHAPE,
           fields: request,
           prompts: [prompt],

@@ -1,6 +1,7 @@
 /** POST /v1/completions: the prompt is used raw, without a chat template. */
 import { PronkError } from "../../errors.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
+import { selectModel } from "../adapters.ts";
 import { answer } from "../answer.ts";
 import { readJsonObject } from "../body.ts";
 import type { ServerContext } from "../context.ts";
@@ -13,7 +14,6 @@ import { toSampling } from "../sampling.ts";
 import { type CompletionRequest, completionRequest } from "../schemas/completions.ts";
 import { refuseUnsupportedInCompletions } from "../unsupported.ts";
 import { validate } from "../validate.ts";
-import { requireModel } from "./models.ts";
 
 const SHAPE: AnswerShape = {
   idPrefix: "cmpl-",
@@ -42,7 +42,7 @@ export function completionsRoute(server: ServerContext): Route {
         checkChoices(n, prompts.length, server.limits);
 
         const engine = await server.engine();
-        requireModel(engine, request.model);
+        const served = selectModel(engine, request.model, request.lora);
         const { tokenizer, info } = engine;
         const limit = Math.min(DEFAULT_MAX_TOKENS, server.limits.maxTokens);
         const maxTokens = { value: request.max_tokens ?? limit, param: "max_tokens" };
@@ -62,6 +62,7 @@ export function completionsRoute(server: ServerContext): Route {
         });
         return answer(c, server, {
           engine,
+          served,
           shape: SHAPE,
           fields: request,
           prompts: encoded,

@@ -1,26 +1,15 @@
-/** GET /v1/models and /v1/models/{id}: the one model that is served. */
+/** GET /v1/models and /v1/models/{id}: the one model that is served, and its adapters. */
 import type { Engine } from "../../engine/engine.ts";
+import { noSuchModel } from "../adapters.ts";
 import type { ServerContext } from "../context.ts";
-import { RequestError } from "../errors.ts";
 import type { Route } from "../routing.ts";
-
-/** @throws RequestError "model_not_found" unless `id` is the served model's. */
-export function requireModel(engine: Engine, id: string): void {
-  if (id === engine.info.id) return;
-  const shown = id.length > 80 ? `${id.slice(0, 80)}…` : id;
-  throw new RequestError(
-    "model_not_found",
-    `model: ${JSON.stringify(shown)} is not served here, ${JSON.stringify(engine.info.id)} is`,
-    { param: "model" },
-  );
-}
 
 export function modelRoutes(server: ServerContext): Route[] {
   return [
     {
       path: "/v1/models",
       methods: {
-        GET: async (c) => c.json({ object: "list", data: [describe(await server.engine())] }),
+        GET: async (c) => c.json({ object: "list", data: describeAll(await server.engine()) }),
       },
     },
     {
@@ -28,12 +17,26 @@ export function modelRoutes(server: ServerContext): Route[] {
       methods: {
         GET: async (c) => {
           const engine = await server.engine();
-          requireModel(engine, c.req.param("id") ?? "");
-          return c.json(describe(engine));
+          const id = c.req.param("id") ?? "";
+          const found = describeAll(engine).find((one) => one.id === id);
+          if (found === undefined) throw noSuchModel(engine, id);
+          return c.json(found);
         },
       },
     },
   ];
+}
+
+/** As of vLLM: an adapter's root is where it came from, its parent the model. */
+function describeAll(engine: Engine): Record<string, unknown>[] {
+  const base = describe(engine);
+  const adapters = engine.adapters.map(({ name, path }) => ({
+    ...base,
+    id: name,
+    root: path,
+    parent: engine.info.id,
+  }));
+  return [{ ...base, root: engine.info.id, parent: null }, ...adapters];
 }
 
 function describe({ info }: Engine): Record<string, unknown> {

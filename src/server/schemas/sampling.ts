@@ -2,11 +2,12 @@
  * The fields that chat and completions share, with their ranges.
  *
  * Ranges are OpenAI's (OpenAPI description 2.3.0) where it has the field; top_k, min_p,
- * repetition_penalty, ignore_eos and return_token_ids are extensions under the names that other
+ * repetition_penalty, ignore_eos, lora and return_token_ids are extensions under the names that other
  * servers gave them. An explicit null is the same as an absent field.
  */
 import * as z from "zod/mini";
 import { MAX_STOPS, REPETITION_PENALTY_RANGE } from "../../generate/resolve-request.ts";
+import { type LoraScale, loraScales } from "./lora.ts";
 import type { Maybe } from "./maybe.ts";
 
 export interface SamplingFields {
@@ -28,6 +29,8 @@ export interface SamplingFields {
   max_tokens?: Maybe<number>;
   n?: Maybe<number>;
   ignore_eos?: Maybe<boolean>;
+  /** Which adapters, by GET /lora-adapters' ids; []: none. Default: the server's. */
+  lora?: Maybe<LoraScale[]>;
   /** Also answer with the ids of the prompt and of each choice. */
   return_token_ids?: Maybe<boolean>;
   stream?: Maybe<boolean>;
@@ -74,6 +77,7 @@ export const samplingFields: {
   max_tokens: z.nullish(countFrom(1)),
   n: z.nullish(z.int().check(z.gte(1), z.lte(MAX_CHOICES))),
   ignore_eos: z.nullish(z.boolean()),
+  lora: z.nullish(loraScales),
   return_token_ids: z.nullish(z.boolean()),
   stream: z.nullish(z.boolean()),
   stream_options: z.nullish(

@@ -31,6 +31,8 @@ describe("paths", () => {
               backend: "toy",
               kernel: "script",
               kernel_reason: "script: the only one",
+              root: "toy/llama",
+              parent: null,
             },
           ],
         },

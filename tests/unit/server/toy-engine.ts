@@ -1,7 +1,7 @@
 /** The real engine and a small real tokenizer over a runner whose next token is known beforehand. */
 import { readFileSync } from "node:fs";
 import type { Batch, Runner } from "../../../src/backends/backend.ts";
-import { createEngine } from "../../../src/engine/create-engine.ts";
+import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
@@ -30,6 +30,10 @@ export function jinja(source: string, bos_token = ""): ChatTemplate {
 export interface ToyOptions {
   /** What the model says, then it ends its turn. */
   readonly reply?: string;
+  /** What it says with an adapter, by the adapter's folder; at a scale of 1 or more. */
+  readonly adapterReplies?: Readonly<Record<string, string>>;
+  /** What texts stand for as adapters. */
+  readonly openAdapter?: EngineOptions["openAdapter"];
   /** Every token is about equally likely, so that the seed decides. */
   readonly random?: boolean;
   readonly ctx?: number;
@@ -50,30 +54,36 @@ export interface Toy {
 
 export function createToy(options: ToyOptions = {}): Toy {
   const { ctx = 256, slots = 2, maxQueue } = options;
-  const reply = tokenizer.encode(options.reply ?? "There are 7 days in a week.", {
-    addSpecialTokens: false,
-  });
-  const replyIds = [...reply, tokenizer.eosId ?? 0];
+  const idsOf = (text: string): readonly number[] => [
+    ...tokenizer.encode(text, { addSpecialTokens: false }),
+    tokenizer.eosId ?? 0,
+  ];
+  const replyIds = idsOf(options.reply ?? "There are 7 days in a week.");
+  const loaded = new Map<number, readonly number[]>();
+  let handles = 0;
   const vocab = tokenizer.vocabSize;
   const histories = Array.from({ length: slots }, () => new Int32Array(ctx));
   let rows: Float32Array[] = [];
   let calls = 0;
   let seed = 1;
 
-  const logitsAfter = (history: Int32Array): Float32Array => {
+  const logitsAfter = (history: Int32Array, said: readonly number[]): Float32Array => {
     const logits = new Float32Array(vocab);
     for (let id = 0; id < vocab; id++) logits[id] = ((id * 7919 + 13) % 1000) / 1000;
-    if (!options.random) logits[nextOf(history, replyIds)] = 20;
+    if (!options.random) logits[nextOf(history, said)] = 20;
     return logits;
   };
   const compute = ({ ids, spans, logitsRows }: Batch): void => {
     let row = 0;
     rows = [];
-    for (const { slot, start, count } of spans) {
+    for (const { slot, start, count, adapters = [] } of spans) {
+      const applied = adapters.find(({ scale }) => scale >= 1);
+      const said = applied ? loaded.get(applied.handle)! : replyIds;
       const history = histories[slot]!;
       for (let i = 0; i < count; i++, row++) {
         history[start + i] = ids[row]!;
-        if (logitsRows.includes(row)) rows.push(logitsAfter(history.subarray(0, start + i + 1)));
+        if (logitsRows.includes(row))
+          rows.push(logitsAfter(history.subarray(0, start + i + 1), said));
       }
     }
   };
@@ -98,8 +108,13 @@ export function createToy(options: ToyOptions = {}): Toy {
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
     copySlot: () => {},
     readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
-    loadAdapter: async () => 1,
-    unloadAdapter: () => undefined,
+    loadAdapter: async ({ name }) => {
+      loaded.set(++handles, idsOf(options.adapterReplies?.[name] ?? name));
+      return handles;
+    },
+    unloadAdapter: (handle) => {
+      loaded.delete(handle);
+    },
     adapterBytes: 0,
     dispose: () => {},
   };
@@ -131,6 +146,7 @@ export function createToy(options: ToyOptions = {}): Toy {
     {
       ...(maxQueue === undefined ? {} : { maxQueue }),
       contextShift: options.contextShift ?? false,
+      ...(options.openAdapter && { openAdapter: options.openAdapter }),
     },
   );
   return { engine, forwards: () => calls, replyIds };

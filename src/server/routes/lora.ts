@@ -1,0 +1,104 @@
+/**
+ * LoRA adapters at run time: their default scales as llama.cpp's server has them (/lora-adapters), and
+ * loading and unloading as vLLM's (/v1/load_lora_adapter, /v1/unload_lora_adapter).
+ */
+import { PronkError } from "../../errors.ts";
+import { chooseByIds } from "../adapters.ts";
+import { readJson, readJsonObject } from "../body.ts";
+import type { AppContext, ServerContext } from "../context.ts";
+import { RequestError } from "../errors.ts";
+import type { Route } from "../routing.ts";
+import { loadAdapterRequest, loraScales, unloadAdapterRequest } from "../schemas/lora.ts";
+import { validate } from "../validate.ts";
+
+/** What is wrong with the adapter that a client names is wrong with its request. */
+const OF_THE_ADAPTER = ["bad_format", "corrupt", "unsupported", "out_of_memory"];
+
+export function loraRoutes(server: ServerContext): Route[] {
+  return [
+    {
+      path: "/lora-adapters",
+      methods: {
+        GET: async (c) => {
+          const { adapters } = await server.engine();
+          return c.json(
+            adapters.map(({ id, name, path, default_scale }) => ({
+              id,
+              name,
+              path,
+              scale: default_scale,
+            })),
+          );
+        },
+        POST: async (c) => {
+          const scales = validate(loraScales, await readJson(c.req.raw, server.limits.bodyBytes));
+          const engine = await server.engine();
+          engine.setAdapters(chooseByIds(engine, scales, "body"));
+          return c.json({ success: true });
+        },
+      },
+    },
+    {
+      path: "/v1/load_lora_adapter",
+      methods: {
+        POST: async (c) => {
+          requireLoading(c, server);
+          const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
+          const {
+            lora_name: name,
+            lora_path: path,
+            load_inplace,
+          } = validate(loadAdapterRequest, body);
+          const engine = await server.engine();
+          const { signal } = c.req.raw;
+          try {
+            await engine.loadAdapter(name, path, { signal, replace: load_inplace === true });
+          } catch (error) {
+            throw ofRequest(error);
+          }
+          return c.text(`Success: LoRA adapter '${name}' added successfully.`);
+        },
+      },
+    },
+    {
+      path: "/v1/unload_lora_adapter",
+      methods: {
+        POST: async (c) => {
+          requireLoading(c, server);
+          const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
+          const { lora_name: name } = validate(unloadAdapterRequest, body);
+          const engine = await server.engine();
+          try {
+            await engine.unloadAdapter(name);
+          } catch (error) {
+            throw ofRequest(error);
+          }
+          return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
+        },
+      },
+    },
+  ];
+}
+
+/** Off unless the server's owner says otherwise: who may load names paths that the server reads. */
+function requireLoading(c: AppContext, { allowAdapterLoading }: ServerContext): void {
+  if (allowAdapterLoading) return;
+  throw new RequestError(
+    "not_allowed",
+    `${c.req.path}: this server loads no adapters at run time; allowAdapterLoading, or ` +
+      "--allow-lora-loading of pronk serve, lets it",
+  );
+}
+
+const PARAMS: Readonly<Record<string, string>> = { name: "lora_name", scale: "lora_name" };
+
+function ofRequest(error: unknown): unknown {
+  if (!(error instanceof PronkError)) return error;
+  const { code, message, param = "source" } = error;
+  const isRefusal = code === "bad_request" || code === "not_found";
+  if (!isRefusal && !OF_THE_ADAPTER.includes(code)) return error;
+  return new PronkError(isRefusal ? code : "bad_request", message, {
+    cause: error,
+    param: PARAMS[param] ?? "lora_path",
+  });
+}

@@ -18,7 +18,7 @@ const HELP = { help: { type: "boolean", help: "show this help" } } as const;
 export function parseArguments(command: Command, argv: readonly string[]): Arguments {
   const specs: OptionSpecs = { ...command.options, ...HELP };
   const options = Object.fromEntries(
-    Object.entries(specs).map(([name, { type }]) => [name, { type }]),
+    Object.entries(specs).map(([name, { type, multiple = false }]) => [name, { type, multiple }]),
   );
   let parsed: ReturnType<typeof parseArgs>;
   try {
@@ -45,6 +45,12 @@ export function helpText(command: Command): string {
 export function textOption({ values }: Arguments, name: string): string | undefined {
   const value = values[name];
   return typeof value === "string" ? value : undefined;
+}
+
+/** Every value of an option that may be given several times. */
+export function textsOption({ values }: Arguments, name: string): readonly string[] {
+  const found = values[name];
+  return Array.isArray(found) ? found : [];
 }
 
 export function flagOption({ values }: Arguments, name: string): boolean {

@@ -18,6 +18,7 @@ import {
   parseGenerationFlags,
   settingsOfFile,
 } from "./generation-flags.ts";
+import { LORA_OPTION } from "./lora-options.ts";
 import {
   CONTEXT_SHIFT_OPTION,
   engineForCommand,
@@ -82,6 +83,7 @@ export const chat: Command = {
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
+    ...LORA_OPTION,
   },
   async run(input, cli): Promise<void> {
     const { model, flags } = wordsOf(input, cli);

@@ -8,6 +8,8 @@ export interface OptionSpec {
   /** What the value is called in the help: `N`, `DIR`. */
   readonly value?: string;
   readonly help: string;
+  /** May be given several times; its value is a list then. */
+  readonly multiple?: boolean;
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
@@ -27,7 +29,7 @@ export interface Command {
 
 export interface Arguments {
   readonly positionals: readonly string[];
-  readonly values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly values: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 }
 
 export interface CliContext {

@@ -1,9 +1,13 @@
 /** pronk eval: perplexity of a text. */
 import { readFile } from "node:fs/promises";
+import { openLoraAdapter } from "../adapters/open-lora-adapter.ts";
+import type { Runner, Span } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
 import { perplexity } from "../generate/perplexity.ts";
+import { openAdapterFolder } from "../platform/host/open-adapter.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import type { CliContext, Command } from "./command.ts";
+import { LORA_OPTION, type LoraOption, loraOptions } from "./lora-options.ts";
 import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
 
@@ -21,6 +25,7 @@ export const evaluate: Command = {
     text: { type: "string", value: "FILE", help: "the text" },
     ...MODEL_OPTIONS,
     ctx: { type: "string", value: "N", help: `tokens of a window, default ${DEFAULT_CTX}` },
+    ...LORA_OPTION,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -38,9 +43,11 @@ export const evaluate: Command = {
     });
     const progress = createProgress(cli);
     try {
+      const adapters = await loadLora(loraOptions(input), model.runner, cli);
       const ids = model.tokenizer.encode(text);
       const found = await perplexity(model.runner, ids, {
         ctx,
+        adapters,
         signal: cli.signal,
         yieldTask: runtime.yieldTask,
         onProgress: (loaded, total) =>
@@ -55,3 +62,17 @@ export const evaluate: Command = {
     }
   },
 };
+
+async function loadLora(
+  options: readonly LoraOption[],
+  runner: Runner,
+  { host, env, fetch, signal }: CliContext,
+): Promise<Span["adapters"]> {
+  const adapters: { handle: number; scale: number }[] = [];
+  for (const { source, scale } of options) {
+    const folder = await openAdapterFolder(host, source, { env, fetch, signal });
+    const handle = await runner.loadAdapter(await openLoraAdapter(folder, signal), signal);
+    adapters.push({ handle, scale });
+  }
+  return adapters.length > 0 ? adapters : undefined;
+}

@@ -18,6 +18,7 @@ import type { SimdWidth } from "../platform/host/simd-width.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
+import { adapterOptions } from "./lora-options.ts";
 import { createProgress } from "./progress.ts";
 
 /** What --quant offers; a group size is chosen beside int4. */
@@ -150,6 +151,7 @@ export async function engineForCommand(
   cli: CliContext,
   more: HostLoadOptions = {},
 ): Promise<Engine> {
+  const adapters = adapterOptions(input);
   // Memory that is counted goes to the context, unless asked for otherwise.
   const usual = budgetOption(input) === undefined ? more.speculate : "off";
   const speculate = speculateOption(input) ?? usual;
@@ -157,7 +159,7 @@ export async function engineForCommand(
   const { host, env, fetch, signal } = cli;
   const options = { ...modelOptions(input), env, fetch, signal, speculate };
   const contextShift = flagOption(input, "context-shift");
-  return startEngine(host, model, runtime, { ...options, contextShift });
+  return startEngine(host, model, runtime, { ...options, contextShift, ...adapters });
 }
 
 const LABELS: Record<LoadStage["phase"], string> = {

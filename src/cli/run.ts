@@ -6,6 +6,7 @@ import { encodeChat, systemLength } from "../server/chat-prompt.ts";
 import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
 import { coldStartOf, coldStartText } from "./cold-start.ts";
 import type { Arguments, Command } from "./command.ts";
+import { LORA_OPTION } from "./lora-options.ts";
 import {
   CONTEXT_SHIFT_OPTION,
   engineForCommand,
@@ -34,6 +35,7 @@ export const run: Command = {
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
+    ...LORA_OPTION,
     verbose: { type: "boolean", help: "say on stderr where the time to the first token went" },
     ...JSON_OPTION,
   },

@@ -3,8 +3,9 @@ import { type ErrorCode, PronkError } from "../errors.ts";
 import type { HttpServer } from "../platform/host/host.ts";
 import { createApp } from "../server/app.ts";
 import type { LogEntry } from "../server/context.ts";
-import { integerOption, textOption, UsageError } from "./arguments.ts";
+import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
+import { LORA_SERVE_OPTIONS } from "./lora-options.ts";
 import {
   CONTEXT_SHIFT_OPTION,
   engineForCommand,
@@ -31,6 +32,7 @@ export const serve: Command = {
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
+    ...LORA_SERVE_OPTIONS,
   },
   async run(input, cli): Promise<void> {
     const started = performance.now();
@@ -52,6 +54,7 @@ export const serve: Command = {
       engine: served.get,
       ready: served.ready,
       ...(keys && { auth: { keys } }),
+      allowAdapterLoading: flagOption(input, "allow-lora-loading"),
       log: (entry) => logFailure(entry, cli),
     });
     // Before anything is downloaded: a port that is taken shows at once, and /health answers.

@@ -1,5 +1,5 @@
 /** Perplexity of a text, and the log-probability of each of its tokens. */
-import type { Runner } from "../backends/backend.ts";
+import type { Runner, Span } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { exp, log } from "./exp-log.ts";
 
@@ -15,6 +15,8 @@ export interface Perplexity {
 export interface PerplexityOptions {
   /** Tokens of a window; at most the runner's context. */
   readonly ctx: number;
+  /** Of the runner, which the text is read with. */
+  readonly adapters?: Span["adapters"];
   readonly signal?: AbortSignal;
   /** After each batch: tokens run so far, of all. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -42,7 +44,7 @@ export async function perplexity(
   ids: readonly number[],
   options: PerplexityOptions,
 ): Promise<Perplexity> {
-  const { ctx, signal } = options;
+  const { ctx, signal, adapters } = options;
   if (!Number.isInteger(ctx) || ctx < 2 || ctx > runner.ctx) {
     throw new PronkError("bad_request", `window of ${ctx} tokens, not 2 to ${runner.ctx}`, {
       param: "ctx",
@@ -62,7 +64,15 @@ export async function perplexity(
       const rows = Array.from({ length: count }, (_, i) => i).filter((i) => at + i + 1 < end);
       await runner.forward({
         ids: ids.slice(at, at + count),
-        spans: [{ slot: 0, start: at - window, count, length: end - window }],
+        spans: [
+          {
+            slot: 0,
+            start: at - window,
+            count,
+            length: end - window,
+            ...(adapters && { adapters }),
+          },
+        ],
         logitsRows: rows,
       });
       for (const row of rows) {

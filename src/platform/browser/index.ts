@@ -8,16 +8,22 @@ import {
   type EngineOptions,
 } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
+import type { SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { loadKernels } from "./kernels.ts";
+import { openAdapterFolder } from "./open-adapter.ts";
 import { openModel } from "./open-model.ts";
 import { createThreads } from "./threads.ts";
 import { yieldTask } from "./yield.ts";
 
-export interface CreateEngineOptions extends LoadOptions, EngineOptions {
+export interface CreateEngineOptions
+  extends LoadOptions,
+    Omit<EngineOptions, "openAdapter">,
+    EngineAdapters {
   /** Compiled modules, where a bundler or a policy keeps the package from fetching its own. */
   readonly kernels?: Runtime["kernels"];
   readonly fetch?: typeof fetch;
@@ -49,7 +55,10 @@ export async function createEngine(
     speculate,
     id: options.id ?? named.id,
   });
-  return createModelEngine(loaded, runtime, options);
+  const openAdapter = (name: string): Promise<SourceFolder> =>
+    openAdapterFolder(name, { fetch, hub });
+  const engine = createModelEngine(loaded, runtime, { ...options, openAdapter });
+  return loadAdapters(engine, options, signal);
 }
 
 export { PronkError } from "../../errors.ts";

@@ -1,6 +1,7 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
 import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { type AppOptions, createApp } from "../../server/app.ts";
@@ -32,6 +33,13 @@ export interface WorkerOptions<Env>
   readonly kernels: Runtime["kernels"];
   /** Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. */
   readonly pack: (env: Env) => SourceFolder;
+  /**
+   * LoRA adapters by name, each in a folder of its own: `(env) => ({ sql: r2Source(env.MODELS, "sql-lora") })`.
+   * They take memory beside the model's: leave room for them by `budgetBytes`.
+   */
+  readonly adapters?: (env: Env) => NonNullable<EngineAdapters["adapters"]>;
+  /** Whether requests that name no adapters get all of them. Default true. */
+  readonly applyAdapters?: boolean;
   /** The app's options. Default: keys from the variable PRONK_API_KEYS, separated by commas. */
   readonly app?: (env: Env) => Omit<AppOptions, "engine" | "ready">;
 }
@@ -98,7 +106,9 @@ async function startEngine<Env>(
     budgetBytes,
     onProgress: ({ loaded, total }) => onProgress(loaded / total),
   });
-  return createEngine(model, runtime, { speculate, contextShift });
+  const engine = createEngine(model, runtime, { speculate, contextShift });
+  const { applyAdapters } = options;
+  return loadAdapters(engine, { adapters: options.adapters?.(env), applyAdapters });
 }
 
 function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { LoadedModel } from "../../engine/loaded-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
@@ -12,6 +13,7 @@ import { now, randomSeed, wallClock } from "../clock.ts";
 import type { Environment } from "./cache-folder.ts";
 import type { Host } from "./host.ts";
 import { loadKernels, readKernel } from "./kernels.ts";
+import { openAdapterFolder } from "./open-adapter.ts";
 import { type NamedModel, openModel } from "./open-model.ts";
 import type { SimdWidth } from "./simd-width.ts";
 
@@ -38,7 +40,8 @@ export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "specu
 }
 
 export type CreateEngineOptions = HostLoadOptions &
-  Omit<EngineOptions, "speculate"> & {
+  Omit<EngineOptions, "speculate" | "openAdapter"> &
+  EngineAdapters & {
     /**
      * Bits of WebAssembly's vectors. 256 reads prompts 1.7 times as fast, by a flag of V8 that is
      * experimental and holds for the process: every WebAssembly module compiled after it, whoever's, is
@@ -144,8 +147,8 @@ export async function createHostEngine(
 }
 
 /**
- * An engine over a loaded model, which is freed when there is none; with the draft model loaded, where
- * one is named, in as many slots, and positions as far as its own limit allows.
+ * An engine over a loaded model, which is freed when there is none; with its adapters; with the draft
+ * model loaded, where one is named, in as many slots, and positions as far as its own limit allows.
  *
  * @throws PronkError as loadNamedModel and createEngine.
  */
@@ -157,20 +160,30 @@ export async function startEngine(
 ): Promise<Engine> {
   const { speculate = "lookup", env, fetch, signal, kernel, backend, threads } = options;
   const { slots, ctx } = model.runner;
-  let draft: LoadedModel | undefined;
-  try {
-    if (typeof speculate === "string")
-      return createEngine(model, runtime, { ...options, speculate });
-    draft = await loadNamedModel(host, speculate.draft, runtime, {
-      ...{ env, fetch, signal, kernel, backend, threads },
-      slots,
-      maxCtx: ctx,
-      speculate: "off",
+  const openAdapter: EngineOptions["openAdapter"] = (name, signal) =>
+    openAdapterFolder(host, name, {
+      env: env ?? process.env,
+      fetch: fetch ?? host.fetch,
+      signal,
+      onProgress: options.onProgress,
     });
-    return createEngine(model, runtime, { ...options, speculate: { draft } });
+  let draft: LoadedModel | undefined;
+  let engine: Engine;
+  try {
+    if (typeof speculate === "object") {
+      draft = await loadNamedModel(host, speculate.draft, runtime, {
+        ...{ env, fetch, signal, kernel, backend, threads },
+        slots,
+        maxCtx: ctx,
+        speculate: "off",
+      });
+    }
+    const source = typeof speculate === "string" ? speculate : draft && { draft };
+    engine = createEngine(model, runtime, { ...options, speculate: source, openAdapter });
   } catch (error) {
     model.runner.dispose();
     draft?.runner.dispose();
     throw error;
   }
+  return loadAdapters(engine, options, signal);
 }

@@ -34,9 +34,11 @@ export {
   type AutoTokenizerOptions,
   autoTokenizer,
   tokenizerFromGguf,
+  tokenizerFromTiktoken,
 } from "../llama/tokenizer/load-tokenizer.ts";
 export { PreTrainedTokenizerBase } from "../llama/tokenizer/pretrained-tokenizer-base.ts";
 export { PreTrainedTokenizerFast } from "../llama/tokenizer/pretrained-tokenizer-fast.ts";
+export type { SavePretrainedOptions } from "../llama/tokenizer/save-pretrained.ts";
 export type { FileSink, FilesByName } from "../llama/tokenizer/tokenizer-files.ts";
 export {
   getLlamaTokenizerHub,

@@ -35,6 +35,7 @@ export class LlamaTokenizerFast extends PreTrainedTokenizerFast {
   readonly legacy: boolean;
   readonly add_prefix_space: boolean | null;
   protected override readonly isLlama2 = true;
+  protected override readonly defaultPaddingSide = "left";
   readonly #model: Uint8Array | undefined;
   #addBos: boolean;
   #addEos: boolean;
@@ -50,9 +51,9 @@ export class LlamaTokenizerFast extends PreTrainedTokenizerFast {
       bos_token: "<s>",
       eos_token: "</s>",
       unk_token: "<unk>",
-      padding_side: "left",
       ...options,
     });
+    this.padding_side = options.padding_side ?? this.defaultPaddingSide;
     this.legacy = options.legacy ?? true;
     this.add_prefix_space = options.add_prefix_space ?? null;
     this.#model = options.vocab_file;
@@ -118,6 +119,36 @@ export class LlamaTokenizerFast extends PreTrainedTokenizerFast {
     const eos = this.#addEos ? [this.eos_token_id!] : [];
     const first = [...bos, ...ids, ...eos];
     return pair === undefined ? first : [...first, ...bos, ...pair, ...eos];
+  }
+
+  /** A tokenizer.model beside it lets LlamaTokenizer read it, too. */
+  protected override savedClass(): string {
+    return this.#model === undefined ? "LlamaTokenizerFast" : "LlamaTokenizer";
+  }
+
+  protected override savedFields(hasModelFile: boolean): Readonly<Record<string, unknown>> {
+    return {
+      add_bos_token: this.#addBos,
+      add_eos_token: this.#addEos,
+      // Any value has the tokenizer made from tokenizer.model, also by transformers.
+      add_prefix_space: hasModelFile ? this.add_prefix_space : null,
+      legacy: this.legacy,
+      use_default_system_prompt: this.use_default_system_prompt,
+    };
+  }
+
+  protected override vocabularyFiles(legacy_format: boolean | null): [string, Uint8Array][] {
+    const files: [string, Uint8Array][] = [];
+    if (legacy_format !== false && this.#model !== undefined) {
+      files.push(["tokenizer.model", this.#model]);
+    }
+    if (legacy_format !== true) files.push(["tokenizer.json", this.pipeline.toJson()]);
+    if (files.length > 0) return files;
+    throw new PronkError(
+      "bad_request",
+      "LlamaTokenizerFast: legacy_format needs a tokenizer.model, which it was made without",
+      { param: "legacy_format" },
+    );
   }
 
   /**

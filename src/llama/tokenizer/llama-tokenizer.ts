@@ -304,6 +304,32 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
     );
   }
 
+  protected savedClass(): string {
+    return "LlamaTokenizer";
+  }
+
+  protected override savedFields(): Readonly<Record<string, unknown>> {
+    return {
+      add_bos_token: this.add_bos_token,
+      add_eos_token: this.add_eos_token,
+      add_prefix_space: this.add_prefix_space,
+      legacy: this.legacy,
+      pad_token: this.pad_token,
+      sp_model_kwargs: {},
+      spaces_between_special_tokens: this.spaces_between_special_tokens,
+      use_default_system_prompt: this.use_default_system_prompt,
+    };
+  }
+
+  protected vocabularyFiles(legacy_format: boolean | null): [string, Uint8Array][] {
+    if (legacy_format !== false) return [["tokenizer.model", this.#file]];
+    throw new PronkError(
+      "bad_request",
+      "Only fast tokenizers (instances of PreTrainedTokenizerFast) can be saved in non legacy format.",
+      { param: "legacy_format" },
+    );
+  }
+
   /** Writes tokenizer.model. @returns the names of the files. */
   async saveVocabulary(sink: FileSink, filename_prefix?: string): Promise<string[]> {
     const name = `${filename_prefix === undefined ? "" : `${filename_prefix}-`}tokenizer.model`;

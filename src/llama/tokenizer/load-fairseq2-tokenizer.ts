@@ -6,15 +6,10 @@ import { LLAMA3_TEMPLATE } from "../../templates/builtin/llama3.ts";
 import { compileSentencePieceModel } from "../../tokenizers/compile-tokenizer.ts";
 import { LLAMA3_SPECIAL, LLAMA3_TOKENS } from "../../tokenizers/llama3-special-tokens.ts";
 import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
-import { pipelineFromVocabulary } from "../../tokenizers/pipeline/load-pipeline.ts";
-import { LLAMA3_PATTERN } from "../../tokenizers/pipeline/recipe.ts";
-import { splitPattern } from "../../tokenizers/split-pattern.ts";
-import { compileTiktoken } from "../../tokenizers/tiktoken-ranks.ts";
 import { TokenTexts } from "../../tokenizers/token-texts.ts";
-import { readVocabulary, writeVocabulary } from "../../tokenizers/vocabulary.ts";
-import { wordScanner } from "../../tokenizers/word-patterns.ts";
 import { type EncoderMode, Fairseq2Tokenizer, type TokenizerCore } from "./fairseq2-tokenizer.ts";
 import { autoTokenizer } from "./load-tokenizer.ts";
+import { looksLikeTiktoken, tiktokenPipeline } from "./tiktoken-pipeline.ts";
 import type { FilesByName } from "./tokenizer-files.ts";
 
 /** fairseq2's tokenizer configuration; `impl` is `hg` by default, as its pages say. */
@@ -71,11 +66,6 @@ export async function loadFairseq2Tokenizer(
   return new Fairseq2Tokenizer(sentencePieceCore(files));
 }
 
-/** Protocol buffers of SentencePiece begin with a line feed, the tag of the first piece. */
-function looksLikeTiktoken(file: Uint8Array): boolean {
-  return file.length > 0 && file[0] !== 0x0a && file.subarray(0, 256).includes(0x20);
-}
-
 async function huggingFaceCore(
   files: SourceFolder | FilesByName,
   useEot: boolean,
@@ -123,23 +113,9 @@ async function huggingFaceCore(
 }
 
 function tiktokenCore(file: Uint8Array, config: TokenizerSettings): TokenizerCore {
-  const vocabulary = readVocabulary(
-    writeVocabulary({
-      ...compileTiktoken(file, LLAMA3_SPECIAL),
-      bosId: undefined,
-      eosId: undefined,
-      padId: undefined,
-      eogIds: new Uint32Array(0),
-    }),
-  );
+  const { vocabulary, pipeline } = tiktokenPipeline(file, config.split_regex);
   const base = vocabulary.size - LLAMA3_SPECIAL.length;
   const specialTokens = new Map(LLAMA3_SPECIAL.map((token, i) => [token, base + i]));
-  const regex = config.split_regex;
-  const scanner =
-    regex === null || regex === LLAMA3_PATTERN
-      ? wordScanner("llama-3")
-      : splitPattern(regex, "dropped");
-  const pipeline = pipelineFromVocabulary(vocabulary, { scanner });
   const texts = new TokenTexts(vocabulary);
   const eosToken = config.use_eot ? EOT : END;
   return {

@@ -2,16 +2,19 @@
 import type { MetadataValue } from "../../formats/model-file.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { compileTokenizer } from "../../tokenizers/compile-tokenizer.ts";
+import { LLAMA3_TOKENS } from "../../tokenizers/llama3-special-tokens.ts";
 import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
 import {
   pipelineFromJson,
   pipelineFromVocabulary,
 } from "../../tokenizers/pipeline/load-pipeline.ts";
+import { bosEosProcessor } from "../../tokenizers/pipeline/post-processor.ts";
 import { readVocabulary } from "../../tokenizers/vocabulary.ts";
 import { LlamaTokenizer } from "./llama-tokenizer.ts";
 import { LlamaTokenizerFast } from "./llama-tokenizer-fast.ts";
 import type { PreTrainedTokenizerBase } from "./pretrained-tokenizer-base.ts";
 import { PreTrainedTokenizerFast } from "./pretrained-tokenizer-fast.ts";
+import { looksLikeTiktoken, tiktokenPipeline } from "./tiktoken-pipeline.ts";
 import { type FilesByName, readTokenizerFiles } from "./tokenizer-files.ts";
 import type { TokenizerOptions } from "./tokenizer-options.ts";
 
@@ -36,6 +39,9 @@ export async function autoTokenizer(
   const { tokenizerJson, tokenizerModel } = files;
   const settings = { ...files.options, ...given };
   const isLlama = /^Llama(?:Code)?Tokenizer(?:Fast)?$/.test(files.className ?? "");
+  if (tokenizerModel !== undefined && tokenizerJson === undefined) {
+    if (looksLikeTiktoken(tokenizerModel)) return tokenizerFromTiktoken(tokenizerModel, settings);
+  }
   if (tokenizerModel !== undefined && (!use_fast || tokenizerJson === undefined)) {
     if (!use_fast) return new LlamaTokenizer({ ...settings, vocab_file: tokenizerModel });
     return new LlamaTokenizerFast({ ...settings, vocab_file: tokenizerModel });
@@ -45,6 +51,21 @@ export async function autoTokenizer(
     return new LlamaTokenizerFast({ ...settings, ...model, tokenizer_file: tokenizerJson! });
   }
   return new PreTrainedTokenizerFast(pipelineFromJson(tokenizerJson!), settings);
+}
+
+/**
+ * The tokenizer of Meta's tokenizer.model of Llama 3, as transformers converts it: texts begin with BOS.
+ *
+ * @throws PronkError "bad_format" naming the line.
+ */
+export function tokenizerFromTiktoken(
+  file: Uint8Array,
+  options: TokenizerOptions = {},
+): PreTrainedTokenizerFast {
+  const { pipeline } = tiktokenPipeline(file, null);
+  const { bos, end } = LLAMA3_TOKENS;
+  pipeline.postProcessor = bosEosProcessor(pipeline.tokenId(bos), undefined);
+  return new PreTrainedTokenizerFast(pipeline, { bos_token: bos, eos_token: end, ...options });
 }
 
 /**

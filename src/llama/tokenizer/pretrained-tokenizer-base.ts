@@ -16,18 +16,17 @@ import {
   type EncodedRow,
   type EncodedTensors,
   type TextInput,
-  type TokenLike,
 } from "./batch-encoding.ts";
 import { type CallPlan, planCall, toTensors } from "./call-plan.ts";
 import { type ChatTemplateOptions, renderChat } from "./chat.ts";
-import { SpecialTokenRoles, type SpecialTokensDict } from "./special-tokens.ts";
 import {
-  NO_MAX_LENGTH,
-  SPECIAL_ATTRIBUTES,
-  type SpecialAttribute,
-  type TokenizerOptions,
-  tokenOf,
-} from "./tokenizer-options.ts";
+  type SavedTokenizer,
+  type SavePretrainedOptions,
+  saveTokenizer,
+} from "./save-pretrained.ts";
+import { SpecialTokensMixin } from "./special-tokens-mixin.ts";
+import type { FileSink } from "./tokenizer-files.ts";
+import { NO_MAX_LENGTH, savedOptions, type TokenizerOptions } from "./tokenizer-options.ts";
 
 /** One text or pair, encoded; what a slow tokenizer says of its truncation. */
 export interface Assembled {
@@ -38,7 +37,7 @@ export interface Assembled {
 
 type ReturnTensors = CallOptions & { readonly return_tensors: string };
 
-export abstract class PreTrainedTokenizerBase {
+export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
   abstract readonly is_fast: boolean;
   padding_side: Side;
   truncation_side: Side;
@@ -51,9 +50,12 @@ export abstract class PreTrainedTokenizerBase {
   readonly use_default_system_prompt: boolean;
   /** Llama 2's chat template stands in where a tokenizer has none. */
   protected readonly isLlama2: boolean = false;
-  protected readonly roles: SpecialTokenRoles;
+  protected readonly defaultPaddingSide: Side = "right";
+  readonly #given: Readonly<Record<string, unknown>>;
 
   constructor(options: TokenizerOptions) {
+    super(options);
+    this.#given = savedOptions(options);
     this.padding_side = options.padding_side ?? "right";
     this.truncation_side = options.truncation_side ?? "right";
     this.model_max_length = options.model_max_length ?? NO_MAX_LENGTH;
@@ -62,14 +64,12 @@ export abstract class PreTrainedTokenizerBase {
     this.split_special_tokens = options.split_special_tokens ?? false;
     this.chat_template = options.chat_template ?? null;
     this.use_default_system_prompt = options.use_default_system_prompt ?? false;
-    this.roles = new SpecialTokenRoles(options);
   }
 
   /** Tokens of the model, without added ones. */
   abstract get vocab_size(): number;
   /** Tokens in all: what embeddings are resized to. */
   abstract get length(): number;
-  abstract tokenToId(token: string): number | undefined;
   abstract idToToken(id: number): string | undefined;
   /** A text without what is put around it. */
   protected abstract encodeText(text: TextInput, type: number, options: CallOptions): Encoding;
@@ -81,9 +81,6 @@ export abstract class PreTrainedTokenizerBase {
     options: CallOptions,
   ): Assembled;
   protected abstract decodeIds(ids: readonly number[], options: DecodeOptions): string;
-  protected abstract addToken(token: AddedToken): boolean;
-  /** Called when a role has another token. */
-  protected abstract rolesChanged(): void;
   abstract get added_tokens_decoder(): Record<number, AddedToken>;
   abstract buildInputsWithSpecialTokens(ids: readonly number[], pair?: readonly number[]): number[];
   abstract createTokenTypeIdsFromSequences(
@@ -92,100 +89,6 @@ export abstract class PreTrainedTokenizerBase {
   ): number[];
   /** Special tokens that encoding adds to a text or a pair. */
   abstract numSpecialTokensToAdd(pair?: boolean): number;
-
-  // Special tokens.
-
-  get bos_token(): string | null {
-    return this.roles.get("bos_token");
-  }
-  set bos_token(token: TokenLike | null) {
-    this.#setRole("bos_token", token);
-  }
-  get eos_token(): string | null {
-    return this.roles.get("eos_token");
-  }
-  set eos_token(token: TokenLike | null) {
-    this.#setRole("eos_token", token);
-  }
-  get unk_token(): string | null {
-    return this.roles.get("unk_token");
-  }
-  set unk_token(token: TokenLike | null) {
-    this.#setRole("unk_token", token);
-  }
-  get pad_token(): string | null {
-    return this.roles.get("pad_token");
-  }
-  set pad_token(token: TokenLike | null) {
-    this.#setRole("pad_token", token);
-  }
-  get bos_token_id(): number | null {
-    return this.#roleId("bos_token");
-  }
-  get eos_token_id(): number | null {
-    return this.#roleId("eos_token");
-  }
-  get unk_token_id(): number | null {
-    return this.#roleId("unk_token");
-  }
-  get pad_token_id(): number | null {
-    return this.#roleId("pad_token");
-  }
-  get additional_special_tokens(): readonly string[] {
-    return this.roles.additional;
-  }
-  get all_special_tokens(): string[] {
-    return this.roles.all().map(({ content }) => content);
-  }
-  get all_special_ids(): number[] {
-    return this.convertTokensToIds(this.all_special_tokens);
-  }
-  get special_tokens_map(): Record<string, string | string[]> {
-    return this.roles.map();
-  }
-
-  #setRole(role: SpecialAttribute, token: TokenLike | null): void {
-    this.roles.set(role, token);
-    this.rolesChanged();
-  }
-
-  #roleId(role: SpecialAttribute): number | null {
-    const token = this.roles.get(role);
-    return token === null ? null : (this.convertTokensToIds(token) ?? null);
-  }
-
-  /** Adds tokens behind the vocabulary; those it has become added ones. @returns how many are new. */
-  addTokens(tokens: TokenLike | readonly TokenLike[], special_tokens = false): number {
-    const list = Array.isArray(tokens) ? (tokens as readonly TokenLike[]) : [tokens as TokenLike];
-    let added = 0;
-    for (const token of list) {
-      const known = typeof token === "string" && this.all_special_tokens.includes(token);
-      const made = tokenOf(token, special_tokens || known);
-      if (made.content === "") continue;
-      if (this.addToken(special_tokens ? { ...made, special: true } : made)) added++;
-    }
-    return added;
-  }
-
-  /** Gives roles to tokens and adds those that are not there. @returns how many are new. */
-  addSpecialTokens(tokens: SpecialTokensDict, replace_additional_special_tokens = true): number {
-    const added: TokenLike[] = [];
-    for (const role of SPECIAL_ATTRIBUTES) {
-      const token = tokens[role];
-      if (token === undefined) continue;
-      this.roles.set(role, token);
-      added.push(token);
-    }
-    const more = tokens.additional_special_tokens;
-    if (more !== undefined) {
-      const kept = replace_additional_special_tokens ? [] : this.roles.additional;
-      this.roles.additional = [...kept, ...more];
-      added.push(...more);
-    }
-    const count = this.addTokens(added, true);
-    this.rolesChanged();
-    return count;
-  }
 
   // Texts to tokens.
 
@@ -397,20 +300,6 @@ export abstract class PreTrainedTokenizerBase {
     return ids.filter((id) => !special.has(id)).map(textOf);
   }
 
-  /** Unknown tokens have the unknown token's id. */
-  convertTokensToIds(tokens: readonly string[]): number[];
-  convertTokensToIds(token: string): number | undefined;
-  convertTokensToIds(tokens: string | readonly string[]): number | undefined | number[] {
-    const idOf = (token: string): number | undefined => {
-      const id = this.tokenToId(token);
-      if (id !== undefined) return id;
-      const unk = this.roles.get("unk_token");
-      return unk === null ? undefined : this.tokenToId(unk);
-    };
-    if (typeof tokens === "string") return idOf(tokens);
-    return tokens.map(idOf).filter((id) => id !== undefined);
-  }
-
   /** Tokens by spelling; made for this call, as the tokenizer keeps none. */
   getVocab(): Map<string, number> {
     const vocab = new Map<string, number>();
@@ -442,6 +331,46 @@ export abstract class PreTrainedTokenizerBase {
     }
     const special = new Set(this.all_special_ids);
     return ids.map((id) => (special.has(id) ? 1 : 0));
+  }
+
+  // Files.
+
+  /** The name that files have for this class. */
+  protected abstract savedClass(): string;
+  /** The vocabulary's files. @throws PronkError "bad_request" for a format that the class lacks. */
+  protected abstract vocabularyFiles(legacy_format: boolean | null): [string, Uint8Array][];
+  /** What the class adds to tokenizer_config.json. */
+  protected savedFields(_hasModelFile: boolean): Readonly<Record<string, unknown>> {
+    return {};
+  }
+
+  /**
+   * Writes the tokenizer as transformers does: its configuration, special tokens, chat template and
+   * vocabulary. @returns the names of the files.
+   */
+  savePretrained(sink: FileSink, options: SavePretrainedOptions = {}): Promise<string[]> {
+    const defaults = { ...DEFAULTS, padding_side: this.defaultPaddingSide };
+    const current = Object.entries(defaults).filter(
+      ([name, value]) => name in this.#given || this[name as keyof typeof defaults] !== value,
+    );
+    const files = this.vocabularyFiles(options.legacy_format ?? null);
+    const hasModelFile = files.some(([name]) => name === "tokenizer.model");
+    const saved: SavedTokenizer = {
+      className: this.savedClass(),
+      config: {
+        ...this.#given,
+        ...Object.fromEntries(current.map(([name]) => [name, this[name as keyof this]])),
+        model_max_length: this.model_max_length,
+        clean_up_tokenization_spaces: this.clean_up_tokenization_spaces,
+        ...this.savedFields(hasModelFile),
+      },
+      roles: this.special_tokens_map,
+      added: this.added_tokens_decoder,
+      vocabSize: this.vocab_size,
+      chatTemplate: this.chat_template,
+      files,
+    };
+    return saveTokenizer(sink, saved, options);
   }
 
   // Chats.
@@ -481,6 +410,12 @@ export abstract class PreTrainedTokenizerBase {
     return this.call(text, call).input_ids;
   }
 }
+
+/** Attributes that are written when they were given, or are others than these. */
+const DEFAULTS = {
+  truncation_side: "right",
+  split_special_tokens: false,
+} as const;
 
 /** Ids are below this; it ends a search for holes that are not there. */
 const MAX_IDS = 1 << 21;

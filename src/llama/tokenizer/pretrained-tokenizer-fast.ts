@@ -66,6 +66,19 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
 
   protected rolesChanged(): void {}
 
+  protected savedClass(): string {
+    return "PreTrainedTokenizerFast";
+  }
+
+  protected vocabularyFiles(legacy_format: boolean | null): [string, Uint8Array][] {
+    if (legacy_format !== true) return [["tokenizer.json", this.pipeline.toJson()]];
+    throw new PronkError(
+      "bad_request",
+      "Your tokenizer does not have a legacy version defined and therefore cannot register this version. You might consider leaving the legacy_format at `None` or setting it to `False`.",
+      { param: "legacy_format" },
+    );
+  }
+
   numSpecialTokensToAdd(pair = false): number {
     return addedCount(this.pipeline.postProcessor, pair);
   }

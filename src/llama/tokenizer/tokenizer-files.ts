@@ -1,5 +1,6 @@
 /** The files of a tokenizer: from a folder, or as bytes by name. */
 import { PronkError } from "../../errors.ts";
+import { type OutputFolder, writeWhole } from "../../formats/output-file.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
 import { optionsOfConfig, type TokenizerOptions } from "./tokenizer-options.ts";
 
@@ -114,9 +115,11 @@ function parseObject(bytes: Uint8Array, name: string): Record<string, unknown> {
 /** Where files are written: a function, or a folder. */
 export type FileSink =
   | ((name: string, bytes: Uint8Array) => Promise<void> | void)
-  | { write(name: string, bytes: Uint8Array): Promise<void> };
+  | { write(name: string, bytes: Uint8Array): Promise<void> }
+  | OutputFolder;
 
 export async function writeFile(sink: FileSink, name: string, bytes: Uint8Array): Promise<void> {
   if (typeof sink === "function") await sink(name, bytes);
+  else if ("create" in sink) await writeWhole(sink, name, bytes);
   else await sink.write(name, bytes);
 }

@@ -115,6 +115,22 @@ const BOOLEANS = [
   "split_special_tokens",
 ];
 
+/** Options that stay as they were given, of which files keep a copy. */
+const KEPT = [
+  "add_prefix_space",
+  "model_input_names",
+  "padding_side",
+  "sp_model_kwargs",
+  "spaces_between_special_tokens",
+  "split_special_tokens",
+  "truncation_side",
+] as const;
+
+export function savedOptions(options: TokenizerOptions): Record<string, unknown> {
+  const given = KEPT.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]]));
+}
+
 function isString(value: unknown): boolean {
   return typeof value === "string";
 }

@@ -114,20 +114,23 @@ function applyStep(tokens: readonly string[], step: DecoderStep): readonly strin
 const lossy = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-/** A token whose characters do not all spell bytes is text. */
 function decodeByteLevel(tokens: readonly string[]): string {
-  const spelled = tokens.map((token) => new TextEncoder().encode(token));
-  const bytes = new Uint8Array(spelled.reduce((sum, part) => sum + part.length, 0));
+  const parts = tokens.map(spelledBytes);
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
-  for (const part of spelled) {
-    const to = unspell(part, 0, part.length, bytes, at);
-    if (to >= 0) at = to;
-    else {
-      bytes.set(part, at);
-      at += part.length;
-    }
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return lossy.decode(bytes.subarray(0, at));
+  return lossy.decode(bytes);
+}
+
+/** The bytes that a byte-level token spells; one whose characters do not all spell bytes is text. */
+export function spelledBytes(token: string): Uint8Array {
+  const text = new TextEncoder().encode(token);
+  const bytes = new Uint8Array(text.length);
+  const length = unspell(text, 0, text.length, bytes, 0);
+  return length < 0 ? text : bytes.subarray(0, length);
 }
 
 /** Runs of <0x0A>: their text when they are UTF-8, else U+FFFD for each. */

@@ -31,7 +31,24 @@ export function pipelineFromJson(bytes: Uint8Array, name?: string): TokenizerPip
     added: json.added_tokens,
     postProcessor: readPostProcessor(json.post_processor, vocabulary.size),
     decoder: readDecoder(json.decoder),
+    source: {
+      normalizer: json.normalizer,
+      pre_tokenizer: json.pre_tokenizer,
+      post_processor: json.post_processor,
+      decoder: json.decoder,
+      unk_token: json.model.unk_token,
+      fuse_unk: json.model.fuse_unk,
+      byte_fallback: json.model.byte_fallback,
+    },
+    modelIds: sparseIds(json.model.ids),
   });
+}
+
+/** The ids, unless they are 0 to n - 1. */
+function sparseIds(ids: Uint32Array): ReadonlySet<number> | undefined {
+  let end = 0;
+  for (const id of ids) end = Math.max(end, id + 1);
+  return end === ids.length ? undefined : new Set(ids);
 }
 
 function compileJson(json: TokenizerJson, recipe: Recipe): Vocabulary {
@@ -58,6 +75,8 @@ export interface VocabularyUse {
   readonly scanner?: WordScanner;
   /** Default: as the vocabulary says. */
   readonly decoder?: readonly DecoderStep[];
+  /** Tokens of the model; those behind them are added ones. Default: all. */
+  readonly modelSize?: number;
 }
 
 /** The pipeline of a compiled vocabulary: its control, unknown and user-defined tokens are added ones. */
@@ -71,10 +90,12 @@ export function pipelineFromVocabulary(
     textsOfTypes(vocabulary, (type) => wanted.includes(type & ~LITERAL));
   const special: [string, number][] = ofType([TokenType.control, TokenType.unknown]);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const holes = new Set(idsOfTypes(types, (type) => type === (TokenType.unused | LITERAL)));
+  const ids = Array.from({ length: vocabulary.size }, (_, id) => id);
   return new TokenizerPipeline({
     vocabulary,
-    modelSize:
-      vocabulary.size - idsOfTypes(types, (type) => type === (TokenType.unused | LITERAL)).length,
+    modelSize: use.modelSize ?? vocabulary.size - holes.size,
+    modelIds: holes.size === 0 ? undefined : new Set(ids.filter((id) => !holes.has(id))),
     recipe: {
       kind,
       normalizer: [],

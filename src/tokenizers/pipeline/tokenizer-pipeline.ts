@@ -11,11 +11,12 @@ import type { AddedToken } from "../tokenizer-json.ts";
 import { decodeUtf8 } from "../utf8.ts";
 import { LITERAL, MAX_VOCAB, TokenType, type Vocabulary } from "../vocabulary.ts";
 import { AddedVocabulary } from "./added-vocabulary.ts";
-import { type DecoderStep, decodeTokens } from "./decoder.ts";
+import { type DecoderStep, decodeTokens, spelledBytes } from "./decoder.ts";
 import { type Encoding, encodingOf } from "./encoding.ts";
 import { normalize, normalizeText, withPrefix } from "./normalizer.ts";
 import type { PostProcessor } from "./post-processor.ts";
 import type { Recipe } from "./recipe.ts";
+import { type JsonSource, writeTokenizerJson } from "./write-tokenizer-json.ts";
 
 export interface PipelineParts {
   readonly vocabulary: Vocabulary;
@@ -25,6 +26,10 @@ export interface PipelineParts {
   readonly added: readonly (AddedToken & { readonly id: number })[];
   readonly postProcessor: PostProcessor;
   readonly decoder: readonly DecoderStep[] | undefined;
+  /** Of a tokenizer.json; what is written back as it was. */
+  readonly source?: JsonSource;
+  /** The model's ids, where they are not 0 to modelSize - 1. */
+  readonly modelIds?: ReadonlySet<number> | undefined;
 }
 
 export interface PipelineEncodeOptions {
@@ -43,6 +48,9 @@ export class TokenizerPipeline {
   readonly #encoder: SegmentEncoder;
   readonly #added: AddedVocabulary;
   readonly #decoder: readonly DecoderStep[] | undefined;
+  readonly #source: JsonSource | undefined;
+  readonly #firstProcessor: PostProcessor;
+  readonly #modelIds: ReadonlySet<number> | undefined;
   #size: number;
   /** One past the largest id. */
   #end: number;
@@ -56,6 +64,9 @@ export class TokenizerPipeline {
     this.#recipe = recipe;
     this.#encoder = new SegmentEncoder(vocabulary, recipe.scanner);
     this.#decoder = parts.decoder;
+    this.#source = parts.source;
+    this.#firstProcessor = parts.postProcessor;
+    this.#modelIds = parts.modelIds;
     const steps = recipe.normalizer;
     const prefix = recipe.spacePrefix === "parts" ? " " : "";
     const marks = recipe.kind === "sentencepiece";
@@ -251,11 +262,27 @@ export class TokenizerPipeline {
     );
   }
 
+  /** As tokenizer.json, with the tokens and the post-processor of now. */
+  toJson(): Uint8Array {
+    const modelIds = this.#modelIds;
+    return writeTokenizerJson({
+      vocabulary: this.#vocabulary,
+      isModelToken: (id) => (modelIds === undefined ? id < this.modelSize : modelIds.has(id)),
+      recipe: this.#recipe,
+      added: this.#added.entries(),
+      postProcessor: this.postProcessor,
+      sameProcessor: this.postProcessor === this.#firstProcessor,
+      decoder: this.#decoder,
+      source: this.#source,
+      textOf: (id) => this.tokenText(id) ?? "",
+    });
+  }
+
   #decodeBytes(ids: readonly number[]): string {
     const parts = ids.map((id) =>
-      id < this.#vocabulary.size
+      id < this.#vocabulary.size && (this.#vocabulary.types[id]! & LITERAL) === 0
         ? this.#texts.tokenBytes(id)
-        : new TextEncoder().encode(this.tokenText(id)),
+        : spelledBytes(this.tokenText(id)!),
     );
     const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;

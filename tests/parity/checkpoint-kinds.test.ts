@@ -1,16 +1,26 @@
 /** The same weights as other libraries write them: each must give the tensors of models/gqa. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { compileKernels } from "../../src/backends/wasm/kernel-variants.ts";
 import type { Checkpoint } from "../../src/checkpoints/checkpoint.ts";
 import { openCheckpointFolder } from "../../src/checkpoints/open-folder.ts";
 import type { FloatTensor } from "../../src/formats/float-tensor.ts";
 import { dequantize } from "../../src/formats/gguf/dequantize.ts";
 import { tensorBytes } from "../../src/formats/stored-tensor.ts";
+import { LlamaForCausalLM } from "../../src/llama/modeling/llama-for-causal-lm.ts";
+import { loadParts } from "../../src/llama/modeling/load-parts.ts";
 import { directoryFolder } from "../../src/platform/host/directory.ts";
 import { nodeHost } from "../../src/platform/node/host.ts";
-import { openGoldenModel } from "../support/golden-model.ts";
+import { goldenCases, goldenTensors, openGoldenModel } from "../support/golden-model.ts";
 
 const root = new URL("../goldens/", import.meta.url);
+
+const kernel = (name: string): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(readFileSync(`wasm/dist/${name}.wasm`));
+const runtime = {
+  kernels: await compileKernels({ plain: kernel("plain"), relaxed: kernel("relaxed") }),
+  now: (): number => performance.now(),
+};
 
 const KINDS = [
   "checkpoints/pytorch_bin",
@@ -51,6 +61,22 @@ describe.each(KINDS)("%s", (kind) => {
       expect([found.name, found.shape], name).toEqual([name, tensor.shape]);
       expect(Buffer.compare(await values(found), await values(tensor)), name).toBe(0);
     }
+  });
+
+  test("gives the logits of models/gqa's golden", async () => {
+    const checkpoint = await open(kind);
+    const parts = await loadParts({ checkpoint }, "causal-lm", runtime, { ctx: 64 });
+    const model = new LlamaForCausalLM(parts);
+    const golden = goldenCases("gqa").find(({ name }) => name === "basic")!;
+    const input_ids = golden.inputs.input_ids as number[][];
+    const { logits } = await model.forward({ input_ids });
+    const expected = (await goldenTensors("gqa")).get("basic/logits")!;
+    expect(logits.data.length).toBe(expected.length);
+    expected.forEach((value, i) => {
+      const difference = Math.abs(logits.data[i] - value);
+      expect(difference).toBeLessThanOrEqual(2e-4 + 1e-4 * Math.abs(value));
+    });
+    model.dispose();
   });
 
   test("reads any rows as it reads all of them", async () => {

@@ -1,6 +1,6 @@
 /**
  * A Llama whose weights follow from a seed and each tensor's name, the same bits here and in
- * tests/goldens/random-configs/make.py, which ran it with transformers.
+ * scripts/goldens/random-configs.py, which ran it with transformers.
  */
 import type { Checkpoint } from "../../src/checkpoints/checkpoint.ts";
 import type { FloatTensor } from "../../src/formats/float-tensor.ts";

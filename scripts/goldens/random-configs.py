@@ -1,7 +1,7 @@
-"""Fifteen Llamas with random configurations, run by transformers: golden.json and golden.safetensors beside this file.
+"""Fifteen Llamas with random configurations, run by transformers: golden.json and golden.safetensors of tests/goldens/random-configs.
 
 Weights are not stored: both sides make them from the seed and each tensor's name (random_tensor; random-llama.ts).
-Needs transformers 4.57 and torch on a CPU: python make.py
+Needs transformers 4.57 and torch on a CPU: python scripts/goldens/random-configs.py
 """
 import copy, json, pathlib
 import numpy as np
@@ -10,7 +10,7 @@ import transformers
 from safetensors.numpy import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).parents[2] / "tests/goldens/random-configs"
 LENGTH = 24
 M32 = np.uint64(0xFFFFFFFF)
 

@@ -149,7 +149,7 @@ function loraModule(
 }
 
 /** As in a model with a head. */
-function standardName(name: string): string {
+export function standardName(name: string): string {
   return name.replace(INNER, "model.");
 }
 

@@ -8,6 +8,7 @@ import { PronkError } from "../errors.ts";
 import type { AssetCard } from "./assets/asset-card.ts";
 import type { AssetStore } from "./assets/asset-store.ts";
 import { cardLocation } from "./assets/card-location.ts";
+import { isMapping } from "./assets/merge-config.ts";
 
 export const LLAMA_FAMILY = "llama";
 
@@ -35,6 +36,10 @@ export interface ModelToLoad<Config> {
   /** Fields of `config` that a caller or a card set on purpose, beyond its architecture's. */
   readonly overridden: readonly string[];
   readonly card: AssetCard | undefined;
+  /** How the card wants weights kept: `quant: int4`. */
+  readonly quant: string | undefined;
+  /** Of the checkpoint's file, in lower-case hex; of several files, one each by name. */
+  readonly sha256: string | Readonly<Record<string, string>> | undefined;
 }
 
 /** Loads checkpoints; `Options` are the runtime's (signal, onProgress, backend, ...). */
@@ -43,18 +48,32 @@ export type ModelLoader<Model, Config, Options> = (
   options: Options,
 ) => Promise<Model>;
 
-export interface LlamaModelHubParts<Model, Config extends object, Options> {
+export interface LlamaModelHubParts<
+  Model,
+  Config extends object,
+  Options,
+  Engine = never,
+  EngineOptions = Options,
+> {
   /** Read on the first call that needs it: user's cards are files. */
   readonly store: () => Promise<AssetStore>;
   readonly configs: ConfigTable<Config>;
   readonly load: ModelLoader<Model, Config, Options>;
+  /** What loadEngine gives; without it there is none. */
+  readonly loadEngine?: ModelLoader<Engine, Config, EngineOptions>;
 }
 
-export class LlamaModelHub<Model, Config extends object, Options extends object> {
-  readonly #parts: LlamaModelHubParts<Model, Config, Options>;
+export class LlamaModelHub<
+  Model,
+  Config extends object,
+  Options extends object,
+  Engine = never,
+  EngineOptions extends object = Options,
+> {
+  readonly #parts: LlamaModelHubParts<Model, Config, Options, Engine, EngineOptions>;
   #store: Promise<AssetStore> | undefined;
 
-  constructor(parts: LlamaModelHubParts<Model, Config, Options>) {
+  constructor(parts: LlamaModelHubParts<Model, Config, Options, Engine, EngineOptions>) {
     this.#parts = parts;
   }
 
@@ -107,20 +126,21 @@ export class LlamaModelHub<Model, Config extends object, Options extends object>
     card: AssetCard | string,
     options: Options & { readonly config?: Config } = {} as Options,
   ): Promise<Model> {
-    const found = await this.#familyCard(card);
-    const own = this.#configOf(found);
-    const { config = own } = options;
-    const arch = this.#archOf(found);
-    return this.#parts.load(
-      {
-        name: found.name,
-        checkpoint: cardLocation(found, "checkpoint"),
-        config,
-        overridden: changedFields(arch ?? this.#parts.configs.defaults, config),
-        card: found,
-      },
-      options,
-    );
+    return this.#parts.load(await this.#wanted(card, options.config), options);
+  }
+
+  /**
+   * The same model as what serves many callers at once.
+   *
+   * @throws PronkError as loadModel; "unsupported" where the hub was made without it.
+   */
+  async loadEngine(
+    card: AssetCard | string,
+    options: EngineOptions & { readonly config?: Config } = {} as EngineOptions,
+  ): Promise<Engine> {
+    const { loadEngine } = this.#parts;
+    if (!loadEngine) throw new PronkError("unsupported", "this hub has no engines");
+    return loadEngine(await this.#wanted(card, options.config), options);
   }
 
   /**
@@ -137,9 +157,27 @@ export class LlamaModelHub<Model, Config extends object, Options extends object>
     const overridden = Object.keys(config);
     const name = path.split("/").at(-1) || path;
     return this.#parts.load(
-      { name, checkpoint: path, config, overridden, card: undefined },
+      {
+        ...{ name, checkpoint: path, config, overridden, card: undefined },
+        ...{ quant: undefined, sha256: undefined },
+      },
       options,
     );
+  }
+
+  async #wanted(card: AssetCard | string, given?: Config): Promise<ModelToLoad<Config>> {
+    const found = await this.#familyCard(card);
+    const own = this.#configOf(found);
+    const config = given ?? own;
+    return {
+      name: found.name,
+      checkpoint: cardLocation(found, "checkpoint"),
+      config,
+      overridden: changedFields(this.#archOf(found) ?? this.#parts.configs.defaults, config),
+      card: found,
+      quant: found.text("quant"),
+      sha256: hashesOf(found),
+    };
   }
 
   #cards(): Promise<AssetStore> {
@@ -169,6 +207,20 @@ export class LlamaModelHub<Model, Config extends object, Options extends object>
     const merged = card.mergeOverrides(base as Readonly<Record<string, unknown>>, CONFIG_KEYS);
     return configs.parse(merged, `asset card ${card.name}: model_config`);
   }
+}
+
+/** A base's hash is that of the base's checkpoint: one that names another needs another. */
+function hashesOf(card: AssetCard): ModelToLoad<object>["sha256"] {
+  const chain = card.chain();
+  const holder = card.holderOf("sha256");
+  const weights = card.holderOf("checkpoint") ?? card.holderOf("checkpoint_path");
+  if (!holder || (weights && chain.indexOf(holder) < chain.indexOf(weights))) return undefined;
+  const value = holder.metadata.sha256;
+  const isHash = (one: unknown): boolean => typeof one === "string" && /^[0-9a-f]{64}$/.test(one);
+  const isTable = isMapping(value) && Object.values(value).every(isHash);
+  if (isHash(value) || isTable) return value as string | Record<string, string>;
+  const what = `asset card ${card.name}: sha256: neither 64 lower-case hex digits nor those of files`;
+  throw new PronkError("bad_format", what);
 }
 
 function changedFields(from: object, to: object): string[] {

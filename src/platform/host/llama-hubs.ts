@@ -15,14 +15,19 @@ import {
 import { parseModelReference } from "../../hub/model-reference.ts";
 import { checkOverrides, LLAMA_CONFIGS } from "../../llama/fairseq2-archs.ts";
 import type { LLaMAConfig } from "../../llama/fairseq2-config.ts";
+import type { LlamaForCausalLM } from "../../llama/modeling/llama-for-causal-lm.ts";
+import type { PretrainedOptions } from "../../llama/modeling/pretrained-options.ts";
 import type { Fairseq2Tokenizer } from "../../llama/tokenizer/fairseq2-tokenizer.ts";
 import { loadFairseq2Tokenizer } from "../../llama/tokenizer/load-fairseq2-tokenizer.ts";
+import { QUANTIZATIONS, type Quantization } from "../../pack/form-choice.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type AssetOptions, readAssets } from "./asset-folders.ts";
 import type { Environment } from "./cache-folder.ts";
+import { checkHashes } from "./check-hashes.ts";
 import { type CreateEngineOptions, createHostEngine, openNamedModel } from "./create-engine.ts";
 import { directoryFolder } from "./directory.ts";
 import type { Host } from "./host.ts";
+import { hostModels } from "./models.ts";
 
 export interface HubOptions extends AssetOptions {
   /** Default: the process's. */
@@ -39,9 +44,18 @@ export interface TokenizerLoadOptions {
 const MAX_TOKENIZER_BYTES = 128 * 1024 * 1024;
 
 /** What hub.loadModel gives. */
-export type HubModel = Engine;
+export type HubModel = LlamaForCausalLM;
 
-export type HostModelHub = LlamaModelHub<HubModel, LLaMAConfig, CreateEngineOptions>;
+export type HostModelHub = LlamaModelHub<
+  HubModel,
+  LLaMAConfig,
+  ModelOptions,
+  Engine,
+  CreateEngineOptions
+>;
+
+/** `config` is fairseq2's here. */
+type ModelOptions = Omit<PretrainedOptions, "config">;
 
 export type HostTokenizerHub = LlamaTokenizerHub<Fairseq2Tokenizer, TokenizerLoadOptions>;
 
@@ -50,7 +64,21 @@ export function createModelHub(host: Host, options: HubOptions = {}): HostModelH
   return new LlamaModelHub({
     store: () => readAssets(options, env),
     configs: LLAMA_CONFIGS,
-    load: (wanted, more) => loadHubModel(host, wanted, { env, fetch, ...more }),
+    load: async (wanted, { config: _, ...more }: PretrainedOptions) => {
+      const all = { env, fetch, ...more };
+      await checkWanted(host, wanted, all);
+      const isAsked =
+        more.quantization ?? more.quantization_config ?? more.load_in_4bit ?? more.load_in_8bit;
+      return hostModels(host).LlamaForCausalLM.fromPretrained(wanted.checkpoint, {
+        ...all,
+        ...(isAsked === undefined && quantOf(wanted)),
+      });
+    },
+    loadEngine: async (wanted, more) => {
+      const all = { env, fetch, ...quantOf(wanted), ...more };
+      await checkWanted(host, wanted, all);
+      return createHostEngine(host, wanted.checkpoint, { id: wanted.name, ...all });
+    },
   });
 }
 
@@ -66,22 +94,35 @@ export function createTokenizerHub(host: Host, options: HubOptions = {}): HostTo
   });
 }
 
-/** The one place that decides what a loaded model is. */
-async function loadHubModel(
+type Wanted = ModelToLoad<LLaMAConfig>;
+
+function quantOf({ name, quant }: Wanted): { readonly quantization?: Quantization } {
+  if (quant === undefined) return {};
+  const known = QUANTIZATIONS.find((quantization) => quantization === quant);
+  if (known) return { quantization: known };
+  const runs = QUANTIZATIONS.join(", ");
+  throw new PronkError("bad_format", `asset card ${name}: quant ${quant}: none of ${runs}`);
+}
+
+/** @throws PronkError "unsupported" where the checkpoint is another model; "corrupt" where its bytes are others. */
+async function checkWanted(
   host: Host,
-  { name, checkpoint, config, overridden }: ModelToLoad<LLaMAConfig>,
-  options: CreateEngineOptions,
-): Promise<HubModel> {
-  if (config !== undefined && overridden.length > 0) {
-    const named = await openNamedModel(host, checkpoint, options);
-    try {
-      const { model } = await planModel(named.input, { signal: options.signal });
-      checkOverrides(name, config, overridden, model.config);
-    } finally {
-      await named.close();
-    }
+  { name, checkpoint, config, overridden, sha256 }: Wanted,
+  options: {
+    readonly env: Environment;
+    readonly fetch: typeof fetch;
+    readonly signal?: AbortSignal;
+  },
+): Promise<void> {
+  if (sha256 !== undefined) await checkHashes(host, checkpoint, sha256, options);
+  if (config === undefined || overridden.length === 0) return;
+  const named = await openNamedModel(host, checkpoint, options);
+  try {
+    const { model } = await planModel(named.input, { signal: options.signal });
+    checkOverrides(name, config, overridden, model.config);
+  } finally {
+    await named.close();
   }
-  return createHostEngine(host, checkpoint, { id: name, ...options });
 }
 
 async function openTokenizer(

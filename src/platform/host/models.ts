@@ -21,8 +21,13 @@ import type { Host } from "./host.ts";
 import { openUnpacked } from "./open-model.ts";
 import type { HubReference } from "./pull-repository.ts";
 
+const CLASSES = new WeakMap<Host, PretrainedClasses>();
+
+/** The same for each call: a hub's models are instances of the entry's classes. */
 export function hostModels(host: Host): PretrainedClasses {
-  return bindClasses(hostOpener(host));
+  const found = CLASSES.get(host) ?? bindClasses(hostOpener(host));
+  CLASSES.set(host, found);
+  return found;
 }
 
 export function hostOpener(host: Host): ModelOpener {

@@ -59,10 +59,23 @@ test("Quick Start", async () => {
   expect(tokenizer.createDecoder({ skip_special_tokens: true })(encoded)).toBe(text);
 
   // ... model inference code ...
-  const prompt_ids = tokenizer.createEncoder({ mode: "prompt" })(text);
-  const { ids } = await model.generate({ prompt_ids, max_tokens: 4, temperature: 0 });
-  expect(ids).toHaveLength(4);
-  await model.dispose();
+  const prompt = tokenizer.createEncoder({ mode: "prompt" })(text);
+  const [ids] = await model.generate({
+    input_ids: [prompt],
+    max_new_tokens: 4,
+    eos_token_id: null,
+  });
+  expect(ids).toHaveLength(prompt.length + 4);
+  const engine = await hub.loadEngine("llama3_2_1b", { ctx: 64, slots: 1 });
+  const same = await engine.generate({
+    prompt_ids: prompt,
+    max_tokens: 4,
+    temperature: 0,
+    ignore_eos: true,
+  });
+  expect(same.ids).toHaveLength(4);
+  model.dispose();
+  await engine.dispose();
 });
 
 describe("Tokenizer", () => {

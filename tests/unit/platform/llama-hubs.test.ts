@@ -4,8 +4,11 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parseAssetCard } from "../../../src/hub/assets/parse-asset-cards.ts";
 import { LLaMAConfig } from "../../../src/llama/fairseq2-config.ts";
+import { hashFile } from "../../../src/platform/host/file-hash.ts";
 import { createModelHub, createTokenizerHub } from "../../../src/platform/host/llama-hubs.ts";
 import { nodeHost } from "../../../src/platform/node/host.ts";
+import { LlamaForCausalLM } from "../../../src/platform/node/index.ts";
+import { goldenPath } from "../../support/golden-model.ts";
 import { modelPath } from "../../support/smollm2.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -44,11 +47,15 @@ test("a card's checkpoint loads, unless the card says what the checkpoint is not
     parseAssetCard(
       `{name: tiny, model_family: llama, checkpoint: "${gguf}", model_config: ${overrides}}`,
     );
-  const load = (overrides: string) =>
-    createModelHub(nodeHost, { env, cards: [card(overrides)] }).loadModel("tiny");
-  // The tiny file has no tokenizer, which is what stops it here; everything before that was right.
+  const hubOf = (overrides: string) => createModelHub(nodeHost, { env, cards: [card(overrides)] });
+  const load = (overrides: string) => hubOf(overrides).loadModel("tiny");
   const right = "{model_dim: 256, num_layers: 1, vocab_size: 192}";
-  await expect(load(right)).rejects.toThrow(/has no tokenizer/);
+  const model = await load(right);
+  expect(model).toBeInstanceOf(LlamaForCausalLM);
+  expect((await model.forward({ input_ids: [[1, 2]] })).logits.dims).toEqual([1, 2, 192]);
+  model.dispose();
+  // The tiny file has no tokenizer, which is what stops an engine; everything before that was right.
+  await expect(hubOf(right).loadEngine("tiny")).rejects.toThrow(/has no tokenizer/);
   await expect(load("{num_layers: 2}")).rejects.toMatchObject({
     code: "unsupported",
     message: expect.stringContaining("tiny: num_layers asks for 2, its checkpoint has 1"),
@@ -58,6 +65,51 @@ test("a card's checkpoint loads, unless the card says what the checkpoint is not
   const config = new LLaMAConfig({ num_layers: 7 });
   await expect(hub.loadCustomModel(gguf, config)).rejects.toThrow(/asks for/);
 });
+
+test("a card says how weights are kept, and what its files' hashes are", async () => {
+  const env = await emptyEnv();
+  const { sha256 } = await hashFile(gguf);
+  const gqa = goldenPath("gqa");
+  const weights = (await hashFile(join(gqa, "model.safetensors"))).sha256;
+  const load = async (fields: string, options = {}): Promise<string> => {
+    const text = `{name: tiny, model_family: llama, ${fields}}`;
+    const hub = createModelHub(nodeHost, { env, cards: [parseAssetCard(text)] });
+    const model = await hub.loadModel("tiny", options);
+    const form = await formOf(model);
+    model.dispose();
+    return form;
+  };
+  expect(await load(`checkpoint: "${gqa}"`)).toBe("f32");
+  expect(await load(`checkpoint: "${gqa}", quant: int8`)).toBe("int16");
+  expect(await load(`checkpoint: "${gqa}", quant: int8`, { quantization: "none" })).toBe("f32");
+  await expect(load(`checkpoint: "${gqa}", quant: q3`)).rejects.toThrow(/tiny: quant q3: none of/);
+  await load(`checkpoint: "${gguf}", sha256: "${sha256}"`);
+  await load(`checkpoint: "${gqa}", sha256: {model.safetensors: "${weights}"}`);
+  const wrong = "0".repeat(64);
+  for (const fields of [
+    `checkpoint: "${gguf}", sha256: "${wrong}"`,
+    `checkpoint: "${gqa}", sha256: {model.safetensors: "${wrong}"}`,
+  ]) {
+    await expect(load(fields)).rejects.toMatchObject({
+      code: "corrupt",
+      message: expect.stringContaining(`the card says ${wrong}`),
+    });
+  }
+  await expect(load(`checkpoint: "${gqa}", sha256: "${wrong}"`)).rejects.toThrow(/several files/);
+  await expect(load(`checkpoint: "${gqa}", sha256: {../x: "${wrong}"}`)).rejects.toThrow(
+    /is no file's name/,
+  );
+  await expect(load(`checkpoint: "${gguf}", sha256: abc`)).rejects.toThrow(/sha256: neither/);
+});
+
+/** The cache that belongs to the form of the weights. */
+async function formOf(model: LlamaForCausalLM): Promise<string> {
+  const wanted = model.forward({ input_ids: [[1]], output_attentions: true });
+  return wanted.then(
+    () => "f32",
+    ({ message }: Error) => /cache of (\w+)/.exec(message)?.[1] ?? message,
+  );
+}
 
 test("assets that are missing or broken are named", async () => {
   const env = await emptyEnv();
@@ -79,13 +131,17 @@ test.skipIf(!modelPath)("the page's example runs over a card that names real wei
   const env = await emptyEnv();
   const cards = [parseAssetCard(`{name: smollm2_135m_instruct@user, checkpoint: "${modelPath}"}`)];
   const hub = createModelHub(nodeHost, { env, cards });
-  const model = await hub.loadModel("smollm2_135m_instruct", { ctx: 64, slots: 1 });
+  const causal = await hub.loadModel("smollm2_135m_instruct", { ctx: 64, slots: 1 });
+  const model = await hub.loadEngine("smollm2_135m_instruct", { ctx: 64, slots: 1 });
   try {
     expect(model.info.id).toBe("smollm2_135m_instruct");
     const prompt_ids = model.tokenizer.encode("The capital of France is");
     const { text } = await model.generate({ prompt_ids, max_tokens: 3, temperature: 0 });
     expect(text).toContain("Paris");
+    const [ids] = await causal.generate({ input_ids: [prompt_ids], max_new_tokens: 3 });
+    expect(model.tokenizer.decode(ids)).toContain("Paris");
   } finally {
+    causal.dispose();
     await model.dispose();
   }
 });

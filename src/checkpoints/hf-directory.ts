@@ -25,20 +25,22 @@ export const SAFETENSORS_INDEX_NAME = "model.safetensors.index.json";
  *   weights that are quantized (GPTQ, AWQ, ...) or of other dtypes; "source_failed"; "aborted".
  */
 export function openHfDirectory(folder: SourceFolder, signal?: AbortSignal): Promise<Checkpoint> {
-  return openConfigured(folder, signal, (config) => {
-    refuseQuantized(config, folder.name);
-    return readTensors(folder, signal);
-  });
+  return openConfigured(folder, signal, () => readTensors(folder, signal));
 }
 
-/** A directory with config.json, whatever its weights lie in; they are read after the configuration. */
+/**
+ * A directory with config.json, whatever its weights lie in; they are read after the configuration.
+ *
+ * @throws PronkError "unsupported" when the configuration says that they are quantized.
+ */
 export async function openConfigured(
   folder: SourceFolder,
   signal: AbortSignal | undefined,
-  readWeights: (config: Checkpoint["config"]) => Promise<Checkpoint["tensors"]>,
+  readWeights: () => Promise<Checkpoint["tensors"]>,
 ): Promise<Checkpoint> {
   const config = await readJson(await folder.open(CONFIG_NAME, signal), signal);
-  const tensors = await readWeights(config);
+  refuseQuantized(config, folder.name);
+  const tensors = await readWeights();
   const generation = await openIfPresent(folder, GENERATION_CONFIG_NAME, signal);
   return {
     name: folder.name,

@@ -18,14 +18,35 @@ export const GENERATION_CONFIG_NAME = "generation_config.json";
 export const SAFETENSORS_NAME = "model.safetensors";
 export const SAFETENSORS_INDEX_NAME = "model.safetensors.index.json";
 
+/** As transformers names a variant's files: `model.fp16.safetensors`. @throws PronkError "bad_request". */
+export function variantName(name: string, variant: string | undefined): string {
+  if (variant === undefined) return name;
+  if (!/^[\w-]+$/.test(variant)) {
+    throw new PronkError("bad_request", `variant ${printable(variant)}: not a plain word`, {
+      param: "variant",
+    });
+  }
+  const end = name.lastIndexOf(".");
+  return `${name.slice(0, end)}.${variant}${name.slice(end)}`;
+}
+
+export interface HfDirectoryOptions {
+  /** Reads `model.VARIANT.safetensors`, or its shards. */
+  readonly variant?: string;
+}
+
 /**
  * Opens a Hugging Face directory with safetensors; reads no weight.
  *
  * @throws PronkError "not_found" without config.json or weights; "bad_format"; "unsupported" for
  *   weights that are quantized (GPTQ, AWQ, ...) or of other dtypes; "source_failed"; "aborted".
  */
-export function openHfDirectory(folder: SourceFolder, signal?: AbortSignal): Promise<Checkpoint> {
-  return openConfigured(folder, signal, () => readTensors(folder, signal));
+export function openHfDirectory(
+  folder: SourceFolder,
+  signal?: AbortSignal,
+  { variant }: HfDirectoryOptions = {},
+): Promise<Checkpoint> {
+  return openConfigured(folder, signal, () => readTensors(folder, variant, signal));
 }
 
 /**
@@ -65,21 +86,19 @@ function refuseQuantized(config: Readonly<Record<string, unknown>>, where: strin
 
 async function readTensors(
   folder: SourceFolder,
+  variant: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, FloatTensor>> {
-  const single = await openIfPresent(folder, SAFETENSORS_NAME, signal);
-  const index = single ?? (await openIfPresent(folder, SAFETENSORS_INDEX_NAME, signal));
-  if (!index) {
-    throw new PronkError(
-      "not_found",
-      `${folder.name}: neither ${SAFETENSORS_NAME} nor ${SAFETENSORS_INDEX_NAME}`,
-    );
-  }
-  return single
-    ? safetensorsCheckpointTensors(await readSafetensors(single, signal))
-    : safetensorsCheckpointTensors(
-        await readShardedSafetensors(folder, SAFETENSORS_INDEX_NAME, signal),
-      );
+  const name = variantName(SAFETENSORS_NAME, variant);
+  const indexName = variantName(SAFETENSORS_INDEX_NAME, variant);
+  const single = await openIfPresent(folder, name, signal);
+  const index = single ?? (await openIfPresent(folder, indexName, signal));
+  if (!index) throw new PronkError("not_found", `${folder.name}: neither ${name} nor ${indexName}`);
+  return safetensorsCheckpointTensors(
+    single
+      ? await readSafetensors(single, signal)
+      : await readShardedSafetensors(folder, indexName, signal),
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ import { FAIRSEQ2_NAME, openFairseq2Directory } from "./fairseq2-directory.ts";
 import { FLAX_INDEX_NAME, FLAX_NAME, openFlaxDirectory } from "./flax-directory.ts";
 import {
   CONFIG_NAME,
+  type HfDirectoryOptions,
   openHfDirectory,
   SAFETENSORS_INDEX_NAME,
   SAFETENSORS_NAME,
@@ -23,7 +24,7 @@ import {
 export type CheckpointKind = "safetensors" | "pytorch" | "flax" | "meta" | "fairseq2";
 
 /** What the files of a checkpoint may leave open. */
-export interface CheckpointOptions extends MetaOptions {
+export interface CheckpointOptions extends MetaOptions, HfDirectoryOptions {
   /** Those that are taken, in the order of preference. Default: all, in the order of the type. */
   readonly kinds?: readonly CheckpointKind[];
 }
@@ -66,6 +67,10 @@ export async function openCheckpointFolder(
   signal?: AbortSignal,
   options: CheckpointOptions = {},
 ): Promise<Checkpoint> {
+  if (options.variant !== undefined) {
+    refuseMetaOptions(options, folder.name);
+    return openHfDirectory(folder, signal, options);
+  }
   const wanted =
     options.kinds?.flatMap((name) => KINDS.filter(({ kind }) => kind === name)) ?? KINDS;
   for (const { marks, open } of wanted) {

@@ -1,13 +1,10 @@
 /** A pack as a checkpoint: every weight is exactly what the kernels compute with. */
-
-import { castTensor } from "../formats/cast-tensor.ts";
 import type { FloatTensor } from "../formats/float-tensor.ts";
-import { type MatrixForm, PANEL_ROWS, panelBytes } from "../pack/forms.ts";
 import { loadBlob, readManifest } from "../pack/loader.ts";
-import type { Manifest, PackedTensor } from "../pack/manifest.ts";
-import { unpackRow } from "../pack/unpack-row.ts";
+import type { Manifest } from "../pack/manifest.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { packedFloatTensor, type ReadImage } from "./packed-tensors.ts";
 
 /**
  * @throws PronkError as readManifest; reading tensors, "corrupt" when a shard differs from its hash.
@@ -18,11 +15,11 @@ export async function openPackCheckpoint(
 ): Promise<Checkpoint> {
   const manifest = await readManifest(folder, signal);
   const image = new PackImage(folder, manifest);
-  const tensors = manifest.tensors.map((tensor): [string, FloatTensor] => {
-    const read = floatTensor(tensor, image);
-    // What came from 16 bits fits them.
-    return [tensor.name, tensor.dtype ? castTensor(read, tensor.dtype) : read];
-  });
+  const read: ReadImage = (start, end, signal) => image.read(start, end, signal);
+  const tensors = manifest.tensors.map((tensor): [string, FloatTensor] => [
+    tensor.name,
+    packedFloatTensor(tensor, read),
+  ]);
   const template = manifest.chat_template;
   return {
     name: folder.name,
@@ -65,55 +62,5 @@ class PackImage {
       at += object.bytes;
     }
     return out;
-  }
-}
-
-function floatTensor({ name, form, shape, offset }: PackedTensor, image: PackImage): FloatTensor {
-  if (form === "vector") {
-    return {
-      name,
-      type: "F32",
-      shape,
-      async readRows(first, count, into, signal) {
-        const start = offset + first * 4;
-        into.set(await image.read(start, start + count * 4, signal));
-      },
-    };
-  }
-  const cols = shape[1]!;
-  const size = panelBytes(form, cols);
-  return {
-    name,
-    type: form === "bf16" ? "BF16" : "F32",
-    shape,
-    async readRows(first, count, into, signal) {
-      const firstPanel = Math.floor(first / PANEL_ROWS);
-      const endPanel = Math.ceil((first + count) / PANEL_ROWS);
-      const panels = await image.read(offset + firstPanel * size, offset + endPanel * size, signal);
-      unpackRows(form, panels, cols, first - firstPanel * PANEL_ROWS, count, into);
-    },
-  };
-}
-
-/** Rows [first, first + count) of whole panels. */
-function unpackRows(
-  form: MatrixForm,
-  panels: Uint8Array,
-  cols: number,
-  first: number,
-  count: number,
-  into: Uint8Array,
-): void {
-  const values = new Float32Array(cols);
-  const bytes = new Uint8Array(values.buffer);
-  for (let i = 0; i < count; i++) {
-    unpackRow(form, panels, cols, first + i, values);
-    if (form === "bf16") {
-      // The upper halves of the f32.
-      for (let c = 0; c < cols; c++) {
-        into[(i * cols + c) * 2] = bytes[4 * c + 2]!;
-        into[(i * cols + c) * 2 + 1] = bytes[4 * c + 3]!;
-      }
-    } else into.set(bytes, i * cols * 4);
   }
 }

@@ -14,6 +14,7 @@ import {
   GENERATION_CONFIG_NAME,
   SAFETENSORS_INDEX_NAME,
   SAFETENSORS_NAME,
+  variantName,
 } from "./hf-directory.ts";
 
 /** What transformers calls "5GB". */
@@ -24,6 +25,8 @@ export interface SaveOptions {
   readonly dtype?: FloatType;
   /** Bytes of tensors in a shard. Default 5,000,000,000; a larger tensor has a shard of its own. */
   readonly maxShardBytes?: number;
+  /** A word in the weights' names: `model.fp16.safetensors`. */
+  readonly variant?: string;
   readonly signal?: AbortSignal;
   /** Bytes of weights written, of all. */
   readonly onProgress?: (progress: { readonly written: number; readonly total: number }) => void;
@@ -39,7 +42,9 @@ export async function saveHfDirectory(
   folder: OutputFolder,
   options: SaveOptions = {},
 ): Promise<string[]> {
-  const { dtype, maxShardBytes = MAX_SHARD_BYTES, signal, onProgress } = options;
+  const { dtype, maxShardBytes = MAX_SHARD_BYTES, variant, signal, onProgress } = options;
+  const weightsName = variantName(SAFETENSORS_NAME, variant);
+  const indexName = variantName(SAFETENSORS_INDEX_NAME, variant);
   const tensors = [...checkpoint.tensors.values()]
     .map((tensor) => (dtype ? castTensor(tensor, dtype) : tensor))
     .sort((a, b) => compareNames(a.name, b.name));
@@ -57,13 +62,15 @@ export async function saveHfDirectory(
 
   const shards = splitTensors(tensors, maxShardBytes);
   for (const [i, shard] of shards.entries()) {
-    const name = shards.length === 1 ? SAFETENSORS_NAME : shardName(i, shards.length);
+    const name = shards.length === 1 ? weightsName : shardName(weightsName, i, shards.length);
     const put = (file: Parameters<typeof writeSafetensors>[0]): Promise<void> =>
       writeSafetensors(file, shard, { signal, onWrite });
     await writeOutput(folder, name, put, signal);
     names.push(name);
   }
-  if (shards.length > 1) await write(SAFETENSORS_INDEX_NAME, shardIndex(shards, total));
+  if (shards.length > 1) await write(indexName, shardIndex(weightsName, shards, total));
+  // What an earlier save left under the other name would be taken for this checkpoint's.
+  await folder.remove?.(shards.length > 1 ? weightsName : indexName, signal);
   for (const [name, file] of checkpoint.files ?? []) await write(name, await file.read(signal));
   if (checkpoint.generation_config) {
     await write(GENERATION_CONFIG_NAME, toJson(checkpoint.generation_config));
@@ -88,9 +95,10 @@ function savedConfig(
   };
 }
 
-function shardName(index: number, count: number): string {
+function shardName(weightsName: string, index: number, count: number): string {
   const number = (n: number): string => String(n).padStart(5, "0");
-  return SAFETENSORS_NAME.replace(".", `-${number(index + 1)}-of-${number(count)}.`);
+  const suffix = `-${number(index + 1)}-of-${number(count)}.safetensors`;
+  return weightsName.replace(/\.safetensors$/, suffix);
 }
 
 /** As split_torch_state_dict_into_shards() of huggingface_hub: one that is too large stands alone. */
@@ -116,9 +124,9 @@ function splitTensors(tensors: readonly FloatTensor[], maxBytes: number): FloatT
   return shards;
 }
 
-function shardIndex(shards: readonly FloatTensor[][], total: number): string {
+function shardIndex(weightsName: string, shards: readonly FloatTensor[][], total: number): string {
   const map = shards.flatMap((shard, i) =>
-    shard.map(({ name }) => [name, shardName(i, shards.length)] as const),
+    shard.map(({ name }) => [name, shardName(weightsName, i, shards.length)] as const),
   );
   map.sort(([a], [b]) => (a < b ? -1 : 1));
   const parameters = shards

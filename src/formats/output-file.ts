@@ -5,6 +5,8 @@ export interface OutputFolder {
   readonly name: string;
   /** Begins a file of this name, `/`-free; what is there stays until the new one is closed. */
   create(name: string, signal?: AbortSignal): Promise<OutputFile>;
+  /** Takes a file away that an earlier write left, if there is one. Absent where nothing is ever left. */
+  remove?(name: string, signal?: AbortSignal): Promise<void>;
 }
 
 export interface OutputFile {

@@ -1,6 +1,6 @@
 /** A directory that large files are written to: each appears under its name when it is whole. */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, unlink } from "node:fs/promises";
+import { mkdir, open, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PronkError, throwIfAborted } from "../../errors.ts";
 import type { OutputFile, OutputFolder } from "../../formats/output-file.ts";
@@ -19,6 +19,10 @@ export function outputFolder(path: string): OutputFolder {
       const file = join(path, ...objectNameParts(path, name));
       await mkdir(dirname(file), { recursive: true });
       return createFile(file);
+    },
+    async remove(name, signal) {
+      throwIfAborted(signal);
+      await rm(join(path, ...objectNameParts(path, name)), { force: true });
     },
   };
 }

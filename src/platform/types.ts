@@ -41,6 +41,7 @@ export {
 export type { LlamaConfigFields } from "../llama/llama-config.ts";
 export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-params.ts";
 export type { ModelClass, ModelClasses } from "../llama/modeling/bind-models.ts";
+export type { Embedding } from "../llama/modeling/embedding.ts";
 export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";
 export type { KvCache } from "../llama/modeling/kv-cache.ts";
 export type { CausalLmInputs, CausalLmOutput } from "../llama/modeling/llama-for-causal-lm.ts";
@@ -57,8 +58,11 @@ export type {
   TokenClassificationOutput,
 } from "../llama/modeling/llama-for-token-classification.ts";
 export type { BaseModelOutput } from "../llama/modeling/llama-model.ts";
+export type { RandomOptions } from "../llama/modeling/pretrained-model.ts";
 export type { ConfigOverrides, PretrainedOptions } from "../llama/modeling/pretrained-options.ts";
 export type { PretrainedSource, SourceOptions } from "../llama/modeling/pretrained-source.ts";
+export type { ResizeOptions } from "../llama/modeling/resize-embeddings.ts";
+export type { FileSink, SavePretrainedOptions } from "../llama/modeling/save-pretrained.ts";
 export type { Tensor } from "../llama/modeling/tensor.ts";
 export {
   BitsAndBytesConfig,

@@ -1,4 +1,5 @@
 /** The model classes of an entry: with `fromPretrained`, which needs the runtime's files and kernels. */
+import type { LlamaConfig } from "../llama-config.ts";
 import type { HeadKind } from "./heads.ts";
 import { LlamaForCausalLM } from "./llama-for-causal-lm.ts";
 import { LlamaForQuestionAnswering } from "./llama-for-question-answering.ts";
@@ -6,7 +7,7 @@ import { LlamaForSequenceClassification } from "./llama-for-sequence-classificat
 import { LlamaForTokenClassification } from "./llama-for-token-classification.ts";
 import { LlamaModel } from "./llama-model.ts";
 import { loadParts } from "./load-parts.ts";
-import type { ModelParts } from "./pretrained-model.ts";
+import type { ModelParts, RandomOptions } from "./pretrained-model.ts";
 import { type PretrainedOptions, resolveOptions } from "./pretrained-options.ts";
 import {
   type ModelOpener,
@@ -16,7 +17,8 @@ import {
 } from "./pretrained-source.ts";
 
 export interface ModelClass<Model> {
-  new (parts: ModelParts): Model;
+  /** Of a configuration: random weights, made when they are first needed. */
+  new (source: ModelParts | LlamaConfig, options?: RandomOptions): Model;
   /**
    * Loads a model: a name, a path, an https:// URL, a folder, or opened files.
    *
@@ -40,11 +42,12 @@ export interface ModelClasses {
 
 export function bindModels(opener: ModelOpener): ModelClasses {
   const bind = <Model>(
-    Base: new (parts: ModelParts) => Model,
+    Base: new (source: ModelParts | LlamaConfig, options?: RandomOptions) => Model,
     head: HeadKind,
     prefersFlax = false,
   ): ModelClass<Model> =>
     Object.assign(Base, {
+      opener,
       fromPretrained: async (
         source: PretrainedSource,
         options: PretrainedOptions = {},

@@ -34,6 +34,8 @@ export interface SequenceInput {
   /** (columns, hidden_size) */
   readonly embeds?: Float32Array;
   readonly positions: readonly number[];
+  /** Tokens of the text so far, padding left out: what rotary scalings that depend on it go by. */
+  readonly length: number;
   /** (columns, cached rows + columns) bytes; undefined: causal. */
   readonly visible?: Uint8Array;
 }
@@ -94,10 +96,30 @@ export function readInputs(
         embeds: rowsOf(inputs.inputs_embeds.data, columns, b * length, hiddenSize),
       }),
       positions: columns.map((column) => position_ids?.[b][column] ?? cached + column),
+      length: lengthOf(position_ids?.[b], padding, cached, length),
       ...(visible && { visible }),
     };
   });
   return { batch, length, cached, sequences };
+}
+
+/**
+ * By the positions of the tokens; those of columns count the padding before the first token, too, which is taken
+ * away: a text is as long in any company as it is alone.
+ */
+function lengthOf(
+  positions: readonly number[] | undefined,
+  padding: readonly number[] | undefined,
+  cached: number,
+  length: number,
+): number {
+  const isToken = (column: number): boolean => padding?.[cached + column] !== 0;
+  if (positions) {
+    return positions.reduce((most, at, column) => Math.max(most, isToken(column) ? at + 1 : 0), 0);
+  }
+  let end = length;
+  while (end > 0 && !isToken(end - 1)) end--;
+  return cached + end - Math.max(0, padding?.indexOf(1) ?? 0);
 }
 
 function sizesOf(

@@ -8,6 +8,15 @@ export type HeadKind =
   | "token-classification"
   | "question-answering";
 
+/** As config.json calls the models. */
+export const ARCHITECTURES: Readonly<Record<HeadKind, string>> = {
+  none: "LlamaModel",
+  "causal-lm": "LlamaForCausalLM",
+  "sequence-classification": "LlamaForSequenceClassification",
+  "token-classification": "LlamaForTokenClassification",
+  "question-answering": "LlamaForQuestionAnswering",
+};
+
 /** Start and end of an answer. */
 const ANSWER_ENDS = 2;
 

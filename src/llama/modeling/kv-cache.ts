@@ -124,7 +124,7 @@ export class KvCache {
 }
 
 function firstRows(input: SequenceInput, count: number): SequenceInput {
-  const { columns, ids, positions, embeds, visible } = input;
+  const { columns, ids, positions, length, embeds, visible } = input;
   if (count === columns.length) return input;
   const rows = columns.length;
   const keys = visible ? visible.length / rows : 0;
@@ -133,6 +133,7 @@ function firstRows(input: SequenceInput, count: number): SequenceInput {
     columns: columns.slice(0, count),
     ids: ids.slice(0, count),
     positions: positions.slice(0, count),
+    length,
     ...(embeds && { embeds: embeds.slice(0, (embeds.length / rows) * count) }),
     ...(visible && {
       visible: Uint8Array.from({ length: count * fewer }, (_, i) => {

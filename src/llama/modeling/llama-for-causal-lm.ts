@@ -4,6 +4,7 @@ import type { GenerateOptions } from "../generation/generate-options.ts";
 import { GenerationConfig } from "../generation/generation-config.ts";
 import type { GenerateOutput } from "../generation/generation-run.ts";
 import { RunnerModel } from "../generation/runner-model.ts";
+import { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type CommonOutput,
   type ModelParts,
   PreTrainedModel,
+  type RandomOptions,
 } from "./pretrained-model.ts";
 import { integerRows, type Tensor } from "./tensor.ts";
 
@@ -34,9 +36,16 @@ export class LlamaForCausalLM extends PreTrainedModel {
   /** Defaults of `generate`. */
   generation_config: GenerationConfig;
 
-  constructor(parts: ModelParts) {
-    super(parts, "causal-lm");
-    this.generation_config = GenerationConfig.fromDict(parts.generationConfig);
+  constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
+    super(source, "causal-lm", options);
+    this.generation_config =
+      source instanceof LlamaConfig
+        ? GenerationConfig.fromModelConfig(source.toJSON())
+        : GenerationConfig.fromDict(source.generationConfig);
+  }
+
+  protected override savedGenerationConfig(): Record<string, unknown> {
+    return this.generation_config.toDiffDict();
   }
 
   /**

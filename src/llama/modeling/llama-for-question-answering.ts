@@ -1,4 +1,5 @@
 import { PronkError } from "../../errors.ts";
+import type { LlamaConfig } from "../llama-config.ts";
 import type { ForwardInputs } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import {
@@ -6,6 +7,7 @@ import {
   type CommonOutput,
   type ModelParts,
   PreTrainedModel,
+  type RandomOptions,
 } from "./pretrained-model.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -25,8 +27,8 @@ export interface QuestionAnsweringOutput extends CommonOutput {
 
 /** A Llama that scores each token as the start and as the end of an answer. */
 export class LlamaForQuestionAnswering extends PreTrainedModel {
-  constructor(parts: ModelParts) {
-    super(parts, "question-answering");
+  constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
+    super(source, "question-answering", options);
   }
 
   /** @throws PronkError "bad_request", "unsupported". */

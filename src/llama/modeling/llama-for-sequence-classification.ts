@@ -1,4 +1,5 @@
 import { PronkError } from "../../errors.ts";
+import type { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, rowsOf } from "./forward-inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
 import {
@@ -6,6 +7,7 @@ import {
   type CommonOutput,
   type ModelParts,
   PreTrainedModel,
+  type RandomOptions,
 } from "./pretrained-model.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -24,8 +26,8 @@ type ProblemType = "regression" | "single_label_classification" | "multi_label_c
 
 /** A Llama that scores labels from the last token that is no padding. */
 export class LlamaForSequenceClassification extends PreTrainedModel {
-  constructor(parts: ModelParts) {
-    super(parts, "sequence-classification");
+  constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
+    super(source, "sequence-classification", options);
   }
 
   /**

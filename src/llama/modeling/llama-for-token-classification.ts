@@ -1,4 +1,5 @@
 import { PronkError } from "../../errors.ts";
+import type { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import {
@@ -6,6 +7,7 @@ import {
   type CommonOutput,
   type ModelParts,
   PreTrainedModel,
+  type RandomOptions,
 } from "./pretrained-model.ts";
 import { integerRows, type Tensor } from "./tensor.ts";
 
@@ -22,8 +24,8 @@ export interface TokenClassificationOutput extends CommonOutput {
 
 /** A Llama that scores labels for each token. */
 export class LlamaForTokenClassification extends PreTrainedModel {
-  constructor(parts: ModelParts) {
-    super(parts, "token-classification");
+  constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
+    super(source, "token-classification", options);
   }
 
   /** @throws PronkError "bad_request", "unsupported". */

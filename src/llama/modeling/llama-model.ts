@@ -1,5 +1,11 @@
+import type { LlamaConfig } from "../llama-config.ts";
 import type { ForwardInputs } from "./forward-inputs.ts";
-import { type CommonOutput, type ModelParts, PreTrainedModel } from "./pretrained-model.ts";
+import {
+  type CommonOutput,
+  type ModelParts,
+  PreTrainedModel,
+  type RandomOptions,
+} from "./pretrained-model.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface BaseModelOutput extends CommonOutput {
@@ -9,8 +15,8 @@ export interface BaseModelOutput extends CommonOutput {
 
 /** The bare Llama: states instead of scores. */
 export class LlamaModel extends PreTrainedModel {
-  constructor(parts: ModelParts) {
-    super(parts, "none");
+  constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
+    super(source, "none", options);
   }
 
   /** @throws PronkError "bad_request", "unsupported". */

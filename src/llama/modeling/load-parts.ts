@@ -1,48 +1,39 @@
 /** From a checkpoint, a GGUF file or a pack to a model's parts: weights on a runner whose plan ends with the model's head. */
-import type { Runner } from "../../backends/backend.ts";
-import { createReferenceRunner } from "../../backends/reference/reference-runner.ts";
-import { selectKernel } from "../../backends/wasm/kernel-variants.ts";
-import { createWasmRunner } from "../../backends/wasm/wasm-runner.ts";
 import { openGgufCheckpoint } from "../../checkpoints/gguf-checkpoint.ts";
 import { configNotes } from "../../engine/config-notes.ts";
 import { openCheckpoint } from "../../engine/open-checkpoint.ts";
 import { openGguf } from "../../engine/open-gguf.ts";
 import { openPack } from "../../engine/open-pack.ts";
 import type { ModelInput, OpenedModel } from "../../engine/opened-model.ts";
-import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
-import { planLlama } from "../../model/plan.ts";
 import type { HeadTensors } from "../../model/tensors.ts";
 import type { Quantization } from "../../pack/form-choice.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { LlamaConfig, type LlamaConfigFields } from "../llama-config.ts";
+import { zeroAddedPadding } from "./added-padding.ts";
 import { fitCheckpoint } from "./fitted-checkpoint.ts";
 import { type HeadKind, headTensors } from "./heads.ts";
-import { TapSwitch } from "./model-core.ts";
 import type { ModelParts } from "./pretrained-model.ts";
 import {
   type PretrainedOptions,
   type ResolvedOptions,
   resolveOptions,
 } from "./pretrained-options.ts";
+import { type ModelRuntime, runnerBuilder } from "./runner-build.ts";
 
 const DEFAULT_SLOTS = 8;
 const DEFAULT_CTX = 2048;
 const CTX_MULTIPLE = 8;
 
-/** Rows that run at once; fewer where their logits would take more than this. */
-const MAX_ROWS = 128;
-const MAX_LOGITS_BYTES = 32e6;
-
 /**
- * A pack keeps the form that it has. Heads but the language model's are read from checkpoints.
+ * A pack keeps the form that it has. Without a runtime the reference backend runs. Heads but the language model's are read from checkpoints.
  *
  * @throws PronkError "bad_format", "unsupported", "source_failed", "out_of_memory", "bad_request".
  */
 export async function loadParts(
   input: ModelInput,
   head: HeadKind,
-  runtime: Pick<Runtime, "kernels" | "now">,
+  runtime: ModelRuntime | undefined,
   options: PretrainedOptions = {},
   resolved: ResolvedOptions = resolveOptions(options),
 ): Promise<ModelParts> {
@@ -50,27 +41,12 @@ export async function loadParts(
   const { opened, config, tensors, ...found } = await openInput(input, head, options, resolved);
   const ctx = contextOf(config, options.ctx);
   const { kv } = opened.facts.quantization;
-  const plan = planLlama(opened.config, {
-    head: tensors,
-    hiddenStates: true,
-    attentions: kv === "f32",
+  const build = runnerBuilder({ backend, ctx, slots, kv, head: tensors }, runtime);
+  const built = await build(opened.config, {
+    tensors: opened.tensors,
+    weightBytes: opened.weightBytes,
+    load: (destination) => opened.loadWeights(destination, { signal }),
   });
-  const taps = new TapSwitch();
-  const rowBytes = 4 * Math.max(1, plan.outputs);
-  const maxRows = Math.max(1, Math.min(MAX_ROWS, Math.floor(MAX_LOGITS_BYTES / rowBytes)));
-  const sizes = { ctx, slots, maxRows, maxLogits: maxRows, kv, masks: kv === "f32", tap: taps.tap };
-  let runner: Runner;
-  if (backend === "reference") {
-    runner = createReferenceRunner(plan, opened.tensors, opened.weightBytes, sizes);
-  } else if (backend === "wasm") {
-    const kernel = selectKernel(runtime.kernels, { now: runtime.now });
-    runner = createWasmRunner(plan, opened.tensors, opened.weightBytes, kernel, sizes);
-  } else {
-    throw new PronkError("bad_request", `backend ${backend}: wasm or reference`, {
-      param: "backend",
-    });
-  }
-  await opened.loadWeights(runner.weights, { signal });
   const { generation_config: generationConfig } = opened.facts;
   const notes = [...resolved.notes, ...configNotes(opened.config, backend)];
   for (const note of notes) options.onNote?.(note);
@@ -83,9 +59,8 @@ export async function loadParts(
     head,
     config,
     generationConfig,
-    runner,
-    taps,
-    outputs: plan.outputs,
+    ...built,
+    build,
     notes,
     missing_keys,
     unexpected_keys,
@@ -122,7 +97,8 @@ async function openInput(
     "gguf" in input ? await openGgufCheckpoint(input.gguf, signal) : input.checkpoint;
   const fitted = fitCheckpoint(checkpoint, head, resolved, options);
   const tensors = headTensors(head, fitted.config.num_labels);
-  const opened = await openCheckpoint(fitted.checkpoint, sizes, signal, tensors);
+  const padded = await zeroAddedPadding(fitted.checkpoint, fitted.config.pad_token_id, signal);
+  const opened = await openCheckpoint(padded, sizes, signal, tensors);
   return { ...fitted, opened, tensors };
 }
 

@@ -8,6 +8,7 @@ import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../../model/config.ts";
 import type { BatchInput, SequenceInput } from "./forward-inputs.ts";
 import type { CacheOwner, KvCache } from "./kv-cache.ts";
+import type { BuiltRunner } from "./runner-build.ts";
 import { type Tensor, zeros } from "./tensor.ts";
 
 export interface Wanted {
@@ -49,24 +50,94 @@ export class TapSwitch {
 export class ModelCore implements CacheOwner {
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly runner: Runner;
+  /** Runs before anything else does, on a runner that is there. */
+  prepare: (() => void) | undefined;
   readonly #config: LlamaConfig;
-  readonly #outputs: number;
-  readonly #taps: TapSwitch;
+  #make: (() => Promise<BuiltRunner>) | undefined;
+  #built: BuiltRunner | undefined;
+  #isDisposed = false;
   /** Caches that hold slots, the least recently used first. */
   readonly #holders: KvCache[] = [];
-  readonly #free: number[];
+  #free: number[] = [];
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param outputs columns of a row of logits; 0: the plan ends with states */
-  constructor(runner: Runner, config: LlamaConfig, outputs: number, taps: TapSwitch) {
-    this.runner = runner;
+  /** @param built a runner with its weights, or what makes one: called once, when it is needed */
+  constructor(config: LlamaConfig, built: BuiltRunner | (() => Promise<BuiltRunner>)) {
     this.#config = config;
-    this.#outputs = outputs;
-    this.#taps = taps;
     this.kvHeads = config.num_key_value_heads;
     this.headDim = config.head_dim;
-    this.#free = Array.from({ length: runner.slots }, (_, slot) => slot);
+    if (typeof built === "function") this.#make = built;
+    else this.#take(built);
+  }
+
+  /** @throws PronkError "engine_failed" when the model was disposed. */
+  get built(): BuiltRunner {
+    if (this.#isDisposed) throw new PronkError("engine_failed", "the model was disposed");
+    if (!this.#built) throw new PronkError("engine_failed", "the model's weights are not made yet");
+    return this.#built;
+  }
+
+  get runner(): Runner {
+    return this.built.runner;
+  }
+
+  /** undefined until the weights are there. */
+  get backend(): string | undefined {
+    return this.#built?.runner.backend;
+  }
+
+  #take(built: BuiltRunner): void {
+    this.#built = built;
+    this.#free = Array.from({ length: built.runner.slots }, (_, slot) => slot);
+  }
+
+  /**
+   * Waits for its turn: work on the runner happens one after the other.
+   *
+   * @throws PronkError "engine_failed" when the model was disposed; what making the weights throws.
+   */
+  inTurn<Result>(work: (built: BuiltRunner) => Result | Promise<Result>): Promise<Result> {
+    const result = this.#last.then(async () => {
+      if (this.#make && !this.#isDisposed) {
+        this.#take(await this.#make());
+        this.#make = undefined;
+        if (this.#isDisposed) this.#drop();
+      }
+      const { built } = this;
+      this.prepare?.();
+      return work(built);
+    });
+    // Not the result itself, which may hold what is to be freed.
+    this.#last = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  /** Ends the runner and lets go of its memory; what is still running fails. */
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#built?.runner.dispose();
+    this.#built = undefined;
+    for (const cache of this.#holders.splice(0)) cache.slots = undefined;
+  }
+
+  /** In its turn, another runner takes this one's place; caches are computed again when they are needed. */
+  replace(make: (built: BuiltRunner) => Promise<BuiltRunner>): Promise<void> {
+    return this.inTurn(async (built) => {
+      const made = await make(built);
+      if (this.#isDisposed) {
+        made.runner.dispose();
+        throw new PronkError("engine_failed", "the model was disposed");
+      }
+      this.#drop();
+      this.#take(made);
+    });
   }
 
   /**
@@ -75,9 +146,7 @@ export class ModelCore implements CacheOwner {
    * @throws PronkError "bad_request" where it does not fit the context, the slots or a chunk.
    */
   forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
-    const result = this.#last.then(() => this.#forward(input, cache, wanted));
-    this.#last = result.catch(() => undefined);
-    return result;
+    return this.inTurn(() => this.#forward(input, cache, wanted));
   }
 
   async #forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
@@ -95,7 +164,7 @@ export class ModelCore implements CacheOwner {
     }
     await this.#restore(cache);
     const output: CoreOutput = {
-      logits: zeros(batch, wanted.columns.length, this.#outputs),
+      logits: zeros(batch, wanted.columns.length, this.built.outputs),
       ...(wanted.states !== "none" && {
         hidden_states: Array.from({ length: wanted.states === "all" ? layers + 1 : 1 }, () =>
           zeros(batch, length, dim),
@@ -126,18 +195,14 @@ export class ModelCore implements CacheOwner {
 
   /** Lends the whole runner: caches lose their slots and are computed again when they are needed. */
   exclusively<Result>(work: (runner: Runner) => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(() => {
+    return this.inTurn(({ runner }) => {
       for (const cache of [...this.#holders]) this.release(cache);
-      return work(this.runner);
+      return work(runner);
     });
-    this.#last = result.catch(() => undefined);
-    return result;
   }
 
   restore(cache: KvCache): Promise<void> {
-    const result = this.#last.then(() => this.#restore(cache));
-    this.#last = result.catch(() => undefined);
-    return result;
+    return this.inTurn(() => this.#restore(cache));
   }
 
   async #restore(cache: KvCache): Promise<void> {
@@ -217,7 +282,8 @@ export class ModelCore implements CacheOwner {
       const logitsRows = rows.flatMap(({ column }, row) =>
         all || wanted.columns.includes(column) ? [row] : [],
       );
-      if (target) this.#taps.current = (tap) => this.#collect(tap, rows, cache, wanted, target);
+      const { taps, outputs } = this.built;
+      if (target) taps.current = (tap) => this.#collect(tap, rows, cache, wanted, target);
       try {
         await this.runner.forward({
           ids: batch.flatMap(({ input, from, to }) => input.ids.slice(from, to)),
@@ -228,15 +294,15 @@ export class ModelCore implements CacheOwner {
           logitsRows,
         });
       } finally {
-        this.#taps.current = undefined;
+        taps.current = undefined;
       }
-      if (!target || this.#outputs === 0) continue;
+      if (!target || outputs === 0) continue;
       const { data } = target.output.logits;
       for (const [i, row] of logitsRows.entries()) {
         const { b, column } = rows[row];
         const place = wanted.columns.indexOf(column);
         if (place < 0) continue;
-        data.set(this.runner.logits(i), (b * wanted.columns.length + place) * this.#outputs);
+        data.set(this.runner.logits(i), (b * wanted.columns.length + place) * outputs);
       }
     }
   }
@@ -285,12 +351,11 @@ function spanOf(piece: Piece, slot: number, probabilities: boolean): Span {
   const start = cachedRows + from;
   const positions = input.positions.slice(from, to);
   const counts = positions.every((position, i) => position === start + i);
-  const last = input.positions.reduce((most, position) => Math.max(most, position), 0);
   return {
     slot,
     start,
     count,
-    length: last + 1,
+    length: input.length,
     ...(!counts && { positions }),
     ...(input.visible && { visible: visibleRows(input.visible, piece) }),
     ...(probabilities && { probabilities }),

@@ -68,6 +68,8 @@ export interface PretrainedOptions extends SourceOptions, ConfigOverrides {
   readonly seed?: number;
   /** A head of another shape than the configuration's is made anew. */
   readonly ignore_mismatched_sizes?: boolean;
+  /** Reads `model.VARIANT.safetensors`, or its shards: of a folder, not of the hub's repositories. */
+  readonly variant?: string | null;
   /** true: safetensors alone; false: never them. */
   readonly use_safetensors?: boolean | null;
   /** Flax weights alone. */
@@ -108,6 +110,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof PretrainedOptions>([
   "config",
   "seed",
   "ignore_mismatched_sizes",
+  "variant",
   "use_safetensors",
   "from_flax",
   "from_pt",
@@ -143,7 +146,6 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set<keyof PretrainedOptions>([
 
 /** What transformers has and this does not, and why; where they ask for nothing they are let through. */
 const REFUSED: Readonly<Record<string, string>> = {
-  variant: "files of other names are not looked for",
   from_tf: "TensorFlow's weights are not read",
   state_dict: "tensors are given as an opened checkpoint: { checkpoint }",
   output_loading_info: "the model has it: missing_keys, unexpected_keys, notes",

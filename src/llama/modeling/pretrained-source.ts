@@ -5,6 +5,7 @@ import { type CheckpointKind, openCheckpointFolder } from "../../checkpoints/ope
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
+import type { OutputFolder } from "../../formats/output-file.ts";
 import { MANIFEST_NAME } from "../../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../../sources/source.ts";
 
@@ -40,6 +41,8 @@ export interface OpenRequest extends SourceOptions {
   readonly part: PretrainedPart;
   /** Kinds of weights in the order of preference; others are not taken. */
   readonly kinds?: readonly CheckpointKind[];
+  /** Of a folder's weights: `model.VARIANT.safetensors`. */
+  readonly variant?: string | null;
 }
 
 /** What a name stands for, open; whoever opened it closes it after loading. */
@@ -54,6 +57,8 @@ export interface ModelOpener {
   open(name: string, request: OpenRequest): Promise<OpenedName>;
   /** @param given modules that the caller compiled */
   runtime(given?: Runtime["kernels"]): Promise<Pick<Runtime, "kernels" | "now">>;
+  /** Where models are saved, where there are paths. */
+  outputFolder?(path: string): OutputFolder;
 }
 
 /** Opens the source, uses it, closes it. */
@@ -82,12 +87,23 @@ export function isFolder(source: SourceFolder | ModelInput): source is SourceFol
 /** A pack where the folder holds one, else the checkpoint. */
 export async function modelInput(
   source: SourceFolder | ModelInput,
-  { kinds, signal }: Pick<OpenRequest, "kinds" | "signal">,
+  { kinds, variant, signal }: Pick<OpenRequest, "kinds" | "variant" | "signal">,
 ): Promise<ModelInput> {
-  if (!isFolder(source)) return source;
-  const hasPack = await openIfPresent(source, MANIFEST_NAME, signal);
-  if (hasPack) return { pack: source };
-  return { checkpoint: await openCheckpointFolder(source, signal, { ...(kinds && { kinds }) }) };
+  const named = variant ?? undefined;
+  const hasPack =
+    isFolder(source) && (await openIfPresent(source, MANIFEST_NAME, signal)) !== undefined;
+  if (!isFolder(source) || hasPack) {
+    if (named !== undefined) throw noVariant(named, hasPack ? "a pack" : "what is open");
+    return isFolder(source) ? { pack: source } : source;
+  }
+  const options = { ...(kinds && { kinds }), ...(named !== undefined && { variant: named }) };
+  return { checkpoint: await openCheckpointFolder(source, signal, options) };
+}
+
+export function noVariant(variant: string, where: string): PronkError {
+  return new PronkError("bad_request", `variant ${variant}: ${where} has none`, {
+    param: "variant",
+  });
 }
 
 /** The folder's own subfolder, or the GGUF file that is named in it. */

@@ -19,6 +19,7 @@ import { createRuntime } from "./create-engine.ts";
 import { directoryFolder } from "./directory.ts";
 import type { Host } from "./host.ts";
 import { openUnpacked } from "./open-model.ts";
+import { outputFolder } from "./output-folder.ts";
 import type { HubReference } from "./pull-repository.ts";
 
 const CLASSES = new WeakMap<Host, PretrainedClasses>();
@@ -34,6 +35,7 @@ export function hostOpener(host: Host): ModelOpener {
   return {
     open: (name, request) => openPretrained(host, name, request),
     runtime: async (kernels) => (kernels ? { kernels, now } : createRuntime(host, 128)),
+    outputFolder,
   };
 }
 
@@ -74,7 +76,11 @@ async function openRepository(
   request: OpenRequest,
   options: { readonly env: Environment; readonly fetch: typeof fetch },
 ): Promise<OpenedName> {
-  const { part, kinds, subfolder, gguf_file, revision = "main" } = request;
+  const { part, kinds, subfolder, gguf_file, variant, revision = "main" } = request;
+  if (typeof variant === "string") {
+    const what = `variant ${variant}: it is read of folders, not of the hub's repositories`;
+    throw new PronkError("unsupported", what, { param: "variant" });
+  }
   const isNamed = reference.revision !== "main";
   if (isNamed && revision !== "main" && revision !== reference.revision) {
     const what = `revision ${revision}: the model's name says ${reference.revision}`;

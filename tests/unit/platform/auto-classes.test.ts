@@ -163,7 +163,8 @@ test("Flax classes take the Flax file first, others the safetensors", async () =
 test.each([
   ["an option that is not known", { device: "cuda" }, "bad_request", "device"],
   ["a token", { token: "hf_secret" }, "unsupported", "token"],
-  ["a variant", { variant: "fp16" }, "unsupported", "variant"],
+  ["a variant that is not there", { variant: "fp16" }, "not_found", undefined],
+  ["a variant that is no word", { variant: "../fp16" }, "bad_request", "variant"],
   ["a revision of a path", { revision: "v2" }, "bad_request", "revision"],
   ["two dtypes", { dtype: "f32", torch_dtype: "bf16" }, "bad_request", "dtype"],
   ["an unknown dtype", { dtype: "int8" }, "bad_request", "dtype"],

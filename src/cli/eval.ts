@@ -1,14 +1,13 @@
 /** pronk eval: perplexity of a text. */
 import { readFile } from "node:fs/promises";
-import { openLoraAdapter } from "../adapters/open-lora-adapter.ts";
-import type { Runner, Span } from "../backends/backend.ts";
+import type { Runner, Span, SpanAdapter } from "../backends/backend.ts";
+import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import { PronkError } from "../errors.ts";
 import { perplexity } from "../generate/perplexity.ts";
-import { openAdapterFolder } from "../platform/host/open-adapter.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
-import type { CliContext, Command } from "./command.ts";
-import { LORA_OPTION, type LoraOption, loraOptions } from "./lora-options.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS } from "./model-options.ts";
+import type { Command } from "./command.ts";
+import { LORA_OPTION } from "./lora-options.ts";
+import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, openLora } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
 
 const DEFAULT_CTX = 512;
@@ -35,7 +34,9 @@ export const evaluate: Command = {
     const text = await readFile(path, "utf8").catch((cause: Error) => {
       throw new PronkError("not_found", `${path}: ${cause.message}`, { cause });
     });
+    const opened = await openLora(input, cli);
     const { model, runtime } = await loadForCommand(input, cli, {
+      roomFor: opened.map(({ adapter }) => adapter),
       ctx,
       slots: 1,
       chunk: CHUNK,
@@ -43,7 +44,7 @@ export const evaluate: Command = {
     });
     const progress = createProgress(cli);
     try {
-      const adapters = await loadLora(loraOptions(input), model.runner, cli);
+      const adapters = await loadLora(opened, model.runner, cli.signal);
       const ids = model.tokenizer.encode(text);
       const found = await perplexity(model.runner, ids, {
         ctx,
@@ -64,15 +65,13 @@ export const evaluate: Command = {
 };
 
 async function loadLora(
-  options: readonly LoraOption[],
+  adapters: readonly OpenedAdapter[],
   runner: Runner,
-  { host, env, fetch, signal }: CliContext,
+  signal: AbortSignal,
 ): Promise<Span["adapters"]> {
-  const adapters: { handle: number; scale: number }[] = [];
-  for (const { source, scale } of options) {
-    const folder = await openAdapterFolder(host, source, { env, fetch, signal });
-    const handle = await runner.loadAdapter(await openLoraAdapter(folder, signal), signal);
-    adapters.push({ handle, scale });
+  const loaded: SpanAdapter[] = [];
+  for (const { adapter, scale } of adapters) {
+    loaded.push({ handle: await runner.loadAdapter(adapter, signal), scale });
   }
-  return adapters.length > 0 ? adapters : undefined;
+  return loaded.length > 0 ? loaded : undefined;
 }

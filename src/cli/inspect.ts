@@ -9,11 +9,13 @@ import { PronkError } from "../errors.ts";
 import { flagOption, integerOption } from "./arguments.ts";
 import { budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Command } from "./command.ts";
+import { LORA_OPTION } from "./lora-options.ts";
 import {
   JSON_OPTION,
   MODEL_OPTIONS,
   modelOptions,
   openForCommand,
+  openLora,
   openSourceForCommand,
 } from "./model-options.ts";
 
@@ -44,6 +46,7 @@ export const inspect: Command = {
     tensors: { type: "boolean", help: "list the tensors" },
     slots: { type: "string", value: "N", help: "sequences at a time" },
     ...MODEL_OPTIONS,
+    ...LORA_OPTION,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -55,7 +58,8 @@ export const inspect: Command = {
     try {
       const { id, input: model } = named;
       const threads = countThreads(asked.threads, cli.host.threads).count;
-      const room = { ctx, slots, threads, id, signal: cli.signal };
+      const roomFor = (await openLora(input, cli)).map(({ adapter }) => adapter);
+      const room = { ctx, slots, threads, id, roomFor, signal: cli.signal };
       const choice =
         budget === undefined ? undefined : await choiceFor(model, budget, { ...asked, ...room });
       const form = choice instanceof PronkError ? undefined : choice;
@@ -66,8 +70,9 @@ export const inspect: Command = {
         config: found.config,
         tensors: await listTensors(model, found, { quantization, profile }),
         memory: found.memory,
+        ...(roomFor.length > 0 && { adapter_bytes: found.adapterBytes }),
         ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
-        fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads }),
+        fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads, roomFor }),
         ...(flagOption(input, "plan") && {
           plan: { steps: found.plan.steps, head: found.plan.head },
         }),
@@ -88,10 +93,11 @@ export const inspect: Command = {
 async function choiceFor(
   input: ModelInput,
   budget: number,
-  { quantization, kv, ctx, slots, id, signal }: PlanOptions,
+  { quantization, kv, ctx, slots, id, roomFor, signal }: PlanOptions,
 ): Promise<FittingForm | PronkError> {
   try {
-    return await fittingForm(input, budget, { quantization, kv, ctx, slots, id, signal });
+    const options = { quantization, kv, ctx, slots, id, roomFor, signal };
+    return await fittingForm(input, budget, options);
   } catch (error) {
     if (error instanceof PronkError && error.code === "out_of_memory") return error;
     throw error;
@@ -135,7 +141,7 @@ function whatFits(
 }
 
 function describe(
-  { model, config, runner, plan }: ModelPlan,
+  { model, config, runner, plan, adapterBytes }: ModelPlan,
   document: {
     tensors: readonly TensorLine[];
     memory: MemoryUse;
@@ -145,7 +151,11 @@ function describe(
   withTensors: boolean,
 ): string {
   const { name, license, quantization } = model.facts;
-  const { memory, fits, tensors } = document;
+  const { fits, tensors } = document;
+  const memory = {
+    ...document.memory,
+    ...(adapterBytes > 0 && { adapters: adapterBytes }),
+  };
   const row = (label: string, text: string): string => `${label.padEnd(14)} ${text}`;
   const heads = `${config.num_attention_heads} heads, ${config.num_key_value_heads} of keys and values`;
   const lines = [

@@ -1,5 +1,6 @@
 /** The options that every command about a model takes, and loading with progress on stderr. */
 import type { Engine } from "../engine/engine.ts";
+import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import type { LoadedModel } from "../engine/loaded-model.ts";
 import type { Runtime } from "../engine/runtime.ts";
 import { countThreads } from "../engine/threads.ts";
@@ -10,6 +11,7 @@ import {
   type HostLoadOptions,
   type LoadStage,
   loadNamedModel,
+  openHostAdapters,
   openNamedModel,
   startEngine,
 } from "../platform/host/create-engine.ts";
@@ -151,15 +153,28 @@ export async function engineForCommand(
   cli: CliContext,
   more: HostLoadOptions = {},
 ): Promise<Engine> {
-  const adapters = adapterOptions(input);
+  const adapters = await openLora(input, cli);
   // Memory that is counted goes to the context, unless asked for otherwise.
   const usual = budgetOption(input) === undefined ? more.speculate : "off";
   const speculate = speculateOption(input) ?? usual;
-  const { model, runtime } = await loadForCommand(input, cli, { ...more, speculate });
+  const { model, runtime } = await loadForCommand(input, cli, {
+    ...more,
+    speculate,
+    roomFor: adapters.map(({ adapter }) => adapter),
+  });
   const { host, env, fetch, signal } = cli;
   const options = { ...modelOptions(input), env, fetch, signal, speculate };
   const contextShift = flagOption(input, "context-shift");
-  return startEngine(host, model, runtime, { ...options, contextShift, ...adapters });
+  const { applyAdapters } = adapterOptions(input);
+  return startEngine(host, model, runtime, { ...options, contextShift, applyAdapters }, adapters);
+}
+
+/** The adapters of --lora, opened: a wrong name shows before a model is loaded. */
+export function openLora(input: Arguments, cli: CliContext): Promise<OpenedAdapter[]> {
+  const { host, env, fetch, signal } = cli;
+  return withProgress(cli, (onProgress) =>
+    openHostAdapters(host, { ...adapterOptions(input), env, fetch, signal, onProgress }),
+  );
 }
 
 const LABELS: Record<LoadStage["phase"], string> = {
@@ -226,12 +241,12 @@ async function formForBudget(
 ): Promise<HostLoadOptions> {
   const source = await openSourceForCommand(input, cli);
   try {
-    const { ctx, slots = 1, chunk, maxLogits, quantization, kv } = asked;
+    const { ctx, slots = 1, chunk, maxLogits, quantization, kv, roomFor } = asked;
     const { signal, host } = cli;
     const threads = countThreads(asked.threads, host.threads).count;
     const speculate = asked.speculate === "off" ? "off" : "lookup";
     const sizes = { ctx, slots, chunk, maxLogits, threads, speculate } as const;
-    const options = { ...sizes, quantization, kv, signal };
+    const options = { ...sizes, quantization, kv, roomFor, signal };
     const { plan: _, ...form } = await fittingForm(source.input, budget, options);
     return { ...form, slots, budgetBytes: kernelBudget(budget) };
   } finally {

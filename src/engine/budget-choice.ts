@@ -80,7 +80,7 @@ export async function chooseForBudget(
       tooLarge = error; // for wasm32
       continue;
     }
-    if (plan.memory.total <= budgetBytes) {
+    if (plan.memory.total + plan.adapterBytes <= budgetBytes) {
       const { requested, profile } = plan.model.facts.quantization;
       const longest = await planModel(input, { ...options, ...form, budgetBytes });
       return {
@@ -121,19 +121,21 @@ function candidatesFor(input: ModelInput, options: PlanOptions): readonly Candid
 
 function tooSmall(
   { bytes, reservedBytes }: Budget,
-  { model, runner, memory }: ModelPlan,
+  { model, runner, memory, adapterBytes }: ModelPlan,
   fittingCtx?: number,
 ): PronkError {
   const { requested, profile } = model.facts.quantization;
   const { ctx, slots, kv } = runner;
   const { weights, total, kv: cache } = memory;
   const reserved = reservedBytes > 0 ? `, ${reservedBytes} of them not the kernels'` : "";
+  const beside = adapterBytes > 0 ? `; adapters ${adapterBytes}` : "";
   const room = slots === 1 ? `ctx ${ctx}` : `ctx ${ctx} and ${slots} sequences`;
   const fits = fittingCtx === undefined ? "" : `ctx ${fittingCtx} fits, or `;
   return new PronkError(
     "out_of_memory",
     `plan: the budget is ${bytes} bytes${reserved}; the smallest form (${requested}, profile ${profile}, ` +
       `${kv} cache) takes ${total} at ${room}: weights ${weights}, cache ${cache}, ` +
-      `the rest ${total - weights - cache}; ${fits}a budget of ${total + reservedBytes} would do`,
+      `the rest ${total - weights - cache}${beside}; ${fits}a budget of ` +
+      `${total + adapterBytes + reservedBytes} would do`,
   );
 }

@@ -4,12 +4,11 @@
  * The same request gives the same tokens whatever runs beside it, because the runner's logits are
  * the same bits for any batch and the sampler's draws depend on seed and position alone.
  */
-import { openLoraAdapter } from "../adapters/open-lora-adapter.ts";
 import { PronkError } from "../errors.ts";
-import type { SourceFolder } from "../sources/source.ts";
 import { BatchCost } from "./batch-cost.ts";
 import { DraftModel } from "./draft-model.ts";
 import type { Engine } from "./engine.ts";
+import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { encodeContinuation, scoreRows } from "./score-continuations.ts";
@@ -38,7 +37,7 @@ export interface EngineOptions {
    * What a text stands for as an adapter's source: a path, a name of the hub. The entries give one;
    * without it loadAdapter() takes folders only.
    */
-  readonly openAdapter?: (name: string, signal?: AbortSignal) => Promise<SourceFolder>;
+  readonly openAdapter?: OpenAdapter;
 }
 
 /** A minute of short chats at a second each; what waits longer has usually given up. */
@@ -56,7 +55,11 @@ export function createEngine(
 ): Engine {
   const { runner, tokenizer } = model;
   const { maxQueue = DEFAULT_MAX_QUEUE, prefillRows = runner.maxRows } = options;
-  const { speculate = "lookup", contextShift = false, openAdapter = noAdapters } = options;
+  const {
+    speculate = "lookup",
+    contextShift = false,
+    openAdapter: openName = noAdapters,
+  } = options;
   checkOption("maxQueue", maxQueue, 0);
   checkOption("prefillRows", prefillRows, 1);
   if (typeof contextShift !== "boolean") {
@@ -96,10 +99,9 @@ export function createEngine(
           },
         );
       }
-      return scheduler.adapters.load(name, { scale, replace, signal }, async () => {
-        const folder = typeof source === "string" ? await openAdapter(source, signal) : source;
-        return openLoraAdapter(folder, signal);
-      });
+      return scheduler.adapters.load(name, { scale, replace, signal }, () =>
+        openAdapter(source, openName, signal),
+      );
     },
     unloadAdapter: (name) => scheduler.adapters.unload(name),
     setAdapters: (choices) => scheduler.adapters.setDefault(choices),
@@ -108,7 +110,7 @@ export function createEngine(
   };
 }
 
-async function noAdapters(name: string): Promise<SourceFolder> {
+async function noAdapters(name: string): Promise<never> {
   throw new PronkError("not_found", `adapters: ${name}: no names can be looked up here`);
 }
 

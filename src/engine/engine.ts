@@ -6,10 +6,10 @@ import type {
   GenerateResult,
   TokenPart,
 } from "../generate/request.ts";
-import type { SourceFolder } from "../sources/source.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterInfo } from "./adapter-set.ts";
+import type { AdapterSource } from "./load-adapters.ts";
 import type { LoadTimings } from "./load-timings.ts";
 import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
 
@@ -56,6 +56,8 @@ export interface EngineStats {
   /** Tokens that were proposed and run ahead; and those of them that came. */
   readonly draft_tokens: number;
   readonly accepted_draft_tokens: number;
+  /** Of the adapters that are loaded, beside the model's `info.memory`. */
+  readonly adapter_bytes: number;
   /** Times that a full context was cut to go on. */
   readonly context_shifts: number;
 }
@@ -106,7 +108,6 @@ export interface Engine {
   /**
    * Loads a LoRA adapter beside the model; no request has it unless it says so, or setAdapters() does.
    *
-   * @param source a folder with a PEFT adapter; or what names one here: a path, `hf:OWNER/REPO`, a URL.
    * @param options.scale what its name stands for in requests that say no other; default 1.
    * @param options.replace takes the place of an adapter of this name, which ends as by unloadAdapter().
    * @throws PronkError, with nothing changed: "bad_request" on a name that is taken; "not_found";
@@ -115,7 +116,7 @@ export interface Engine {
    */
   loadAdapter(
     name: string,
-    source: string | SourceFolder,
+    source: AdapterSource,
     options?: { scale?: number; replace?: boolean; signal?: AbortSignal },
   ): Promise<AdapterInfo>;
   /**

@@ -2,9 +2,12 @@
  * From a pack, a GGUF file or a checkpoint to a model that runs: memory is planned first, allocated once, filled,
  * and only then does anything compute.
  */
+import { fitAdapter } from "../adapters/fit-adapter.ts";
+import type { LoraAdapter } from "../adapters/lora-adapter.ts";
 import type { KvType, MemoryUse, Runner } from "../backends/backend.ts";
 import { createReferenceRunner } from "../backends/reference/reference-runner.ts";
 import type { RunnerOptions } from "../backends/runner-options.ts";
+import { adapterMemoryBytes } from "../backends/wasm/adapters/wasm-adapter.ts";
 import { type SelectedKernel, selectKernel } from "../backends/wasm/kernel-variants.ts";
 import { planMemory, WASM32_BYTES } from "../backends/wasm/memory-layout.ts";
 import { createWasmRunner, type RunnerThreads } from "../backends/wasm/wasm-runner.ts";
@@ -51,6 +54,8 @@ export interface PlanOptions {
   readonly speculate?: Speculate;
   /** Bytes that the whole plan may take. Default and limit: the 4 GiB of wasm32. */
   readonly budgetBytes?: number;
+  /** LoRA adapters that are to be loaded beside it: the budget has room for them, too. */
+  readonly roomFor?: readonly LoraAdapter[];
   /** Threads that compute a batch; "auto": one a core. Same bytes, other speed. Default 1. */
   readonly threads?: number | "auto";
   readonly signal?: AbortSignal;
@@ -71,6 +76,8 @@ export interface ModelPlan {
   readonly runner: RunnerOptions;
   /** Of the wasm backend. */
   readonly memory: MemoryUse;
+  /** Of the adapters that there is to be room for, beside `memory`. */
+  readonly adapterBytes: number;
 }
 
 /** Each chunk reads and unpacks all weights: 128 rows are 5 % faster than 64, 256 only 1 % more. */
@@ -117,6 +124,10 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
   const kv = options.kv ?? model.facts.quantization.kv;
   const { threads: asked } = options;
   const threads = asked === "auto" ? 1 : checkThreads(asked ?? 1);
+  const adapterBytes = bytesOf(options.roomFor ?? [], plan);
+  const { budgetBytes } = options;
+  const ownBytes =
+    budgetBytes === undefined ? WASM32_BYTES : Math.max(0, budgetBytes - adapterBytes);
   const runnerAt = (ctx: number): RunnerOptions => ({
     ctx,
     slots,
@@ -133,10 +144,24 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     options.ctx === undefined
       ? Math.min(max_position_embeddings, options.maxCtx ?? max_position_embeddings)
       : max_position_embeddings,
-    Math.min(options.budgetBytes ?? WASM32_BYTES, WASM32_BYTES),
+    Math.min(ownBytes, WASM32_BYTES),
     (positions) => memoryAt(positions).total,
   );
-  return { model, config, plan, runner: runnerAt(ctx), memory: memoryAt(ctx) };
+  const memory = memoryAt(ctx);
+  const runner = {
+    ...runnerAt(ctx),
+    // What is left of a budget is for adapters, those that come later, too.
+    ...(budgetBytes !== undefined && { adapterBytes: budgetBytes - memory.total }),
+  };
+  return { model, config, plan, runner, memory, adapterBytes };
+}
+
+/** @throws PronkError "bad_request" when an adapter is another model's. */
+function bytesOf(adapters: readonly LoraAdapter[], plan: Plan): number {
+  return adapters.reduce((sum, adapter) => {
+    fitAdapter(adapter, plan.config, plan.headTensors);
+    return sum + adapterMemoryBytes(adapter, plan);
+  }, 0);
 }
 
 function defaultLogits(slots: number, maxRows: number, { speculate = "off" }: PlanOptions): number {
@@ -227,7 +252,9 @@ async function createRunner(
 ): Promise<CreatedRunner> {
   const { tensors, weightBytes } = model;
   if (options.backend === "reference") {
-    const runner = createReferenceRunner(plan, tensors, weightBytes, sizes);
+    // Budgets are the kernels': this one keeps adapters in another form.
+    const own = { ...sizes, adapterBytes: undefined };
+    const runner = createReferenceRunner(plan, tensors, weightBytes, own);
     watch.lap("memory_ms");
     const threadsReason = count > 1 ? "the reference backend has one thread" : reason;
     return { runner, threadsReason };

@@ -162,6 +162,7 @@ export class Scheduler {
       busy: this.#slots.filter(({ sequence, isLent }) => sequence !== undefined || isLent).length,
       queued: this.#queue.length,
       ...this.#totals,
+      adapter_bytes: this.#runner.adapterBytes,
       ...(this.#runner.threads && { threads: this.#runner.threads }),
     };
   }

@@ -8,11 +8,15 @@ import {
   type EngineOptions,
 } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
+import {
+  type EngineAdapters,
+  loadAdapters,
+  type OpenAdapter,
+  openAdapters,
+} from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
-import type { SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { loadKernels } from "./kernels.ts";
 import { openAdapterFolder } from "./open-adapter.ts";
@@ -21,7 +25,7 @@ import { createThreads } from "./threads.ts";
 import { yieldTask } from "./yield.ts";
 
 export interface CreateEngineOptions
-  extends LoadOptions,
+  extends Omit<LoadOptions, "roomFor">,
     Omit<EngineOptions, "openAdapter">,
     EngineAdapters {
   /** Compiled modules, where a bundler or a policy keeps the package from fetching its own. */
@@ -45,6 +49,8 @@ export async function createEngine(
   const threads = createThreads();
   const runtime: Runtime = { kernels, threads, yieldTask, now, wallClock, randomSeed };
   const { fetch = globalThis.fetch.bind(globalThis), hub, signal } = options;
+  const openAdapter: OpenAdapter = (name) => openAdapterFolder(name, { fetch, hub });
+  const opened = await openAdapters(options, openAdapter, signal);
   const named =
     typeof model === "string"
       ? await openModel(model, { fetch, hub, signal })
@@ -53,12 +59,11 @@ export async function createEngine(
   const loaded = await loadModel(named.input, runtime, {
     ...options,
     speculate,
+    roomFor: opened.map(({ adapter }) => adapter),
     id: options.id ?? named.id,
   });
-  const openAdapter = (name: string): Promise<SourceFolder> =>
-    openAdapterFolder(name, { fetch, hub });
   const engine = createModelEngine(loaded, runtime, { ...options, openAdapter });
-  return loadAdapters(engine, options, signal);
+  return loadAdapters(engine, opened, options, signal);
 }
 
 export { PronkError } from "../../errors.ts";

@@ -1,9 +1,15 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
 import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
+import {
+  type AdapterSource,
+  type EngineAdapters,
+  loadAdapters,
+  openAdapters,
+} from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
+import { PronkError } from "../../errors.ts";
 import { type AppOptions, createApp } from "../../server/app.ts";
 import type { Readiness } from "../../server/routes/health.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
@@ -35,7 +41,7 @@ export interface WorkerOptions<Env>
   readonly pack: (env: Env) => SourceFolder;
   /**
    * LoRA adapters by name, each in a folder of its own: `(env) => ({ sql: r2Source(env.MODELS, "sql-lora") })`.
-   * They take memory beside the model's: leave room for them by `budgetBytes`.
+   * They take their part of `budgetBytes`.
    */
   readonly adapters?: (env: Env) => NonNullable<EngineAdapters["adapters"]>;
   /** Whether requests that name no adapters get all of them. Default true. */
@@ -94,6 +100,10 @@ async function startEngine<Env>(
   const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
   const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
   const { id, ctx, kv, chunk, speculate = "off", contextShift } = options;
+  const opened = await openAdapters(
+    { adapters: retryingAdapters(options.adapters?.(env)) },
+    onlyFolders,
+  );
   const model = await loadModel({ pack: retryingFolder(pack(env)) }, runtime, {
     id,
     ctx,
@@ -104,11 +114,29 @@ async function startEngine<Env>(
     chunk,
     speculate,
     budgetBytes,
+    roomFor: opened.map(({ adapter }) => adapter),
     onProgress: ({ loaded, total }) => onProgress(loaded / total),
   });
   const engine = createEngine(model, runtime, { speculate, contextShift });
-  const { applyAdapters } = options;
-  return loadAdapters(engine, { adapters: options.adapters?.(env), applyAdapters });
+  return loadAdapters(engine, opened, options);
+}
+
+type Adapters = NonNullable<EngineAdapters["adapters"]>;
+
+/** Their folders are read as the pack's is. */
+function retryingAdapters(adapters: Adapters = {}): Adapters {
+  const retry = (source: AdapterSource): AdapterSource =>
+    typeof source === "object" && "open" in source ? retryingFolder(source) : source;
+  return Object.fromEntries(
+    Object.entries(adapters).map(([name, given]) => {
+      const isScaled = typeof given === "object" && "source" in given;
+      return [name, isScaled ? { ...given, source: retry(given.source) } : retry(given)];
+    }),
+  );
+}
+
+async function onlyFolders(name: string): Promise<never> {
+  throw new PronkError("not_found", `adapters: ${name}: a Worker opens folders, as of r2Source()`);
 }
 
 function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {

@@ -2,7 +2,13 @@
 import { createHash } from "node:crypto";
 import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineAdapters, loadAdapters } from "../../engine/load-adapters.ts";
+import {
+  type EngineAdapters,
+  loadAdapters,
+  type OpenAdapter,
+  type OpenedAdapter,
+  openAdapters,
+} from "../../engine/load-adapters.ts";
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { LoadedModel } from "../../engine/loaded-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
@@ -142,8 +148,11 @@ export async function createHostEngine(
   model: string | ModelInput,
   options: CreateEngineOptions = {},
 ): Promise<Engine> {
+  const opened = await openHostAdapters(host, options);
+  const roomFor = opened.map(({ adapter }) => adapter);
   const runtime = await createRuntime(host, options.simdWidth ?? 128);
-  return startEngine(host, await loadNamedModel(host, model, runtime, options), runtime, options);
+  const loaded = await loadNamedModel(host, model, runtime, { ...options, roomFor });
+  return startEngine(host, loaded, runtime, options, opened);
 }
 
 /**
@@ -157,16 +166,11 @@ export async function startEngine(
   model: LoadedModel,
   runtime: Runtime,
   options: CreateEngineOptions,
+  opened: readonly OpenedAdapter[],
 ): Promise<Engine> {
   const { speculate = "lookup", env, fetch, signal, kernel, backend, threads } = options;
   const { slots, ctx } = model.runner;
-  const openAdapter: EngineOptions["openAdapter"] = (name, signal) =>
-    openAdapterFolder(host, name, {
-      env: env ?? process.env,
-      fetch: fetch ?? host.fetch,
-      signal,
-      onProgress: options.onProgress,
-    });
+  const openAdapter = adapterOpener(host, options);
   let draft: LoadedModel | undefined;
   let engine: Engine;
   try {
@@ -185,5 +189,18 @@ export async function startEngine(
     draft?.runner.dispose();
     throw error;
   }
-  return loadAdapters(engine, options, signal);
+  return loadAdapters(engine, opened, options, signal);
+}
+
+/** The adapters of an engine that is to be, which its model's plan has to have room for. */
+export function openHostAdapters(
+  host: Host,
+  options: CreateEngineOptions,
+): Promise<OpenedAdapter[]> {
+  return openAdapters(options, adapterOpener(host, options), options.signal);
+}
+
+function adapterOpener(host: Host, options: HostLoadOptions): OpenAdapter {
+  const { env = process.env, fetch = host.fetch, onProgress } = options;
+  return (name, signal) => openAdapterFolder(host, name, { env, fetch, signal, onProgress });
 }

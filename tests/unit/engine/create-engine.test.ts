@@ -242,6 +242,7 @@ test("counts requests and tokens", async () => {
     draft_tokens: 0,
     accepted_draft_tokens: 0,
     context_shifts: 0,
+    adapter_bytes: 0,
   });
 });
 

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { openLoraAdapter } from "../../../src/adapters/open-lora-adapter.ts";
 import { BUDGET_CHUNK, loadModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
 import { packModel } from "../../../src/engine/pack-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
+import { randomLoraFolder } from "../../support/random-lora.ts";
 import { memoryFolder } from "../pack/memory-folder.ts";
 
 const runtime: Runtime = {
@@ -107,6 +109,42 @@ test("the context shrinks to the budget, which the whole plan keeps", async () =
   expect(memory.total).toBeLessThanOrEqual(budgetBytes);
   expect(runner.ctx).toBeLessThan(full.runner.ctx);
   expect(runner.ctx).toBeGreaterThan(0);
+});
+
+describe("with adapters beside it", () => {
+  const lora = async () => {
+    const { config } = await planModel(gguf(BPE));
+    const { hidden_size: hidden, num_hidden_layers: layers, num_key_value_heads } = config;
+    const kvDim = (hidden / config.num_attention_heads) * num_key_value_heads;
+    return openLoraAdapter(await randomLoraFolder("lora", { hidden, kvDim, layers }));
+  };
+
+  test("the context leaves them room in the budget, which then takes no more", async () => {
+    const adapter = await lora();
+    const full = await planModel(gguf(BPE), { slots: 1, chunk: BUDGET_CHUNK });
+    const { adapterBytes } = await planModel(gguf(BPE), { slots: 1, roomFor: [adapter] });
+    expect(adapterBytes).toBeGreaterThan(65_535);
+    const budgetBytes = full.memory.total + adapterBytes - 10_000;
+    const options = { slots: 1, budgetBytes, roomFor: [adapter] };
+    const { runner, info } = await loadModel(gguf(BPE), runtime, options);
+    expect(info.ctx).toBeLessThan(full.runner.ctx);
+    expect(info.memory.total + adapterBytes).toBeLessThanOrEqual(budgetBytes);
+    await runner.loadAdapter(adapter);
+    expect(runner.adapterBytes).toBe(adapterBytes);
+    await expect(runner.loadAdapter(adapter)).rejects.toMatchObject({ code: "out_of_memory" });
+  });
+
+  test("those that no budget has room for, or that are another model's, are refused before anything is loaded", async () => {
+    const roomFor = [await lora()];
+    await expect(planModel(gguf(BPE), { roomFor, budgetBytes: 80_000 })).rejects.toMatchObject({
+      code: "out_of_memory",
+    });
+    const foreign = [await openLoraAdapter(await randomLoraFolder("other", { hidden: 32 }))];
+    await expect(planModel(gguf(BPE), { roomFor: foreign })).rejects.toMatchObject({
+      code: "bad_request",
+      message: expect.stringContaining("other: model.layers.0.self_attn"),
+    });
+  });
 });
 
 test("no budget lets a plan over the 4 GiB of wasm32", async () => {

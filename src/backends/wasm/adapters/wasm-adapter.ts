@@ -123,10 +123,9 @@ export class WasmAdapter {
   ): Promise<WasmAdapter> {
     refuseResidual(adapter, base.plan);
     const image = planAdapterImage(adapter);
-    const { x, low, y } = scratchBytes(adapter, base.plan);
-    const bytes = RESERVED_BYTES + image.bytes + x + low + y;
-    const pages = Math.ceil(bytes / PAGE_BYTES);
-    checkRoom(adapter.name, pages * PAGE_BYTES, held, Math.min(limit, held + WASM32_BYTES));
+    const bytes = adapterMemoryBytes(adapter, base.plan);
+    const pages = bytes / PAGE_BYTES;
+    checkRoom(adapter.name, bytes, held, Math.min(limit, held + WASM32_BYTES));
     let memory: WebAssembly.Memory;
     try {
       memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -389,6 +388,13 @@ export class WasmAdapter {
       f32.set(this.#f32.subarray(y, y + width), at);
     }
   }
+}
+
+/** Bytes of the memory that an adapter has beside a model; it was compared with the model. */
+export function adapterMemoryBytes(adapter: LoraAdapter, plan: Plan): number {
+  const { x, low, y } = scratchBytes(adapter, plan);
+  const bytes = RESERVED_BYTES + planAdapterImage(adapter).bytes + x + low + y;
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
 /** Bytes of the rows; the widest buffer of the plan may be any step's input. */

@@ -1,0 +1,45 @@
+/** A LoRA adapter in R2, chosen by requests to a real workerd. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startWorkerd, type Workerd } from "../../src/cli/workerd.ts";
+import { randomLoraFolder } from "../support/random-lora.ts";
+import { ANSWER_IDS, SMALL_PACK } from "./environment.ts";
+import { ask } from "./faults-pack.ts";
+
+/** Of SmolLM2-135M. */
+const SIZES = { hidden: 576, kvDim: 192, layers: 30, r: 8, size: 0.15 };
+
+let workerd: Workerd;
+
+beforeAll(async () => {
+  workerd = await startWorkerd("../tests/e2e/lora-worker", SMALL_PACK);
+});
+
+afterAll(() => workerd?.close());
+
+const idsOf = async (fields: Record<string, unknown> = {}): Promise<number[]> => {
+  const response = await ask(workerd.url, fields);
+  const body = await response.json();
+  if (response.status !== 200) throw new Error(JSON.stringify(body));
+  return body.choices[0].token_ids;
+};
+
+test("a Worker says what its adapter lacks, and serves both once it is there", async () => {
+  const { files } = await randomLoraFolder("pirate", SIZES);
+  const put = (name: string, bytes: Uint8Array): Promise<void> =>
+    workerd.put(`lora/${name}`, bytes);
+  const weights = "adapter_model.safetensors";
+  await put("adapter_config.json", files.get("adapter_config.json")!);
+  await put(weights, files.get(weights)!.subarray(0, 1000));
+  const refused = await ask(workerd.url);
+  expect(refused.status).toBe(500);
+  expect((await refused.json()).error.message).toContain(`lora/${weights}`);
+
+  await put(weights, files.get(weights)!);
+  expect(await idsOf()).toEqual(ANSWER_IDS);
+  const solo = await idsOf({ model: "pirate", max_tokens: 24 });
+  expect(solo).not.toEqual(ANSWER_IDS);
+  for (let round = 0; round < 3; round++) {
+    const both = [idsOf({ model: "pirate", max_tokens: 24 }), idsOf()];
+    expect(await Promise.all(both)).toEqual([solo, ANSWER_IDS]);
+  }
+});

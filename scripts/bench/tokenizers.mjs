@@ -6,11 +6,7 @@
  * Over the built package. English is the novel and the essays of tests/data/quality, 4 MB of them.
  */
 import { readFileSync } from "node:fs";
-import {
-  LLaMATokenizerConfig,
-  LlamaTokenizerFast,
-  loadFairseq2Tokenizer,
-} from "../../dist/src/platform/node/index.js";
+import { LlamaTokenizerFast, tokenizerFromTiktoken } from "../../dist/src/platform/node/index.js";
 
 const FOLDER = ".cache/real-tokenizers";
 const ROUNDS = 5;
@@ -42,7 +38,7 @@ function usedMegabytes() {
   return (heapUsed + arrayBuffers) / 1e6;
 }
 
-async function measure(name, file, load, encode, decode) {
+async function measure(name, file, load, encode, decode, call) {
   const bytes = new Uint8Array(readFileSync(`${FOLDER}/${file}`));
   const build = await timed(() => load(bytes));
   const before = usedMegabytes();
@@ -51,19 +47,24 @@ async function measure(name, file, load, encode, decode) {
   const ids = encode(tokenizer, text);
   const encoding = await timed(() => encode(tokenizer, text));
   const decoding = await timed(() => decode(tokenizer, ids));
+  const calling = await timed(() => call(tokenizer, text));
   console.log(
     `${name}: build ${build.toFixed(0)} ms, keeps ${kept.toFixed(1)} MB, ` +
       `encodes ${((megabytes / encoding) * 1000).toFixed(1)} MB/s, ` +
+      `with masks and offsets ${((megabytes / calling) * 1000).toFixed(1)} MB/s, ` +
       `decodes ${((megabytes / decoding) * 1000).toFixed(1)} MB/s (${ids.length} tokens)`,
   );
 }
 
+const options = { return_offsets_mapping: true, return_special_tokens_mask: true };
+
 await measure(
   "Llama 3, tiktoken file, 128,256 tokens",
   "llama3.model",
-  (bytes) => loadFairseq2Tokenizer(bytes, new LLaMATokenizerConfig({ impl: "tiktoken" })),
-  (tokenizer, input) => tokenizer.createEncoder({ mode: "as_is" })(input),
-  (tokenizer, ids) => tokenizer.createDecoder()(ids),
+  (bytes) => tokenizerFromTiktoken(bytes),
+  (tokenizer, input) => tokenizer.encode(input),
+  (tokenizer, ids) => tokenizer.decode(ids),
+  (tokenizer, input) => tokenizer.call(input, options),
 );
 await measure(
   "Llama 2, tokenizer.json, 32,000 tokens",
@@ -71,4 +72,5 @@ await measure(
   (tokenizer_file) => new LlamaTokenizerFast({ tokenizer_file }),
   (tokenizer, input) => tokenizer.encode(input),
   (tokenizer, ids) => tokenizer.decode(ids),
+  (tokenizer, input) => tokenizer.call(input, options),
 );

@@ -5,7 +5,6 @@
 import { SegmentEncoder } from "./segment-encoder.ts";
 import { idsOfTypes, SpecialTokens, textsOfTypes } from "./special-tokens.ts";
 import { Utf8StreamDecoder } from "./stream-decoder.ts";
-import type { Offset } from "./symbols.ts";
 import { TokenTexts } from "./token-texts.ts";
 import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.ts";
 import { decodeUtf8, type Repair } from "./utf8.ts";
@@ -64,35 +63,36 @@ class BpeTokenizer implements Tokenizer {
   encodeWithOffsets(
     text: string,
     options: EncodeOptions = {},
-  ): { ids: number[]; offsets: Offset[] } {
-    const offsets: Offset[] = [];
-    return { ids: this.#encode(text, options, offsets), offsets };
+  ): { ids: number[]; offsets: [start: number, end: number][] } {
+    const places: number[] = [];
+    const ids = this.#encode(text, options, places);
+    return { ids, offsets: ids.map((_, i) => [places[2 * i]!, places[2 * i + 1]!]) };
   }
 
   #encode(
     text: string,
     { addSpecialTokens = true, parseSpecial = false }: EncodeOptions,
-    offsets: Offset[] | undefined,
+    places: number[] | undefined,
   ): number[] {
     // SentencePiece puts a space before the text, and again after each special token.
     const { addBos, addEos, bosId, eosId, addSpacePrefix } = this.#vocabulary;
     const out: number[] = [];
     if (addSpecialTokens && addBos && bosId !== undefined) {
       out.push(bosId);
-      offsets?.push([0, 0]);
+      places?.push(0, 0);
     }
     const special = parseSpecial ? this.#specialTokens() : this.#userDefinedTokens();
     let at = 0;
     for (let found = special.next(text, at); found !== undefined; found = special.next(text, at)) {
-      this.#encoder.encode(text, at, found.start, addSpacePrefix, out, offsets);
+      this.#encoder.encode(text, at, found.start, addSpacePrefix, out, places);
       out.push(found.id);
-      offsets?.push([found.start, found.end]);
+      places?.push(found.start, found.end);
       at = found.end;
     }
-    this.#encoder.encode(text, at, text.length, addSpacePrefix, out, offsets);
+    this.#encoder.encode(text, at, text.length, addSpacePrefix, out, places);
     if (addSpecialTokens && addEos && eosId !== undefined) {
       out.push(eosId);
-      offsets?.push([0, 0]);
+      places?.push(0, 0);
     }
     this.#encoder.release();
     return out;

@@ -1,24 +1,26 @@
 /** Encodes text that has no special tokens in it: words from a scanner, each merged on its own. */
 import { Merger } from "./merger.ts";
-import {
-  ByteLevelEncoder,
-  type Offset,
-  SentencePieceEncoder,
-  type WordEncoder,
-} from "./symbols.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { ByteLevelEncoder, SentencePieceEncoder, type WordEncoder } from "./symbols.ts";
+import { scalarAt, utf8Length } from "./utf8.ts";
+import { NO_ID, type Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 import { type WordScanner, wordScanner } from "./word-patterns.ts";
 
 export class SegmentEncoder {
+  readonly #vocabulary: Vocabulary;
   readonly #merger: Merger;
   readonly #encoder: WordEncoder;
   readonly #scanWord: WordScanner;
   readonly #cache = new WordCache();
+  /** Whether every character becomes some token. */
+  readonly #isComplete: boolean;
 
   /** Words as the vocabulary's own pattern has them, unless another scanner is given. */
   constructor(vocabulary: Vocabulary, scanner?: WordScanner) {
+    this.#vocabulary = vocabulary;
     this.#merger = new Merger(vocabulary);
+    const hasUnknown = vocabulary.kind === "sentencepiece" && vocabulary.unkId !== undefined;
+    this.#isComplete = hasUnknown || !vocabulary.byteTokens.includes(NO_ID);
     if (vocabulary.kind === "byte-level") {
       this.#encoder = new ByteLevelEncoder(vocabulary, this.#merger);
       this.#scanWord = scanner ?? wordScanner(vocabulary.pattern);
@@ -29,8 +31,8 @@ export class SegmentEncoder {
   }
 
   /**
-   * Appends the tokens of text[start, end) to `out`, and their places in UTF-16 units to `offsets`;
-   * `prefixed`: as if a space were in front. An empty text has no tokens.
+   * Appends the tokens of text[start, end) to `out`, and the start and end of each in UTF-16 units to
+   * `places`; `prefixed`: as if a space were in front. An empty text has no tokens.
    */
   encode(
     text: string,
@@ -38,7 +40,7 @@ export class SegmentEncoder {
     end: number,
     prefixed: boolean,
     out: number[],
-    offsets: Offset[] | undefined,
+    places: number[] | undefined,
   ): void {
     let first = prefixed;
     for (let at = start; at < end; ) {
@@ -47,16 +49,71 @@ export class SegmentEncoder {
         at = ~stop;
         continue;
       }
-      if (offsets !== undefined || first) {
-        this.#encoder.encodeWord(text, at, stop, first, out, offsets);
+      const from = out.length;
+      if (first) {
+        this.#encoder.encodeWord(text, at, stop, true, out, places);
         first = false;
       } else if (!this.#cache.find(text, at, stop, out)) {
-        const from = out.length;
-        this.#encoder.encodeWord(text, at, stop, false, out);
+        this.#encoder.encodeWord(text, at, stop, false, out, places);
         this.#cache.add(text, out, from);
+      } else if (places !== undefined && !this.#addPlaces(text, at, stop, out, from, places)) {
+        out.length = from;
+        this.#encoder.encodeWord(text, at, stop, false, out, places);
       }
       at = stop;
     }
+  }
+
+  /**
+   * The places of the tokens out[from ...], which together are the word, by their lengths in bytes.
+   * False where lengths do not tell: of unknown characters and bytes that the vocabulary lacks.
+   */
+  #addPlaces(
+    text: string,
+    start: number,
+    end: number,
+    out: readonly number[],
+    from: number,
+    places: number[],
+  ): boolean {
+    if (!this.#isComplete) return false;
+    if (out.length === from + 1) {
+      places.push(start, end);
+      return true;
+    }
+    const before = places.length;
+    const { offsets, unkId, kind } = this.#vocabulary;
+    const markBytes = kind === "sentencepiece" ? 1 : 3;
+    let at = start;
+    /** Bytes of the character at `at` that tokens have taken. */
+    let taken = 0;
+    let known = true;
+    for (let i = from; known && i < out.length; i++) {
+      const id = out[i]!;
+      let left = offsets[id + 1]! - offsets[id]!;
+      const first = at;
+      known = id !== unkId && left > 0;
+      let last = at;
+      while (left > 0 && at < end) {
+        const code = scalarAt(text, at);
+        const bytes = (code === 0x2581 ? markBytes : utf8Length(code)) - taken;
+        const units = code > 0xffff ? 2 : 1;
+        last = at + units;
+        if (bytes > left) {
+          taken += left;
+          left = 0;
+        } else {
+          left -= bytes;
+          taken = 0;
+          at += units;
+        }
+      }
+      known &&= left === 0;
+      places.push(first, last);
+    }
+    if (known && at === end && taken === 0) return true;
+    places.length = before;
+    return false;
   }
 
   /** Frees what a very long word took. */

@@ -7,9 +7,6 @@ import type { Merger } from "./merger.ts";
 import { scalarAt, utf8Length, writeUtf8 } from "./utf8.ts";
 import { NO_ID, type Vocabulary } from "./vocabulary.ts";
 
-/** Half-open, in UTF-16 units. */
-export type Offset = [start: number, end: number];
-
 /** SentencePiece's space: written for spaces, and read as one. */
 const SPACE_MARK = 0x2581;
 
@@ -18,7 +15,10 @@ export function unitLength(text: string, index: number): number {
   return text.codePointAt(index)! > 0xffff ? 2 : 1;
 }
 
-/** Turns one word into tokens: appended to `out`, with their places to `offsets` if given. */
+/**
+ * Turns one word into tokens: appended to `out`, with the start and the end of each, half-open in
+ * UTF-16 units, to `places` if given.
+ */
 export interface WordEncoder {
   encodeWord(
     text: string,
@@ -26,7 +26,7 @@ export interface WordEncoder {
     end: number,
     prefixed: boolean,
     out: number[],
-    offsets?: Offset[],
+    places?: number[],
   ): void;
 }
 
@@ -48,7 +48,7 @@ export class ByteLevelEncoder implements WordEncoder {
     end: number,
     _prefixed: boolean,
     out: number[],
-    offsets?: Offset[],
+    places?: number[],
   ): void {
     const merger = this.#merger;
     let symbols = 0;
@@ -57,7 +57,7 @@ export class ByteLevelEncoder implements WordEncoder {
       const id = this.#findWhole(text, start, end);
       if (id >= 0) {
         out.push(id);
-        offsets?.push([start, end]);
+        places?.push(start, end);
         return;
       }
     }
@@ -79,7 +79,7 @@ export class ByteLevelEncoder implements WordEncoder {
     merger.merge();
     for (let t = 0; t < merger.count; t++) {
       out.push(ids[t]!);
-      offsets?.push(tokenOffset(text, merger, t));
+      places?.push(startOf(merger, t), endOf(text, merger, t));
     }
   }
 
@@ -118,7 +118,7 @@ export class SentencePieceEncoder implements WordEncoder {
     end: number,
     prefixed: boolean,
     out: number[],
-    offsets?: Offset[],
+    places?: number[],
   ): void {
     const merger = this.#merger;
     merger.reserve(end - start + 1);
@@ -138,20 +138,22 @@ export class SentencePieceEncoder implements WordEncoder {
     let unknownBefore = false;
     for (let t = 0; t < merger.count; t++) {
       const id = ids[t]!;
-      const offset = tokenOffset(text, merger, t);
+      const from = startOf(merger, t);
+      const to = endOf(text, merger, t);
       if (id < this.#vocabulary.size) {
         unknownBefore = false;
         out.push(id);
-        offsets?.push(offset);
+        places?.push(from, to);
         continue;
       }
       const isPrefix = prefixed && merger.firsts[t] === 0;
       unknownBefore = this.#encodeUnknown(
-        isPrefix ? SPACE_MARK : scalarAt(text, offset[0]),
-        offset,
+        isPrefix ? SPACE_MARK : scalarAt(text, from),
+        from,
+        to,
         unknownBefore,
         out,
-        offsets,
+        places,
       );
     }
   }
@@ -159,10 +161,11 @@ export class SentencePieceEncoder implements WordEncoder {
   /** @returns whether it became the unknown token, of which neighbours are one. */
   #encodeUnknown(
     code: number,
-    offset: Offset,
+    from: number,
+    to: number,
     unknownBefore: boolean,
     out: number[],
-    offsets: Offset[] | undefined,
+    places: number[] | undefined,
   ): boolean {
     const { byteTokens, unkId } = this.#vocabulary;
     const bytes = this.#character;
@@ -172,16 +175,16 @@ export class SentencePieceEncoder implements WordEncoder {
     if (known) {
       for (let b = 0; b < length; b++) {
         out.push(byteTokens[bytes[b]!]!);
-        offsets?.push([offset[0], offset[1]]);
+        places?.push(from, to);
       }
       return false;
     }
     if (unkId === undefined) return false;
     if (unknownBefore) {
-      if (offsets !== undefined) offsets.at(-1)![1] = offset[1];
+      if (places !== undefined) places[places.length - 1] = to;
     } else {
       out.push(unkId);
-      offsets?.push(offset);
+      places?.push(from, to);
     }
     return true;
   }
@@ -196,10 +199,15 @@ export class SentencePieceEncoder implements WordEncoder {
   }
 }
 
-/** From the first unit of a token's first character to the last of its last one. */
-function tokenOffset(text: string, { units, firsts }: Merger, token: number): Offset {
+/** The first unit of a token's first character. */
+function startOf({ units, firsts }: Merger, token: number): number {
+  return units[firsts[token]!]!;
+}
+
+/** Behind the last unit of a token's last character. */
+function endOf(text: string, { units, firsts }: Merger, token: number): number {
   const last = units[firsts[token + 1]! - 1]!;
-  return [units[firsts[token]!]!, last + unitLength(text, last)];
+  return last + unitLength(text, last);
 }
 
 function longestPiece({ offsets }: Vocabulary): number {

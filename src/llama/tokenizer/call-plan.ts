@@ -73,9 +73,10 @@ function toTensor(name: string, value: Nested): IntTensor {
     shape.push(part.length);
     if (part.length === 0) break;
   }
-  const data: number[] = [];
+  const data = new Int32Array(shape.reduce((product, size) => product * size, 1));
+  let count = 0;
   const add = (part: Nested, depth: number): void => {
-    if (typeof part === "number") data.push(part);
+    if (typeof part === "number") data[count++] = part;
     else if (part.length !== shape[depth]) {
       throw new PronkError(
         "bad_request",
@@ -85,5 +86,5 @@ function toTensor(name: string, value: Nested): IntTensor {
     } else for (const item of part) add(item, depth + 1);
   };
   add(value, 0);
-  return { data: Int32Array.from(data), shape };
+  return { data, shape };
 }

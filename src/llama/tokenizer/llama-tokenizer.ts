@@ -139,11 +139,7 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
     const split = options.split_special_tokens ?? this.split_special_tokens;
     const texts = typeof text === "string" ? [text] : text;
     const ids = texts.flatMap((part) => this.#tokenize(part, split));
-    return encodingOf(
-      ids,
-      ids.map(() => [0, 0]),
-      type,
-    );
+    return encodingOf(ids, undefined, type);
   }
 
   #tokenize(text: string, splitSpecial: boolean): number[] {
@@ -217,11 +213,7 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
     );
     const around = (ids: readonly number[], type: number): Encoding[] => [
       ...(special && this.add_bos_token ? [specialEncoding(this.bos_token_id!, type)] : []),
-      encodingOf(
-        [...ids],
-        ids.map(() => [0, 0]),
-        type,
-      ),
+      encodingOf(ids, undefined, type),
       ...(special && this.add_eos_token ? [specialEncoding(this.eos_token_id!, type)] : []),
     ];
     const parts = [...around(cut.ids, 0), ...(cut.pair === undefined ? [] : around(cut.pair, 1))];
@@ -239,11 +231,7 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
     options: CallOptions = {},
   ): EncodedRow {
     const encoding = (row: readonly number[], type: number): Encoding =>
-      encodingOf(
-        [...row],
-        row.map(() => [0, 0]),
-        type,
-      );
+      encodingOf(row, undefined, type);
     const plan = planCall(options, this.model_max_length);
     const second = pair === undefined ? undefined : encoding(pair, 1);
     return this.finish(this.assemble(encoding(ids, 0), second, plan, options), plan, options);

@@ -6,7 +6,14 @@
  */
 import { PronkError } from "../../errors.ts";
 import type { ChatMessage } from "../../templates/chat-template.ts";
-import { type Encoding, padEncoding, type Side } from "../../tokenizers/pipeline/encoding.ts";
+import {
+  type Encoding,
+  encodingOf,
+  padEncoding,
+  type Side,
+  toList,
+  toPairs,
+} from "../../tokenizers/pipeline/encoding.ts";
 import type { AddedToken } from "../../tokenizers/tokenizer-json.ts";
 import {
   type CallOptions,
@@ -216,15 +223,15 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
   #toRow({ encoding, ...truncated }: Assembled, options: CallOptions): EncodedRow {
     const wants = (name: string, asked: boolean | undefined): boolean =>
       asked ?? this.model_input_names.includes(name);
-    const row: EncodedRow = { input_ids: encoding.ids };
+    const row: EncodedRow = { input_ids: encoding.ids as number[] };
     if (wants("token_type_ids", options.return_token_type_ids)) {
-      row.token_type_ids = encoding.type_ids;
+      row.token_type_ids = toList(encoding.type_ids);
     }
     if (wants("attention_mask", options.return_attention_mask)) {
-      row.attention_mask = encoding.attention_mask;
+      row.attention_mask = toList(encoding.attention_mask);
     }
     if (options.return_special_tokens_mask === true) {
-      row.special_tokens_mask = encoding.special_tokens_mask;
+      row.special_tokens_mask = toList(encoding.special_tokens_mask);
     }
     if (options.return_offsets_mapping === true) {
       if (!this.is_fast) {
@@ -232,7 +239,7 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
           param: "return_offsets_mapping",
         });
       }
-      row.offset_mapping = encoding.offsets;
+      row.offset_mapping = toPairs(encoding.places, encoding.ids.length);
     }
     if (options.return_length === true) row.length = encoding.ids.length;
     if (!this.is_fast && options.return_overflowing_tokens === true) {
@@ -254,20 +261,18 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     const types = rows.token_type_ids as readonly number[][] | undefined;
     const encodings = rows.input_ids.map(
       (ids, i): Encoding => ({
-        ids: [...ids],
-        attention_mask: masks?.[i] ?? ids.map(() => 1),
-        type_ids: types?.[i] ?? ids.map(() => 0),
-        offsets: ids.map(() => [0, 0]),
-        special_tokens_mask: ids.map(() => 0),
-        sequence_ids: ids.map(() => 0),
-        overflowing: [],
+        ...encodingOf(ids, undefined, 0),
+        ...(masks === undefined ? {} : { attention_mask: Uint8Array.from(masks[i]!) }),
+        ...(types === undefined ? {} : { type_ids: Uint8Array.from(types[i]!) }),
       }),
     );
     const padded = this.#pad(encodings, plan, options);
     return {
-      input_ids: padded.map(({ ids }) => ids),
-      attention_mask: padded.map(({ attention_mask }) => attention_mask),
-      ...(types === undefined ? {} : { token_type_ids: padded.map(({ type_ids }) => type_ids) }),
+      input_ids: padded.map(({ ids }) => [...ids]),
+      attention_mask: padded.map(({ attention_mask }) => toList(attention_mask)),
+      ...(types === undefined
+        ? {}
+        : { token_type_ids: padded.map(({ type_ids }) => toList(type_ids)) }),
     };
   }
 

@@ -1,39 +1,41 @@
 /** One encoded text or pair, and what truncation, padding and joining do to it. */
 import { PronkError } from "../../errors.ts";
-import type { Offset } from "../symbols.ts";
 
 export type Side = "left" | "right";
 
-/** Rows of equal length; `overflowing` holds what truncation cut off. */
+/** In `sequences`: of no text. */
+export const NO_SEQUENCE = -1;
+
+/** Rows of equal length, never changed; `overflowing` holds what truncation cut off. */
 export interface Encoding {
-  ids: number[];
-  type_ids: number[];
-  /** In UTF-16 units of the token's own text; [0, 0] for what was added. */
-  offsets: Offset[];
-  special_tokens_mask: number[];
-  attention_mask: number[];
-  /** 0 or 1 for the first and the second text, null for what was added. */
-  sequence_ids: (number | null)[];
-  overflowing: Encoding[];
+  readonly ids: readonly number[];
+  readonly type_ids: Uint8Array;
+  /**
+   * Start and end of each token, two numbers: UTF-16 units of the token's own text, 0 and 0 for what
+   * was added. Undefined when nobody asked for them.
+   */
+  readonly places: Uint32Array | undefined;
+  readonly special_tokens_mask: Uint8Array;
+  readonly attention_mask: Uint8Array;
+  /** 0 or 1 for the first and the second text, NO_SEQUENCE for what was added. */
+  readonly sequences: Int8Array;
+  readonly overflowing: readonly Encoding[];
 }
 
-const ROWS = [
-  "ids",
-  "type_ids",
-  "offsets",
-  "special_tokens_mask",
-  "attention_mask",
-  "sequence_ids",
-] as const;
-
-export function encodingOf(ids: number[], offsets: Offset[], type: number): Encoding {
+/** Of a text's tokens. */
+export function encodingOf(
+  ids: readonly number[],
+  places: readonly number[] | undefined,
+  type: number,
+): Encoding {
+  const { length } = ids;
   return {
     ids,
-    type_ids: ids.map(() => type),
-    offsets,
-    special_tokens_mask: ids.map(() => 0),
-    attention_mask: ids.map(() => 1),
-    sequence_ids: ids.map(() => type),
+    type_ids: new Uint8Array(length).fill(type),
+    places: places === undefined ? undefined : Uint32Array.from(places),
+    special_tokens_mask: new Uint8Array(length),
+    attention_mask: new Uint8Array(length).fill(1),
+    sequences: new Int8Array(length).fill(type),
     overflowing: [],
   };
 }
@@ -42,19 +44,25 @@ export function encodingOf(ids: number[], offsets: Offset[], type: number): Enco
 export function specialEncoding(id: number, type: number): Encoding {
   return {
     ids: [id],
-    type_ids: [type],
-    offsets: [[0, 0]],
-    special_tokens_mask: [1],
-    attention_mask: [1],
-    sequence_ids: [null],
+    type_ids: Uint8Array.of(type),
+    places: undefined,
+    special_tokens_mask: Uint8Array.of(1),
+    attention_mask: Uint8Array.of(1),
+    sequences: Int8Array.of(NO_SEQUENCE),
     overflowing: [],
   };
 }
 
 function slice(encoding: Encoding, start: number, end: number): Encoding {
-  const part: Record<string, unknown> = { overflowing: [] };
-  for (const row of ROWS) part[row] = encoding[row].slice(start, end);
-  return part as unknown as Encoding;
+  return {
+    ids: encoding.ids.slice(start, end),
+    type_ids: encoding.type_ids.subarray(start, end),
+    places: encoding.places?.subarray(2 * start, 2 * end),
+    special_tokens_mask: encoding.special_tokens_mask.subarray(start, end),
+    attention_mask: encoding.attention_mask.subarray(start, end),
+    sequences: encoding.sequences.subarray(start, end),
+    overflowing: [],
+  };
 }
 
 /**
@@ -98,21 +106,47 @@ export function truncateEncoding(
 /** One behind the other; of overflows every combination, as the `tokenizers` library has it. */
 export function joinEncodings(parts: readonly Encoding[]): Encoding {
   const [first, ...rest] = parts;
-  if (first === undefined) return encodingOf([], [], 0);
+  if (first === undefined) return encodingOf([], undefined, 0);
+  if (rest.length === 0) return first;
+  if (parts.every(({ overflowing }) => overflowing.length === 0)) return joinRows(parts);
   return rest.reduce(joinTwo, first);
 }
 
+/** Without overflows. */
+function joinRows(parts: readonly Encoding[]): Encoding {
+  let length = 0;
+  for (const { ids } of parts) length += ids.length;
+  const joined = {
+    ids: ([] as number[]).concat(...parts.map(({ ids }) => ids)),
+    type_ids: new Uint8Array(length),
+    places: parts.some(({ places }) => places !== undefined)
+      ? new Uint32Array(2 * length)
+      : undefined,
+    special_tokens_mask: new Uint8Array(length),
+    attention_mask: new Uint8Array(length),
+    sequences: new Int8Array(length),
+    overflowing: [],
+  };
+  let at = 0;
+  for (const part of parts) {
+    joined.type_ids.set(part.type_ids, at);
+    if (part.places !== undefined) joined.places!.set(part.places, 2 * at);
+    joined.special_tokens_mask.set(part.special_tokens_mask, at);
+    joined.attention_mask.set(part.attention_mask, at);
+    joined.sequences.set(part.sequences, at);
+    at += part.ids.length;
+  }
+  return joined;
+}
+
 function joinTwo(a: Encoding, b: Encoding): Encoding {
-  const joined: Record<string, unknown> = {};
-  for (const row of ROWS) joined[row] = [...a[row], ...b[row]];
   const withB = a.overflowing.flatMap((o) => [
     joinTwo(o, b),
     ...b.overflowing.map((other) => joinTwo(o, other)),
   ]);
   const plain = { ...a, overflowing: [] };
   const withA = b.overflowing.map((other) => joinTwo(plain, other));
-  joined.overflowing = [...withB, ...withA];
-  return joined as unknown as Encoding;
+  return { ...joinRows([a, b]), overflowing: [...withB, ...withA] };
 }
 
 /** Fills up to `length` with the pad token. */
@@ -125,17 +159,30 @@ export function padEncoding(
   const missing = length - encoding.ids.length;
   const overflowing = encoding.overflowing.map((o) => padEncoding(o, length, pad, side));
   if (missing <= 0) return { ...encoding, overflowing };
-  const fill = <T>(row: readonly T[], value: T): T[] => {
-    const added = Array<T>(missing).fill(value);
-    return side === "left" ? [...added, ...row] : [...row, ...added];
+  const padding: Encoding = {
+    ids: Array<number>(missing).fill(pad.id),
+    type_ids: new Uint8Array(missing).fill(pad.type),
+    places: undefined,
+    special_tokens_mask: new Uint8Array(missing).fill(1),
+    attention_mask: new Uint8Array(missing),
+    sequences: new Int8Array(missing).fill(NO_SEQUENCE),
+    overflowing: [],
   };
-  return {
-    ids: fill(encoding.ids, pad.id),
-    type_ids: fill(encoding.type_ids, pad.type),
-    offsets: fill(encoding.offsets, [0, 0]),
-    special_tokens_mask: fill(encoding.special_tokens_mask, 1),
-    attention_mask: fill(encoding.attention_mask, 0),
-    sequence_ids: fill<number | null>(encoding.sequence_ids, null),
-    overflowing,
-  };
+  return { ...joinRows(side === "left" ? [padding, encoding] : [encoding, padding]), overflowing };
+}
+
+/** Numbers of a typed array as a list. */
+export function toList(values: ArrayLike<number>): number[] {
+  const list: number[] = [];
+  for (let i = 0; i < values.length; i++) list.push(values[i]!);
+  return list;
+}
+
+/** Places as pairs; all are [0, 0] where there are none. */
+export function toPairs(places: ArrayLike<number> | undefined, count: number): [number, number][] {
+  const pairs: [number, number][] = [];
+  for (let i = 0; i < count; i++) {
+    pairs.push(places === undefined ? [0, 0] : [places[2 * i]!, places[2 * i + 1]!]);
+  }
+  return pairs;
 }

@@ -17,8 +17,8 @@ export type NormalizerStep =
 /** A text with the place of each of its UTF-16 units in another one. */
 export interface NormalizedText {
   readonly text: string;
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
 }
 
 /** Sequences in files are nested once. */
@@ -80,12 +80,13 @@ export function normalize(
   end: number,
   steps: readonly NormalizerStep[],
 ): NormalizedText {
-  const identity = Array.from({ length: end - start }, (_, i) => start + i);
-  let current: NormalizedText = {
-    text: text.slice(start, end),
-    starts: identity,
-    ends: identity.map((at) => at + 1),
-  };
+  const starts = new Uint32Array(end - start);
+  const ends = new Uint32Array(end - start);
+  for (let i = 0; i < starts.length; i++) {
+    starts[i] = start + i;
+    ends[i] = start + i + 1;
+  }
+  let current: NormalizedText = { text: text.slice(start, end), starts, ends };
   for (const step of steps) current = rebuild(current, partsOf(current.text, step));
   return current;
 }
@@ -97,7 +98,18 @@ export function normalizeText(text: string, steps: readonly NormalizerStep[]): s
 
 /** With `text` in front, at the place of the first character. */
 export function withPrefix(normalized: NormalizedText, text: string): NormalizedText {
-  return rebuild(normalized, partsOf(normalized.text, { type: "prepend", text }));
+  if (normalized.text === "") return normalized;
+  const { starts, ends } = normalized;
+  const shift = text.length;
+  const last = normalized.text.codePointAt(0)! > 0xffff ? 1 : 0;
+  const shifted = {
+    text: text + normalized.text,
+    starts: new Uint32Array(starts.length + shift).fill(starts[0]!, 0, shift),
+    ends: new Uint32Array(ends.length + shift).fill(ends[last]!, 0, shift),
+  };
+  shifted.starts.set(starts, shift);
+  shifted.ends.set(ends, shift);
+  return shifted;
 }
 
 function rebuild({ text, starts, ends }: NormalizedText, parts: Iterable<Part>): NormalizedText {
@@ -114,7 +126,7 @@ function rebuild({ text, starts, ends }: NormalizedText, parts: Iterable<Part>):
       newEnds.push(ends[last] ?? ends[text.length - 1] ?? 0);
     }
   }
-  return { text: joined, starts: newStarts, ends: newEnds };
+  return { text: joined, starts: Uint32Array.from(newStarts), ends: Uint32Array.from(newEnds) };
 }
 
 function* partsOf(text: string, step: NormalizerStep): Generator<Part> {

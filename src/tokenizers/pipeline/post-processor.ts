@@ -73,9 +73,10 @@ export function postProcess(
 }
 
 function withType(encoding: Encoding, type: number): Encoding {
+  if (encoding.type_ids[0] === type && encoding.overflowing.length === 0) return encoding;
   return {
     ...encoding,
-    type_ids: encoding.ids.map(() => type),
+    type_ids: new Uint8Array(encoding.ids.length).fill(type),
     overflowing: encoding.overflowing.map((o) => withType(o, type)),
   };
 }

@@ -5,17 +5,16 @@
 import { PronkError } from "../../errors.ts";
 import { SegmentEncoder } from "../segment-encoder.ts";
 import { idsOfTypes } from "../special-tokens.ts";
-import type { Offset } from "../symbols.ts";
 import { TokenTexts } from "../token-texts.ts";
 import type { AddedToken } from "../tokenizer-json.ts";
-import { decodeUtf8 } from "../utf8.ts";
 import { LITERAL, MAX_VOCAB, TokenType, type Vocabulary } from "../vocabulary.ts";
 import { AddedVocabulary } from "./added-vocabulary.ts";
-import { type DecoderStep, decodeTokens, spelledBytes } from "./decoder.ts";
+import type { DecoderStep } from "./decoder.ts";
 import { type Encoding, encodingOf } from "./encoding.ts";
 import { normalize, normalizeText, withPrefix } from "./normalizer.ts";
 import type { PostProcessor } from "./post-processor.ts";
 import type { Recipe } from "./recipe.ts";
+import { TokenDecoder } from "./token-decoder.ts";
 import { type JsonSource, writeTokenizerJson } from "./write-tokenizer-json.ts";
 
 export interface PipelineParts {
@@ -35,7 +34,7 @@ export interface PipelineParts {
 export interface PipelineEncodeOptions {
   /** Special tokens that the text spells are text. */
   readonly splitSpecialTokens?: boolean;
-  /** Default true; without, `offsets` is empty and words are remembered. */
+  /** Whether the encoding has places. Default true. */
   readonly offsets?: boolean;
 }
 
@@ -47,6 +46,7 @@ export class TokenizerPipeline {
   readonly #recipe: Recipe;
   readonly #encoder: SegmentEncoder;
   readonly #added: AddedVocabulary;
+  readonly #tokens: TokenDecoder;
   readonly #decoder: readonly DecoderStep[] | undefined;
   readonly #source: JsonSource | undefined;
   readonly #firstProcessor: PostProcessor;
@@ -75,6 +75,7 @@ export class TokenizerPipeline {
       return marks ? normalized.replaceAll(" ", "\u2581") : normalized;
     });
     for (const { id, ...token } of parts.added) this.#added.set(id, token);
+    this.#tokens = new TokenDecoder(vocabulary, this.#added, parts.decoder);
     this.#end = vocabulary.size;
     this.#size = vocabulary.size - idsOfTypes(vocabulary.types, isHole).length;
   }
@@ -117,17 +118,7 @@ export class TokenizerPipeline {
 
   /** The spelling; undefined for ids that no token has. */
   tokenText(id: number): string | undefined {
-    const added = this.#added.get(id);
-    if (added !== undefined) return added.content;
-    if (!Number.isInteger(id) || id < 0 || id >= this.#vocabulary.size) return undefined;
-    return isHole(this.#vocabulary.types[id]!) ? undefined : this.#texts.tokenText(id);
-  }
-
-  #has(id: number): boolean {
-    if (Number.isInteger(id) && id >= 0 && id < this.#vocabulary.size) {
-      return !isHole(this.#vocabulary.types[id]!);
-    }
-    return this.#added.get(id) !== undefined;
+    return this.#tokens.tokenText(id);
   }
 
   isSpecial(id: number): boolean {
@@ -137,11 +128,10 @@ export class TokenizerPipeline {
   /** A text alone: `type` 0 for the first of a pair and 1 for the second. */
   encode(text: string, type: number, options: PipelineEncodeOptions = {}): Encoding {
     const ids: number[] = [];
-    const offsets: Offset[] = [];
-    this.encodeInto(text, ids, options.offsets === false ? undefined : offsets, options);
-    if (options.offsets === false) for (const _ of ids) offsets.push([0, 0]);
-    else if (this.postProcessor.trimOffsets) this.#trim(ids, offsets);
-    return encodingOf(ids, offsets, type);
+    const places: number[] | undefined = options.offsets === false ? undefined : [];
+    this.encodeInto(text, ids, places, options);
+    if (places !== undefined && this.postProcessor.trimOffsets) this.#trim(ids, places);
+    return encodingOf(ids, places, type);
   }
 
   /**
@@ -157,11 +147,11 @@ export class TokenizerPipeline {
     return ids;
   }
 
-  /** Appends the tokens of a text, and their places if `offsets` is there. */
+  /** Appends the tokens of a text, and the start and end of each if `places` is there. */
   encodeInto(
     text: string,
     ids: number[],
-    offsets: Offset[] | undefined,
+    places: number[] | undefined,
     { splitSpecialTokens = false }: PipelineEncodeOptions = {},
   ): void {
     const special = !splitSpecialTokens;
@@ -171,12 +161,12 @@ export class TokenizerPipeline {
     for (const { id, start, end } of this.#added.split(text, special)) {
       if (id !== undefined) {
         ids.push(id);
-        offsets?.push([start, end]);
+        places?.push(start, end);
       } else if (plain) {
         const prefixed = this.#prefixes(text, start, start);
-        this.#encoder.encode(text, start, end, prefixed, ids, offsets);
+        this.#encoder.encode(text, start, end, prefixed, ids, places);
       } else {
-        this.#encodeNormalized(text, start, end, special, ids, offsets);
+        this.#encodeNormalized(text, start, end, special, ids, places);
       }
     }
     this.#encoder.release();
@@ -197,7 +187,7 @@ export class TokenizerPipeline {
     end: number,
     special: boolean,
     ids: number[],
-    offsets: Offset[] | undefined,
+    places: number[] | undefined,
   ): void {
     const { kind, normalizer, spacePrefix } = this.#recipe;
     let whole = normalize(text, start, end, normalizer);
@@ -209,57 +199,55 @@ export class TokenizerPipeline {
     for (const part of this.#added.splitNormalized(whole.text, special)) {
       if (part.id !== undefined) {
         ids.push(part.id);
-        offsets?.push([starts[part.start]!, ends[part.end - 1]!]);
+        places?.push(starts[part.start]!, ends[part.end - 1]!);
         continue;
       }
       const prefixed =
         spacePrefix !== "parts" && this.#prefixes(whole.text, part.start, starts[part.start]!);
-      const places: Offset[] | undefined = offsets === undefined ? undefined : [];
+      const found: number[] | undefined = places === undefined ? undefined : [];
       if (prefixed && kind === "byte-level") {
         const spaced = ` ${whole.text.slice(part.start, part.end)}`;
-        this.#encoder.encode(spaced, 0, spaced.length, false, ids, places);
-        for (const place of places ?? []) {
-          place[0] = Math.max(0, place[0] - 1) + part.start;
-          place[1] = Math.max(1, place[1] - 1) + part.start;
+        this.#encoder.encode(spaced, 0, spaced.length, false, ids, found);
+        for (let i = 0; found !== undefined && i < found.length; i++) {
+          // The first character has the place of the space before it.
+          found[i] = Math.max(i % 2, found[i]! - 1) + part.start;
         }
       } else {
-        this.#encoder.encode(whole.text, part.start, part.end, prefixed, ids, places);
+        this.#encoder.encode(whole.text, part.start, part.end, prefixed, ids, found);
       }
-      for (const [from, to] of places ?? []) offsets!.push([starts[from]!, ends[to - 1]!]);
+      for (let i = 0; found !== undefined && i < found.length; i += 2) {
+        places!.push(starts[found[i]!]!, ends[found[i + 1]! - 1]!);
+      }
     }
   }
 
   /** Spaces at the ends of tokens are not part of their places. */
-  #trim(ids: readonly number[], offsets: readonly Offset[]): void {
+  #trim(ids: readonly number[], places: number[]): void {
+    const { addPrefixSpace } = this.postProcessor;
+    /** Spaces in front, and behind, of each token that is here. */
+    const spaces = new Map<number, readonly [number, number]>();
     ids.forEach((id, i) => {
-      const spelled = this.tokenText(id)!;
-      const place = offsets[i]!;
-      let leading = /^[\u0120\p{White_Space}]*/u.exec(spelled)![0].length;
-      const trailing = /[\u0120\p{White_Space}]*$/u.exec(spelled)![0].length;
-      if (leading > 0 && (i === 0 || place[0] === 0) && this.postProcessor.addPrefixSpace)
-        leading--;
-      place[0] = Math.min(place[0] + leading, place[1]);
-      if (place[1] >= trailing) place[1] = Math.max(place[1] - trailing, place[0]);
+      let found = spaces.get(id);
+      if (found === undefined) {
+        const spelled = this.tokenText(id)!;
+        found = [
+          /^[\u0120\p{White_Space}]*/u.exec(spelled)![0].length,
+          spelled.length - spelled.replace(/[\u0120\p{White_Space}]+$/u, "").length,
+        ];
+        spaces.set(id, found);
+      }
+      const start = places[2 * i]!;
+      const end = places[2 * i + 1]!;
+      const isPrefix = found[0] > 0 && (i === 0 || start === 0) && addPrefixSpace;
+      const from = Math.min(start + found[0] - Number(isPrefix), end);
+      places[2 * i] = from;
+      if (end >= found[1]) places[2 * i + 1] = Math.max(end - found[1], from);
     });
   }
 
   /** @throws PronkError "bad_request" on an id that no token has. */
   decode(ids: ArrayLike<number>, skipSpecialTokens: boolean): string {
-    const kept: number[] = [];
-    for (let i = 0; i < ids.length; i++) {
-      const id = ids[i]!;
-      if (!this.#has(id)) {
-        throw new PronkError("bad_request", `tokenizer: no token has the id ${id}`);
-      }
-      if (!skipSpecialTokens || !this.isSpecial(id)) kept.push(id);
-    }
-    if (this.#decoder?.length === 1 && this.#decoder[0]!.type === "byte-level") {
-      return this.#decodeBytes(kept);
-    }
-    return decodeTokens(
-      kept.map((id) => this.tokenText(id)!),
-      this.#decoder,
-    );
+    return this.#tokens.decode(ids, skipSpecialTokens);
   }
 
   /** As tokenizer.json, with the tokens and the post-processor of now. */
@@ -276,21 +264,6 @@ export class TokenizerPipeline {
       source: this.#source,
       textOf: (id) => this.tokenText(id) ?? "",
     });
-  }
-
-  #decodeBytes(ids: readonly number[]): string {
-    const parts = ids.map((id) =>
-      id < this.#vocabulary.size && (this.#vocabulary.types[id]! & LITERAL) === 0
-        ? this.#texts.tokenBytes(id)
-        : spelledBytes(this.tokenText(id)!),
-    );
-    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return decodeUtf8(bytes, "subpart");
   }
 }
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { LlamaTokenizerFast } from "../../../src/llama/tokenizer/llama-tokenizer-fast.ts";
 import { spell } from "../../../src/tokenizers/byte-level.ts";
 import { JsonScanner } from "../../../src/tokenizers/json-scanner.ts";
+import { toPairs } from "../../../src/tokenizers/pipeline/encoding.ts";
 import { pipelineFromJson } from "../../../src/tokenizers/pipeline/load-pipeline.ts";
 import { readSentencePieceModel } from "../../../src/tokenizers/sentencepiece-model.ts";
 import { splitPattern } from "../../../src/tokenizers/split-pattern.ts";
@@ -32,7 +33,7 @@ const small = (more: Record<string, unknown> = {}, model: Record<string, unknown
   ...more,
 });
 
-const encode = (json: unknown, text: string): number[] =>
+const encode = (json: unknown, text: string): readonly number[] =>
   pipelineFromJson(bytesOf(json)).encode(text, 0).ids;
 
 const token = (id: number, content: string, flags: Record<string, boolean> = {}) => ({
@@ -77,15 +78,15 @@ describe("a tokenizer.json", () => {
     const json = small({
       normalizer: { type: "Sequence", normalizers: [{ type: "NFC" }, { type: "Lowercase" }] },
     });
-    const { ids, offsets } = pipelineFromJson(bytesOf(json)).encode("xAB", 0);
+    const { ids, places } = pipelineFromJson(bytesOf(json)).encode("xAB", 0);
     expect(ids).toEqual([0x78, 256]);
-    expect(offsets).toEqual([
+    expect(toPairs(places, 2)).toEqual([
       [0, 1],
       [1, 3],
     ]);
     const composed = pipelineFromJson(bytesOf(json)).encode("e\u0301!", 0);
     expect(composed.ids).toEqual([0xc3, 0xa9, 0x21]);
-    expect(composed.offsets).toEqual([
+    expect(toPairs(composed.places, 3)).toEqual([
       [0, 2],
       [0, 2],
       [2, 3],
@@ -111,9 +112,9 @@ describe("a tokenizer.json", () => {
     const json = small({
       pre_tokenizer: { type: "ByteLevel", add_prefix_space: true, use_regex: true },
     });
-    const { ids, offsets } = pipelineFromJson(bytesOf(json)).encode("ab", 0);
+    const { ids, places } = pipelineFromJson(bytesOf(json)).encode("ab", 0);
     expect(ids).toEqual([0x20, 256]);
-    expect(offsets).toEqual([
+    expect(toPairs(places, 2)).toEqual([
       [0, 1],
       [0, 2],
     ]);
@@ -265,4 +266,30 @@ describe("a split pattern", () => {
       expect.objectContaining({ code: "bad_request" }),
     );
   });
+});
+
+test("decoding over bytes gives the text that the decoder's steps give", () => {
+  const file = new URL("../../goldens/tokenizers/llama2_sp/fast/tokenizer.json", import.meta.url);
+  const json = JSON.parse(readFileSync(file, "utf8"));
+  const fast = pipelineFromJson(bytesOf(json));
+  // The same steps in another order of words, which only the slower way knows.
+  const { decoders } = json.decoder;
+  const nothing = { type: "Replace", pattern: { String: "\u0000\u0000" }, content: "" };
+  const slow = pipelineFromJson(
+    bytesOf({ ...json, decoder: { type: "Sequence", decoders: [nothing, ...decoders] } }),
+  );
+  for (const pipeline of [fast, slow]) {
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    pipeline.addToken({ content: "\u2581a\u2581", special: false, ...flags });
+    pipeline.addToken({ content: "<0x41>", special: true, ...flags });
+  }
+  let state = 7;
+  for (let round = 0; round < 3000; round++) {
+    const ids = Array.from({ length: 12 }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      // Mostly bytes (3 to 258), so that runs are characters, or none.
+      return state % 3 === 0 ? (state >>> 8) % 1001 : 3 + ((state >>> 8) % 256);
+    });
+    for (const skip of [false, true]) expect(fast.decode(ids, skip)).toBe(slow.decode(ids, skip));
+  }
 });

@@ -7,6 +7,7 @@ import { planLlama } from "../../src/model/plan.ts";
 import { memorySource } from "../../src/sources/memory.ts";
 import { reference } from "../conformance/backends.ts";
 import { openGoldenModel } from "../support/golden-model.ts";
+import { BACKENDS, expectClose, models } from "../support/llama-models.ts";
 
 const folder = new URL("../goldens/legacy/", import.meta.url);
 
@@ -61,6 +62,22 @@ describe.each(cases.map((c) => [c.name, c] as const))("%s", (_, golden) => {
     const difference = sliced.reduce((most, x, i) => Math.max(most, Math.abs(x - whole[i])), 0);
     expect(difference).toBeGreaterThan(0);
     expect(difference).toBeLessThan(2 * golden.outputs.max_abs_diff_to_tp1);
+  });
+});
+
+describe.each(BACKENDS)("the model class on $backend", (options) => {
+  test.each(cases)("$name is within the tolerance, and says what it sums", async (golden) => {
+    const { model: name, pretraining_tp, input_ids } = golden.inputs;
+    const checkpoint = await openGoldenModel(name.replace("models/", ""));
+    const model = await models.LlamaForCausalLM.fromPretrained(
+      { checkpoint },
+      { ...options, pretraining_tp },
+    );
+    const { logits } = await model.forward({ input_ids });
+    expectClose(logits.data, [...(await goldenLogits(golden.outputs.logits.$t))]);
+    const isWhole = options.backend === "wasm";
+    expect(model.notes.some((note) => note.includes("pretraining_tp 2"))).toBe(isWhole);
+    model.dispose();
   });
 });
 

@@ -7,6 +7,7 @@
 import { PronkError } from "../errors.ts";
 import type { FloatTensor } from "../formats/float-tensor.ts";
 import { HF_DTYPES } from "./dtype.ts";
+import { META_DEFAULTS, META_SCALING, metaScaling } from "./meta-rules.ts";
 
 /** As convert_llama_weights_to_hf.py's --llama_version. */
 export type LlamaVersion = "1" | "2" | "3" | "3.1" | "3.2";
@@ -21,8 +22,8 @@ const MAX_POSITIONS: Readonly<Record<LlamaVersion, number>> = {
   "3.2": 131072,
 };
 
-/** The base of Llama 1 and 2, whose params.json do not name it. */
-const DEFAULT_ROPE_THETA = 10_000;
+/** Its params.json do not name the factor; Llama 3.1's is the default. */
+const LLAMA_3_2_FACTOR = 32;
 
 /** Llama 3.2 is 1B and 3B, with this hidden size at most; Llama 3.1 begins at 4,096. */
 const LLAMA_3_2_MAX_DIM = 3072;
@@ -95,7 +96,7 @@ export function configFromMeta(
   }
 
   const vocabulary = whole ? embeddingRows * count : embeddingRows;
-  const epsilon = real("norm_eps", 1e-5);
+  const epsilon = real("norm_eps", META_DEFAULTS.norm_eps);
   const scaled = params.use_scaled_rope === true;
   const guess = scaled
     ? dim <= LLAMA_3_2_MAX_DIM
@@ -126,15 +127,12 @@ export function configFromMeta(
     num_key_value_heads: keyValueHeads,
     rms_norm_eps: epsilon,
     rope_scaling: scaled
-      ? {
-          factor: real("rope_scaling_factor", llama === "3.2" ? 32 : 8),
-          high_freq_factor: real("rope_high_freq_factor", 4),
-          low_freq_factor: 1,
-          original_max_position_embeddings: 8192,
-          rope_type: "llama3",
-        }
+      ? metaScaling(
+          real("rope_scaling_factor", llama === "3.2" ? LLAMA_3_2_FACTOR : META_SCALING.factor),
+          real("rope_high_freq_factor", META_SCALING.high),
+        )
       : null,
-    rope_theta: real("rope_theta", llama3 ? 500_000 : DEFAULT_ROPE_THETA),
+    rope_theta: real("rope_theta", llama3 ? 500_000 : META_DEFAULTS.rope_theta),
     tie_word_embeddings: !shards.has("lm_head.weight"),
     vocab_size: vocabulary,
   };

@@ -2,17 +2,17 @@
  * Writes a checkpoint as Meta distributes Llama, in one shard: consolidated.00.pth, params.json and
  * tokenizer.model. Rows of wq and wk become pairs again.
  */
-import { PronkError } from "../errors.ts";
 import { castTensor } from "../formats/cast-tensor.ts";
 import type { FloatTensor, FloatType } from "../formats/float-tensor.ts";
 import { type OutputFolder, writeOutput, writeWhole } from "../formats/output-file.ts";
 import { invertOrder, permuteRows } from "../formats/permuted-tensor.ts";
 import { tensorBytes } from "../formats/stored-tensor.ts";
 import { writeTorch } from "../formats/torch/write-torch.ts";
-import { type LlamaConfig, parseLlamaConfig } from "../model/config.ts";
+import { parseLlamaConfig } from "../model/config.ts";
 import { llamaTensors, rotaryRowOrder } from "../model/tensors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { findTensor } from "./checkpoint-entries.ts";
+import { metaParamsOf } from "./meta-rules.ts";
 
 const WEIGHTS_NAME = "consolidated.00.pth";
 const PARAMS_NAME = "params.json";
@@ -49,7 +49,7 @@ export async function saveMetaDirectory(
 ): Promise<string[]> {
   const { name: where } = checkpoint;
   const config = parseLlamaConfig(checkpoint.config, `${where}: config.json`);
-  const params = metaParams(config, where);
+  const params = metaParamsOf(config, `${where}: config.json`);
   const tensors = llamaTensors(config).map(({ name, shape, rotaryHeads }): FloatTensor => {
     const found = findTensor(checkpoint, name, shape);
     const cast = dtype ? castTensor(found, dtype) : found;
@@ -82,56 +82,4 @@ function metaName(name: string): string {
   if (name === "lm_head.weight") return "output.weight";
   const [, layer, part] = /^model\.layers\.(\d+)\.(.+)\.weight$/.exec(name)!;
   return `layers.${layer}.${LAYER_PARTS[part!]}.weight`;
-}
-
-/** What Meta's rotation is scaled with, beside the factor; its code has these numbers built in. */
-const LLAMA3_SCALING = { low_freq_factor: 1, original_max_position_embeddings: 8192 } as const;
-
-function metaParams(config: LlamaConfig, where: string): Record<string, unknown> {
-  const refuse = (what: string): PronkError =>
-    new PronkError("unsupported", `${where}: ${what}: Meta's Llama has no such thing`);
-  const { hidden_size: dim, num_attention_heads: heads, rope_scaling: scaling } = config;
-  if (config.attention_bias || config.mlp_bias) throw refuse("biases");
-  if (config.head_dim !== dim / heads) throw refuse(`head_dim ${config.head_dim}`);
-  if (config.hidden_act !== "silu") throw refuse(`hidden_act ${config.hidden_act}`);
-  const isScaled = scaling !== null && scaling.rope_type !== "default";
-  const llama3 = scaling?.rope_type === "llama3" ? scaling : undefined;
-  if (isScaled && !llama3) throw refuse(`rope_scaling ${scaling.rope_type}`);
-  for (const field of ["low_freq_factor", "original_max_position_embeddings"] as const) {
-    if (!llama3 || llama3[field] === LLAMA3_SCALING[field]) continue;
-    throw refuse(`rope_scaling with ${field} ${llama3[field]}`);
-  }
-  return {
-    dim,
-    n_layers: config.num_hidden_layers,
-    n_heads: heads,
-    n_kv_heads: config.num_key_value_heads,
-    vocab_size: config.vocab_size,
-    ...feedForward(dim, config.intermediate_size),
-    norm_eps: config.rms_norm_eps,
-    rope_theta: config.rope_theta,
-    ...(llama3 && {
-      use_scaled_rope: true,
-      rope_scaling_factor: llama3.factor,
-      rope_high_freq_factor: llama3.high_freq_factor,
-    }),
-  };
-}
-
-/** Meta rounds the width up to this, unless a model says otherwise. */
-const USUAL_MULTIPLE = 256;
-
-/**
- * The numbers from which Meta's code computes the feed-forward width: int(8 dim / 3), times the
- * multiplier, cut to an integer, rounded up to a multiple.
- */
-function feedForward(dim: number, width: number): Record<string, number> {
-  const base = Math.floor((8 * dim) / 3);
-  if (Math.ceil(base / USUAL_MULTIPLE) * USUAL_MULTIPLE === width) {
-    return { multiple_of: USUAL_MULTIPLE };
-  }
-  let multiple_of = 1;
-  while (width % (2 * multiple_of) === 0 && multiple_of < 4096) multiple_of *= 2;
-  // In the middle of what is rounded up to the width, so that no rounding of the quotient matters.
-  return { multiple_of, ffn_dim_multiplier: (width + 1 - multiple_of / 2) / base };
 }

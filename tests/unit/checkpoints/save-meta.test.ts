@@ -122,9 +122,9 @@ describe("refuses", () => {
     num_attention_heads: 2,
   };
   test.each([
-    ["biases", { attention_bias: true }],
+    ["attention_bias true", { attention_bias: true }],
     ["head_dim 32", { head_dim: 32 }],
-    ["rope_scaling linear", { rope_scaling: { rope_type: "linear", factor: 2 } }],
+    ['rope_scaling "linear"', { rope_scaling: { rope_type: "linear", factor: 2 } }],
     [
       "original_max_position_embeddings 4096",
       {

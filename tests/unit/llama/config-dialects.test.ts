@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { metaInnerDim } from "../../../src/checkpoints/meta-rules.ts";
 import { fromFairseq2, LLaMAConfig, toFairseq2 } from "../../../src/llama/fairseq2-config.ts";
 import { LlamaConfig } from "../../../src/llama/llama-config.ts";
-import { fromMetaParams, metaInnerDim, toMetaParams } from "../../../src/llama/meta-params.ts";
+import { fromMetaParams, toMetaParams } from "../../../src/llama/meta-params.ts";
 import { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../../../src/model/presets.ts";
 
 interface Arch {

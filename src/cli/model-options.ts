@@ -202,7 +202,7 @@ export async function withProgress<Result>(
   }
 }
 
-/** @throws PronkError */
+/** Says on stderr what the model is loaded without. @throws PronkError */
 export async function loadForCommand(
   input: Arguments,
   cli: CliContext,
@@ -229,6 +229,7 @@ export async function loadForCommand(
       },
     }),
   );
+  for (const note of model.info.notes ?? []) cli.err(`pronk: ${note}\n`);
   return { model, runtime };
 }
 

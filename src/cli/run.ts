@@ -49,7 +49,6 @@ export const run: Command = {
     const command = performance.now();
     const engine = await engineForCommand(input, cli, { slots: 1 });
     const loaded = performance.now();
-    for (const note of engine.info.notes ?? []) cli.err(`pronk run: ${note}\n`);
     try {
       const { prompt_ids, n_keep } =
         prompt === undefined

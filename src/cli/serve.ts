@@ -69,7 +69,6 @@ export const serve: Command = {
           `${id} at ${server.url}/v1, ready in ${seconds} s ` +
             `(${backend} ${kernel}, ${several}${count} x ${ctx} positions)\n`,
         );
-        for (const note of info.notes ?? []) cli.err(`pronk serve: ${note}\n`);
         if (threads === 1 && threadsReason !== undefined) {
           cli.err(`pronk serve: 1 thread: ${threadsReason}\n`);
         }

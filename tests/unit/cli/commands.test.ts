@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { saveHfDirectory } from "../../../src/checkpoints/save-hf.ts";
+import { outputDirectory } from "../../../src/platform/node/index.ts";
+import { randomCheckpoint } from "../../support/random-checkpoint.ts";
 import { serveBytes, startFileServer } from "../hub/file-server.ts";
 import { temporaryFolder } from "../platform/temporary-folder.ts";
 import { pronk } from "./fake-cli.ts";
@@ -12,6 +15,31 @@ const tiny = fileURLToPath(new URL("../../goldens/gguf/Q4_1.gguf", import.meta.u
 test("--version is the package's", async () => {
   const manifest = JSON.parse(await readFile("package.json", "utf8"));
   expect((await pronk(["--version"])).out).toBe(`${manifest.version}\n`);
+});
+
+test.each([
+  ["run", ["--prompt", "Hello", "--max-tokens", "1"]],
+  ["eval", ["--ctx", "4"]],
+  ["chat", ["max_new_tokens=1"]],
+])("%s says once what its backend leaves out of a configuration", async (command, more) => {
+  const folder = await temporaryFolder();
+  const fields = {
+    vocab_size: 1000,
+    hidden_size: 64,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    pretraining_tp: 2,
+  };
+  const checkpoint = randomCheckpoint(fields, 7, "llama2_sp/fast");
+  await saveHfDirectory(checkpoint, outputDirectory(folder));
+  const text = join(folder, "text.txt");
+  await writeFile(text, "Hello this is a test");
+  const args = [command, folder, ...more, ...(command === "eval" ? ["--text", text] : [])];
+  const { err } = await pronk(args, { stdin: "" });
+  expect(err.match(/pretraining_tp 2: .*/g)).toEqual([
+    expect.stringContaining("the reference backend sums in slices"),
+  ]);
 });
 
 describe("exit codes", () => {

@@ -137,7 +137,7 @@ function choose(
     inside,
     reference,
     part,
-    where + (prefix && `/${prefix}`),
+    where + (prefix && `/${prefix.slice(0, -1)}`),
     wanted.kinds,
   );
   return {

@@ -21,11 +21,8 @@ export {
   type TokenEncoder,
   type VocabularyInfo as TokenizerVocabularyInfo,
 } from "../llama/tokenizer/fairseq2-tokenizer.ts";
-export { LlamaTokenizer, type LlamaTokenizerOptions } from "../llama/tokenizer/llama-tokenizer.ts";
-export {
-  LlamaTokenizerFast,
-  type LlamaTokenizerFastOptions,
-} from "../llama/tokenizer/llama-tokenizer-fast.ts";
+export type { LlamaTokenizerOptions } from "../llama/tokenizer/llama-tokenizer.ts";
+export type { LlamaTokenizerFastOptions } from "../llama/tokenizer/llama-tokenizer-fast.ts";
 export {
   LLaMATokenizerConfig,
   loadFairseq2Tokenizer,

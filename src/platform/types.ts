@@ -22,11 +22,10 @@ export { type AssetSource, AssetStore } from "../hub/assets/asset-store.ts";
 export { parseAssetCard, parseAssetCards } from "../hub/assets/parse-asset-cards.ts";
 export { LlamaModelHub } from "../hub/llama-model-hub.ts";
 export { LlamaTokenizerHub, type TokenizerSettings } from "../hub/llama-tokenizer-hub.ts";
-export {
-  type AttentionGrid,
-  AttentionMaskVisualizer,
-  type VisualizeOptions,
-  type VisualizerSource,
+export type {
+  AttentionGrid,
+  VisualizeOptions,
+  VisualizerSource,
 } from "../llama/attention-mask-visualizer.ts";
 export type { AutoClasses, AutoModelClass } from "../llama/auto/auto-classes.ts";
 export type { ConfigOptions } from "../llama/auto/auto-config.ts";

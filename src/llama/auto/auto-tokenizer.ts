@@ -42,6 +42,17 @@ export async function loadPretrainedTokenizer(
   source: TokenizerSource,
   options: PretrainedTokenizerOptions = {},
 ): Promise<PreTrainedTokenizerBase> {
+  const { where, given } = splitSourceOptions(options);
+  if (isFilesByName(source)) return autoTokenizer(source, given);
+  const request = { ...where, part: "tokenizer" } as const;
+  return withSource(opener, source, request, (opened) => tokenizerOf(opened, given));
+}
+
+/** Where files are looked for, and what the tokenizer itself is told; both have the signal. */
+export function splitSourceOptions(options: PretrainedTokenizerOptions): {
+  readonly where: SourceOptions;
+  readonly given: AutoTokenizerOptions;
+} {
   const {
     revision,
     subfolder,
@@ -52,10 +63,10 @@ export async function loadPretrainedTokenizer(
     env,
     fetch,
     hub,
-    ...rest
+    trust_remote_code: _,
+    ...given
   } = options;
-  const { trust_remote_code: _, ...given } = rest;
-  if (isFilesByName(source)) return autoTokenizer(source, given);
+  const { signal } = given;
   const where = {
     revision,
     subfolder,
@@ -66,15 +77,10 @@ export async function loadPretrainedTokenizer(
     env,
     fetch,
     hub,
+    signal,
   };
   const found = Object.entries(where).filter(([, value]) => value !== undefined);
-  const { signal } = given;
-  const request = {
-    ...(Object.fromEntries(found) as SourceOptions),
-    ...(signal && { signal }),
-    part: "tokenizer",
-  } as const;
-  return withSource(opener, source, request, (opened) => tokenizerOf(opened, given));
+  return { where: Object.fromEntries(found) as SourceOptions, given };
 }
 
 async function tokenizerOf(

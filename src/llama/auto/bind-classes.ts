@@ -4,6 +4,7 @@ import { bindModels, type ModelClasses } from "../modeling/bind-models.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
 import { type AutoClasses, bindAutoClasses } from "./auto-classes.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
+import { bindTokenizers, type TokenizerClasses } from "./tokenizer-classes.ts";
 
 /** LlamaConfig of an entry. Configurations of models are its instances, whoever made them. */
 export type ConfigClass = typeof LlamaConfig & {
@@ -11,7 +12,9 @@ export type ConfigClass = typeof LlamaConfig & {
   fromPretrained(source: PretrainedSource, options?: ConfigOptions): Promise<LlamaConfig>;
 };
 
-export type PretrainedClasses = ModelClasses & AutoClasses & { readonly LlamaConfig: ConfigClass };
+export type PretrainedClasses = ModelClasses &
+  AutoClasses &
+  TokenizerClasses & { readonly LlamaConfig: ConfigClass };
 
 export function bindClasses(opener: ModelOpener): PretrainedClasses {
   class Config extends LlamaConfig {
@@ -24,5 +27,6 @@ export function bindClasses(opener: ModelOpener): PretrainedClasses {
     }
   }
   const models = bindModels(opener);
-  return { ...models, ...bindAutoClasses(opener, models), LlamaConfig: Config };
+  const others = { ...bindAutoClasses(opener, models), ...bindTokenizers(opener) };
+  return { ...models, ...others, LlamaConfig: Config };
 }

@@ -1,6 +1,7 @@
 /** What `generate` takes beside the fields of a GenerationConfig. */
 import type { LogitsProcessor } from "../../generate/logits-processors/logits-processor.ts";
 import type { PrefixAllowedTokens } from "../../generate/logits-processors/token-sets.ts";
+import type { IntegerRows } from "../integer-lists.ts";
 import type { GenerationConfig } from "./generation-config.ts";
 import type { GenerationFields } from "./generation-fields.ts";
 import type { GenerativeModel } from "./generative-model.ts";
@@ -10,11 +11,11 @@ import type { BaseStreamer } from "./streamers.ts";
 /** Fields given here win over those of `generation_config`; null is Python's None. */
 export interface GenerateOptions extends Partial<GenerationFields> {
   /** (batch, length), or one row. Default: one row of bos_token_id. */
-  readonly input_ids?: readonly (readonly number[])[] | readonly number[];
+  readonly input_ids?: IntegerRows | readonly number[];
   /** (batch, length, hidden_size): the prompt's place. */
   readonly inputs_embeds?: readonly (readonly Float32Array[])[];
   /** (batch, length): 1 for tokens, 0 for padding, which is best on the left. */
-  readonly attention_mask?: readonly (readonly number[])[];
+  readonly attention_mask?: IntegerRows;
   readonly generation_config?: GenerationConfig;
   /** Fill fields of `generation_config` that are at their defaults from the model's. Default true. */
   readonly use_model_defaults?: boolean;

@@ -1,6 +1,7 @@
 /** Prompts as `generate` gets them: rows of ids or embeddings, of which the mask says what is padding. */
 import { PronkError } from "../../errors.ts";
 import { inPython } from "../../generate/logits-processors/logits-processor.ts";
+import { integerLists } from "../integer-lists.ts";
 import type { GenerateOptions } from "./generate-options.ts";
 import type { GenerationConfig } from "./generation-config.ts";
 import type { GenerativeModel } from "./generative-model.ts";
@@ -49,8 +50,10 @@ export function prepareInputs(
       throw bad("inputs_embeds", `an embedding of ${length} numbers, not ${hidden_size}`);
     }
   }
-  const mask =
-    options.attention_mask ?? inferredMask(config, inputs_embeds ? undefined : input_ids);
+  const given = options.attention_mask;
+  const mask = given
+    ? integerLists(given, "attention_mask")
+    : inferredMask(config, inputs_embeds ? undefined : input_ids);
   return {
     input_ids,
     prompts: mask ? rows.map((row, i) => unmasked(row, mask[i], i)) : rows.map(nonEmpty),
@@ -60,8 +63,9 @@ export function prepareInputs(
 
 function idRows(
   config: GenerationConfig,
-  { input_ids, inputs_embeds }: GenerateOptions,
+  { input_ids: given, inputs_embeds }: GenerateOptions,
 ): readonly (readonly number[])[] {
+  const input_ids = integerLists(given, "input_ids");
   if (input_ids !== undefined) {
     if (!Array.isArray(input_ids)) throw bad("input_ids", "not a list");
     return typeof input_ids[0] === "number" ? [input_ids as number[]] : (input_ids as number[][]);

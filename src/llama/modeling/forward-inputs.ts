@@ -1,5 +1,6 @@
 /** The arguments of Hugging Face's `forward`, checked and turned into what each sequence of the batch runs. */
 import { PronkError } from "../../errors.ts";
+import { type IntegerRows, integerLists } from "../integer-lists.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { integerRows, type Nested, nestedDims, type Tensor } from "./tensor.ts";
 
@@ -7,17 +8,17 @@ import { integerRows, type Nested, nestedDims, type Tensor } from "./tensor.ts";
 export const IGNORED_LABEL = -100;
 
 export interface ForwardInputs {
-  /** (batch, length) */
-  readonly input_ids?: readonly (readonly number[])[];
+  /** (batch, length); here and below also as `return_tensors` gives it. */
+  readonly input_ids?: IntegerRows;
   /** (batch, length, hidden_size), in place of input_ids. */
   readonly inputs_embeds?: Tensor;
   /**
    * (batch, cached + length): 1 for tokens, 0 for padding. Or (batch, 1, length, cached + length): which
    * keys each query sees, as booleans, 1 and 0, or numbers to add to scores of which 0 means seen.
    */
-  readonly attention_mask?: readonly (readonly number[])[] | Nested;
+  readonly attention_mask?: IntegerRows | Nested;
   /** (batch, length) rotary positions; the default counts on from what is cached, padding included. */
-  readonly position_ids?: readonly (readonly number[])[];
+  readonly position_ids?: IntegerRows;
   /** What an earlier `forward` of this model gave, for the same batch; it is extended in place. */
   readonly past_key_values?: KvCache;
   /** Give past_key_values. Default: config.use_cache. */
@@ -64,11 +65,12 @@ const bad = (param: string, why: string): PronkError =>
  * @throws PronkError "bad_request" with the input's name as `param`.
  */
 export function readInputs(
-  inputs: ForwardInputs,
+  given: ForwardInputs,
   hiddenSize: number,
   past: CachedColumns | undefined,
   hasMasks: boolean,
 ): BatchInput {
+  const inputs = listsOf(given);
   const { batch, length } = sizesOf(inputs, hiddenSize);
   const cached = past?.length ?? 0;
   if (past && past.columns.length !== batch) {
@@ -122,8 +124,31 @@ function lengthOf(
   return cached + end - Math.max(0, padding?.indexOf(1) ?? 0);
 }
 
+interface ListedInputs {
+  readonly input_ids?: readonly (readonly number[])[];
+  readonly inputs_embeds?: Tensor;
+  readonly attention_mask?: Nested;
+  readonly position_ids?: readonly (readonly number[])[];
+}
+
+function listsOf({
+  input_ids,
+  inputs_embeds,
+  attention_mask,
+  position_ids,
+}: ForwardInputs): ListedInputs {
+  return {
+    ...(inputs_embeds && { inputs_embeds }),
+    ...(input_ids && { input_ids: integerLists(input_ids, "input_ids") }),
+    ...(position_ids && { position_ids: integerLists(position_ids, "position_ids") }),
+    ...(attention_mask !== undefined && {
+      attention_mask: integerLists(attention_mask, "attention_mask"),
+    }),
+  };
+}
+
 function sizesOf(
-  { input_ids, inputs_embeds }: ForwardInputs,
+  { input_ids, inputs_embeds }: ListedInputs,
   hiddenSize: number,
 ): { readonly batch: number; readonly length: number } {
   if ((input_ids === undefined) === (inputs_embeds === undefined)) {
@@ -152,14 +177,9 @@ interface Masks {
   readonly pairs?: readonly (readonly (readonly boolean[])[])[];
 }
 
-function readMask(
-  mask: ForwardInputs["attention_mask"],
-  batch: number,
-  length: number,
-  cached: number,
-): Masks {
+function readMask(mask: Nested | undefined, batch: number, length: number, cached: number): Masks {
   if (mask === undefined) return {};
-  const dims = nestedDims(mask as Nested, "attention_mask");
+  const dims = nestedDims(mask, "attention_mask");
   const keys = cached + length;
   if (dims.length === 2) {
     const padding = integerRows(mask as number[][], "attention_mask", batch, keys);

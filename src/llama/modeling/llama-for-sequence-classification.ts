@@ -1,4 +1,5 @@
 import { PronkError } from "../../errors.ts";
+import { integerLists } from "../integer-lists.ts";
 import type { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, rowsOf } from "./forward-inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
@@ -37,7 +38,8 @@ export class LlamaForSequenceClassification extends PreTrainedModel {
    * @throws PronkError "bad_request" also for several rows of ids where no padding token is defined.
    */
   async forward(inputs: SequenceClassificationInputs): Promise<SequenceClassificationOutput> {
-    const { input_ids, labels } = inputs;
+    const { labels } = inputs;
+    const input_ids = integerLists(inputs.input_ids, "input_ids");
     const pad = this.config.pad_token_id;
     const hasPad = pad !== null;
     if ((input_ids?.length ?? inputs.inputs_embeds?.dims[0] ?? 1) > 1 && !hasPad) {

@@ -5,6 +5,7 @@ import {
   type ConfigClass,
   type PretrainedClasses,
 } from "../../llama/auto/bind-classes.ts";
+import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import { now } from "../clock.ts";
 import { openByFetch } from "../web-opener.ts";
@@ -29,6 +30,15 @@ export const AutoModelForQuestionAnswering: AutoClasses["AutoModelForQuestionAns
 
 export const LlamaConfig: ConfigClass = classes.LlamaConfig;
 export type LlamaConfig = InstanceType<ConfigClass>;
+
+export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
+export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;
+export const LlamaTokenizerFast: TokenizerClasses["LlamaTokenizerFast"] =
+  classes.LlamaTokenizerFast;
+export type LlamaTokenizerFast = InstanceType<TokenizerClasses["LlamaTokenizerFast"]>;
+export const AttentionMaskVisualizer: TokenizerClasses["AttentionMaskVisualizer"] =
+  classes.AttentionMaskVisualizer;
+export type AttentionMaskVisualizer = InstanceType<TokenizerClasses["AttentionMaskVisualizer"]>;
 
 export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
 export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;

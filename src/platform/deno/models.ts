@@ -1,6 +1,7 @@
 /** The model classes, Auto classes and configuration of Deno, bound to its files. */
 import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
 import type { ConfigClass, PretrainedClasses } from "../../llama/auto/bind-classes.ts";
+import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import { hostModels } from "../host/models.ts";
 import { denoHost } from "./host.ts";
@@ -21,6 +22,15 @@ export const AutoModelForQuestionAnswering: AutoClasses["AutoModelForQuestionAns
 
 export const LlamaConfig: ConfigClass = classes.LlamaConfig;
 export type LlamaConfig = InstanceType<ConfigClass>;
+
+export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
+export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;
+export const LlamaTokenizerFast: TokenizerClasses["LlamaTokenizerFast"] =
+  classes.LlamaTokenizerFast;
+export type LlamaTokenizerFast = InstanceType<TokenizerClasses["LlamaTokenizerFast"]>;
+export const AttentionMaskVisualizer: TokenizerClasses["AttentionMaskVisualizer"] =
+  classes.AttentionMaskVisualizer;
+export type AttentionMaskVisualizer = InstanceType<TokenizerClasses["AttentionMaskVisualizer"]>;
 
 export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
 export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;

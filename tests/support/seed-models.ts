@@ -5,9 +5,15 @@
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openHfDirectory } from "../../src/checkpoints/hf-directory.ts";
 import { saveHfDirectory } from "../../src/checkpoints/save-hf.ts";
+import { dequantize } from "../../src/formats/gguf/dequantize.ts";
+import { directoryFolder } from "../../src/platform/host/directory.ts";
 import { outputFolder } from "../../src/platform/host/output-folder.ts";
-import { type HubServer, startHubServer } from "../unit/platform/hub-server.ts";
+import { nodeHost } from "../../src/platform/node/host.ts";
+import { map, ndarray } from "../unit/formats/msgpack/flax-writer.ts";
+import { bytesOf, type Code } from "../unit/formats/torch/torch-writer.ts";
+import { type HubServer, type RepoFile, startHubServer } from "../unit/platform/hub-server.ts";
 import { randomCheckpoint } from "./random-checkpoint.ts";
 
 export const TOKENIZERS: string = fileURLToPath(new URL("../goldens/tokenizers", import.meta.url));
@@ -64,18 +70,98 @@ export async function writeTinyLlama(
   await writeFile(path, JSON.stringify({ ...settings, chat_template: chatTemplate }));
 }
 
-/** A hub with directories as repositories: `{ "meta-llama/Llama-2-7b-hf": folder }`. */
-export async function startSeedHub(folders: Readonly<Record<string, string>>): Promise<HubServer> {
-  const server = await startHubServer();
-  for (const [repo, folder] of Object.entries(folders)) {
-    const names = await readdir(folder);
+/** The model of a directory as Flax saves it in f32: dense layers transposed, under Flax's names. */
+export async function writeTinyFlax(folder: string, from: string): Promise<void> {
+  const { tensors } = await openHfDirectory(directoryFolder(nodeHost, from));
+  const root: FlaxTree = {};
+  for (const [name, tensor] of tensors) {
+    const [rows, columns = 1] = tensor.shape;
+    const stored = new Uint8Array(2 * rows * columns);
+    await tensor.readRows(0, rows, stored);
+    const values = new Float32Array(rows * columns);
+    dequantize(tensor.type, stored, values);
+    const isEmbedding = name.includes("embed_tokens");
+    const isDense = tensor.shape.length === 2 && !isEmbedding;
+    const path = name.split(".");
+    path[path.length - 1] = isDense ? "kernel" : isEmbedding ? "embedding" : "weight";
+    const data = isDense ? transposed(values, rows, columns) : values;
+    const shape = isDense ? [columns, rows] : tensor.shape;
+    put(root, path, ndarray(shape, new Uint8Array(data.buffer)));
+  }
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "flax_model.msgpack"), bytesOf(flaxMap(root)));
+  for (const file of await readdir(from)) {
+    if (file.endsWith(".json") && !file.includes("safetensors")) {
+      await copyFile(join(from, file), join(folder, file));
+    }
+  }
+}
+
+interface FlaxTree {
+  [name: string]: FlaxTree | Leaf;
+}
+interface Leaf {
+  readonly code: Code;
+}
+
+function put(tree: FlaxTree, [name, ...rest]: readonly string[], code: Code): void {
+  if (rest.length === 0) {
+    tree[name] = { code };
+    return;
+  }
+  tree[name] ??= {};
+  put(tree[name] as FlaxTree, rest, code);
+}
+
+function flaxMap(tree: FlaxTree): Code {
+  const entries = Object.entries(tree).map(([name, value]): [string, Code] => [
+    name,
+    "code" in value ? (value as Leaf).code : flaxMap(value as FlaxTree),
+  ]);
+  return map(Object.fromEntries(entries));
+}
+
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      out[column * rows + row] = values[row * columns + column];
+    }
+  }
+  return out;
+}
+
+export interface SeedHub {
+  /** What makes a process take models from this hub, into a cache below the root. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Serves a directory's files as a repository. */
+  publish(repo: string, folder: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A hub with Llama 2's tiny models under names; each is at `root/OWNER/REPO`, too. */
+export async function startSeedHub(
+  root: string,
+  models: Readonly<Record<string, TinyOptions>>,
+): Promise<SeedHub> {
+  const server: HubServer = await startHubServer();
+  const publish = async (repo: string, folder: string): Promise<void> => {
     const files = await Promise.all(
-      names.map(async (name) => {
+      (await readdir(folder)).map(async (name): Promise<[string, RepoFile]> => {
         const bytes = new Uint8Array(await readFile(join(folder, name)));
-        return [name, { bytes, lfs: /\.(safetensors|msgpack|model)$/.test(name) }] as const;
+        return [name, { bytes, lfs: /\.(safetensors|msgpack|model)$/.test(name) }];
       }),
     );
     server.publish(repo, Object.fromEntries(files));
+  };
+  for (const [repo, options] of Object.entries(models)) {
+    await writeTinyLlama(join(root, repo), "llama2", options);
+    await publish(repo, join(root, repo));
   }
-  return server;
+  const env = {
+    HF_ENDPOINT: server.hub.url,
+    HF_HOME: join(root, "hf"),
+    PRONK_CACHE: join(root, "cache"),
+  };
+  return { env, publish, close: () => server.close() };
 }

@@ -7,6 +7,7 @@ import type { LoraAdapter } from "../adapters/lora-adapter.ts";
 import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { AdapterChoice } from "../generate/request.ts";
+import { withFingerprint } from "./adapter-fingerprint.ts";
 import { type AdapterMix, checkAdapterScale, NO_ADAPTERS } from "./adapter-mix.ts";
 
 /** A loaded adapter. */
@@ -20,6 +21,8 @@ export interface AdapterInfo {
   readonly scale: number;
   /** What requests that name no adapters get of it; 0: nothing. */
   readonly default_scale: number;
+  /** Of its content: same fingerprint, same change of the output. */
+  readonly fingerprint: string;
 }
 
 /** What a URL, a header or a command line may hold as it stands. */
@@ -31,6 +34,7 @@ interface Loaded {
   readonly path: string;
   readonly scale: number;
   readonly handle: number;
+  readonly fingerprint: string;
   /** Tensors of the model that it takes the place of. */
   readonly replaced: ReadonlySet<string>;
   defaultScale: number;
@@ -98,14 +102,15 @@ export class AdapterSet {
     this.#coming.add(name);
     try {
       throwIfAborted(signal);
-      const adapter = await open();
+      const { adapter, fingerprint } = withFingerprint(await open());
       const handle = await this.#between(() => this.#runner.loadAdapter(adapter, signal));
+      const print = await fingerprint();
       return await this.#between(() => {
         if (signal?.aborted) this.#runner.unloadAdapter(handle);
         throwIfAborted(signal);
         const before = this.#byName.get(name);
         const loaded: Loaded = {
-          ...{ id: this.#count++, name, path: adapter.name, scale, handle },
+          ...{ id: this.#count++, name, path: adapter.name, scale, handle, fingerprint: print },
           replaced: new Set(adapter.replaced.keys()),
           ...{ defaultScale: before?.defaultScale ?? 0, users: 0, drained: undefined },
         };
@@ -228,6 +233,6 @@ function shown(name: unknown): string {
 }
 
 function describe(loaded: Loaded): AdapterInfo {
-  const { id, name, path, scale, defaultScale } = loaded;
-  return { id, name, path, scale, default_scale: defaultScale };
+  const { id, name, path, scale, defaultScale, fingerprint } = loaded;
+  return { id, name, path, scale, default_scale: defaultScale, fingerprint };
 }

@@ -25,6 +25,7 @@ const WEIGHTS: readonly {
   { kind: "pytorch", ...indexed("pytorch_model.bin") },
   { kind: "flax", ...indexed("flax_model.msgpack") },
   { kind: "adapter", ...indexed("adapter_model.safetensors") },
+  { kind: "adapter", ...indexed("adapter_model.bin") },
 ];
 
 function indexed(single: string): { readonly index: string; readonly single: string } {

@@ -64,6 +64,16 @@ export function chooseByIds(
   });
 }
 
+/** The model's, and behind it those of the adapters that take part, with their scales. */
+export function fingerprintOf(engine: Engine, choices: readonly AdapterChoice[]): string {
+  const scales = new Map(choices.map(({ name, scale }) => [name, scale]));
+  const parts = engine.adapters.flatMap(({ name, scale, fingerprint }) => {
+    const applied = scales.has(name) ? (scales.get(name) ?? scale) : 0;
+    return applied === 0 ? [] : [`+${fingerprint}*${applied}`];
+  });
+  return `${engine.info.fingerprint}${parts.join("")}`;
+}
+
 /** A 404 that says what is served. */
 export function noSuchModel(engine: Engine, id: string): RequestError {
   const shown = id.length > 80 ? `${id.slice(0, 80)}…` : id;

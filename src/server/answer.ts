@@ -1,6 +1,7 @@
 /** Runs a job and answers, whole or as a stream. */
 import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
+import { fingerprintOf } from "./adapters.ts";
 import { runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
@@ -23,7 +24,7 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
     id: `${job.shape.idPrefix}${server.randomId()}`,
     created: Math.floor(server.clock.wall() / 1000),
     model: job.served.model,
-    system_fingerprint: job.engine.info.fingerprint,
+    system_fingerprint: fingerprintOf(job.engine, job.served.adapters),
   };
   if (job.fields.stream !== true) {
     const body = await wholeAnswer(job, head, events);

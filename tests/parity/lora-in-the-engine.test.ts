@@ -122,6 +122,19 @@ describe.each(BACKENDS)("%s", (_, create) => {
     await engine.dispose();
   });
 
+  test("an adapter's fingerprint is that of its content and scaling, in every form of the base", async () => {
+    const prints = new Map<string, Set<string>>(ADAPTERS.map((name) => [name, new Set()]));
+    for (const form of [FLOATS, { quantization: "q4", kv: "int8" } as const]) {
+      const engine = await open(create, { slots: 1, ...form });
+      for (const { name, fingerprint } of engine.adapters) prints.get(name)?.add(fingerprint);
+      await engine.dispose();
+    }
+    const all = [...prints.values()].flatMap((found) => [...found]);
+    expect(all).toHaveLength(ADAPTERS.length);
+    expect(new Set(all).size).toBe(ADAPTERS.length);
+    for (const print of all) expect(print).toMatch(/^[0-9a-f]{16}$/);
+  });
+
   test("tokens that are predicted and run ahead change nothing of a text with adapters", async () => {
     const engine = await open(create, { slots: 1, quantization: "auto", kv: "int16" });
     const adapters: AdapterChoice[] = [{ name: "all_r8" }];

@@ -45,7 +45,7 @@ export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "specu
   readonly fetch?: typeof fetch;
 }
 
-export type CreateEngineOptions = HostLoadOptions &
+export type CreateEngineOptions = Omit<HostLoadOptions, "roomFor"> &
   Omit<EngineOptions, "speculate" | "openAdapter"> &
   EngineAdapters & {
     /**

@@ -141,8 +141,8 @@ test("requests that name none get the default, which is the model alone until it
   expect((await engine.generate(greedy())).ids).toEqual(alone);
   engine.setAdapters([{ name: "a" }, { name: "b", scale: 0.5 }]);
   expect(engine.adapters).toEqual([
-    { id: 0, name: "a", path: "a", scale: 1, default_scale: 1 },
-    { id: 1, name: "b", path: "b", scale: 1, default_scale: 0.5 },
+    { id: 0, name: "a", path: "a", scale: 1, default_scale: 1, fingerprint: expect.any(String) },
+    { id: 1, name: "b", path: "b", scale: 1, default_scale: 0.5, fingerprint: expect.any(String) },
   ]);
   expect((await engine.generate(greedy())).ids).toEqual(byBoth);
   expect((await engine.generate(greedy([]))).ids).toEqual(alone);
@@ -312,7 +312,7 @@ describe("loading", () => {
     await expect(engine.loadAdapter("a", b, { replace: true })).rejects.toThrow(
       '"a" is being loaded already',
     );
-    expect(await first).toEqual({ id: 0, name: "a", path: "a", scale: 1, default_scale: 0 });
+    expect(await first).toMatchObject({ id: 0, name: "a", path: "a", default_scale: 0 });
   });
 
   test("in the place of another takes its name and default, and the other ends its requests", async () => {

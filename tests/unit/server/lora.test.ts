@@ -100,6 +100,23 @@ describe("a request's model", () => {
   });
 });
 
+test("an answer's fingerprint tells which adapters it was given with, and at which scale", async () => {
+  const { app, engine } = await serve();
+  const [pirate, poet] = engine.adapters.map(({ fingerprint }) => fingerprint);
+  const of = async (fields: Record<string, unknown>): Promise<string> =>
+    (await postJson(app, CHAT, chat(fields))).json.system_fingerprint;
+  expect(await of({})).toBe("fp_toy");
+  expect(await of({ model: "pirate" })).toBe(`fp_toy+${pirate}*1`);
+  const lora = [
+    { id: 1, scale: 0.5 },
+    { id: 0, scale: -1 },
+  ];
+  expect(await of({ lora })).toBe(`fp_toy+${pirate}*-1+${poet}*0.5`);
+  expect(await of({ lora: [{ id: 0, scale: 0 }] })).toBe("fp_toy");
+  engine.setAdapters([{ name: "poet" }]);
+  expect(await of({})).toBe(`fp_toy+${poet}*1`);
+});
+
 test("the list of models has the adapters behind their model", async () => {
   const { app, engine } = await serve();
   const base = {

@@ -83,7 +83,7 @@ export interface LoweringInput {
   /** RunnerOptions.observe, given what the runner knows of its memory. */
   readonly observe?: (step: StepOf<"matmul">, rows: number) => void;
   /** Called after each step, whose inputs are then written as f32: what adapters do to its output. */
-  readonly adapt?: (step: Step, spans: readonly Span[]) => void;
+  readonly adapt?: (step: Step) => void;
   /** RunnerOptions.tap. */
   readonly tap?: RunnerOptions["tap"];
   readonly memory: WebAssembly.Memory;
@@ -114,6 +114,9 @@ export function lower(
 }
 
 type StepOf<Op extends Step["op"]> = Extract<Step, { op: Op }>;
+
+/** Whose output adapters may change. */
+const CHANGED: readonly Step["op"][] = ["embed", "rmsNorm", "matmul"];
 
 /** Of the quantized activations of many rows, which the threads share. */
 const ACTIVATIONS = "activations";
@@ -180,7 +183,7 @@ class Lowering {
           this.#glu(step);
       }
       const { adapt } = this.#input;
-      if (adapt) this.#steps.emit((_rows, spans) => adapt(step, spans), [], []);
+      if (adapt && CHANGED.includes(step.op)) this.#steps.emit(() => adapt(step), [], []);
     }
     return this.#steps.calls;
   }

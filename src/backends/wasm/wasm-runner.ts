@@ -94,6 +94,14 @@ export function createWasmRunner(
   return runner;
 }
 
+interface ActiveAdapter {
+  readonly adapter: WasmAdapter;
+  readonly scale: number;
+  /** Rows [first, first + count) of the batch. */
+  readonly first: number;
+  readonly count: number;
+}
+
 interface RunnerSizes {
   readonly options: RunnerOptions;
   readonly layout: MemoryLayout;
@@ -119,6 +127,8 @@ class WasmRunner implements Runner {
   readonly #input: LoweringInput;
   readonly #base: ThreadProgram;
   readonly #adapters = new AdapterTable<WasmAdapter>();
+  /** Of the rows that are run: what changes them. */
+  #active: readonly ActiveAdapter[] = [];
   #adapted: ThreadProgram | undefined;
   readonly #module: WebAssembly.Module;
   readonly #f32: Float32Array;
@@ -209,11 +219,14 @@ class WasmRunner implements Runner {
   }
 
   #run(rows: number, { spans, logitsRows }: Batch, { steps, head }: ThreadProgram): void {
+    this.#activate(spans);
     runPart(steps, rows, spans, WHOLE);
     this.#logitsCount = logitsRows.length;
     if (this.#logitsCount === 0) return;
     this.#gatherRows(logitsRows);
-    runPart(head, this.#logitsCount, wantedSpans(spans, logitsRows), WHOLE);
+    const wanted = wantedSpans(spans, logitsRows);
+    this.#activate(wanted);
+    runPart(head, this.#logitsCount, wanted, WHOLE);
   }
 
   #runThreads(threads: ThreadPool, rows: number, batch: Batch): void {
@@ -308,19 +321,26 @@ class WasmRunner implements Runner {
     return this.#adapted;
   }
 
-  readonly #adapt = (step: Step, spans: readonly Span[]): void => {
+  readonly #adapt = (step: Step): void => {
     if (step.op === "embed" && this.#given.embeds) return;
-    let first = 0;
-    for (const { count, adapters = [] } of spans) {
-      for (const { handle } of adapters) {
-        this.#adapters.get(handle).replace(step, first, count, this.#ids);
-      }
-      for (const { handle, scale } of adapters) {
-        this.#adapters.get(handle).add(step, first, count, scale, this.#ids);
-      }
-      first += count;
+    for (const { adapter, first, count } of this.#active) {
+      adapter.replace(step, first, count, this.#ids);
+    }
+    for (const { adapter, first, count, scale } of this.#active) {
+      adapter.add(step, first, count, scale, this.#ids);
     }
   };
+
+  #activate(spans: readonly Span[]): void {
+    let first = 0;
+    this.#active = spans.flatMap(({ count, adapters = [] }) => {
+      const from = first;
+      first += count;
+      return adapters.map(({ handle, scale }) => {
+        return { adapter: this.#adapters.get(handle), scale, first: from, count };
+      });
+    });
+  }
 
   #observer(observe: NonNullable<RunnerOptions["observe"]>): LoweringInput["observe"] {
     return (step, rows) => {

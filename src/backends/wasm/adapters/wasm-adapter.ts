@@ -49,24 +49,40 @@ interface Matrix {
   readonly matmul: Matmul;
 }
 
-interface Factors {
+/** Products with A that one call computes, since the factors lie together. */
+interface LowProduct {
   readonly a: Matrix;
-  readonly b: Matrix;
-  readonly rank: number;
-  readonly scaling: number;
-  readonly bias: Float32Array | undefined;
+  /** Of all of them, each padded to panels. */
+  readonly ranks: number;
+  readonly parts: LowPart[];
 }
 
-/** What a part of a product becomes. */
-interface AdaptedPart {
-  /** Of the output, from its row's start. */
+/** What one module's output gets. */
+interface LowPart {
+  readonly b: Matrix;
+  readonly rank: number;
+  /** Of its ranks among those of the product. */
+  readonly place: number;
+  readonly scaling: number;
+  readonly bias: Float32Array | undefined;
+  /** Of the output: where it begins in a row, and columns, padded to panels. */
   readonly column: number;
-  /** Padded to panels. */
-  readonly rows: number;
+  readonly outputs: number;
+}
+
+/** What stands in place of a part of a product. */
+interface ReplacedPart {
+  readonly column: number;
+  readonly outputs: number;
   readonly weight: Matrix | undefined;
   /** Added after the replaced weight or, without one, to what the base gave. */
   readonly bias: Float32Array | undefined;
-  readonly factors: Factors | undefined;
+}
+
+/** What becomes of a product's output. */
+interface AdaptedProduct {
+  readonly replaced: readonly ReplacedPart[];
+  readonly added: readonly LowProduct[];
 }
 
 export class WasmAdapter {
@@ -84,7 +100,7 @@ export class WasmAdapter {
   readonly #x: number;
   readonly #low: number;
   readonly #y: number;
-  readonly #parts = new Map<Step, readonly AdaptedPart[]>();
+  readonly #products = new Map<Step, AdaptedProduct>();
 
   private constructor(
     adapter: LoraAdapter,
@@ -122,7 +138,7 @@ export class WasmAdapter {
     signal?: AbortSignal,
   ): Promise<WasmAdapter> {
     refuseResidual(adapter, base.plan);
-    const image = planAdapterImage(adapter);
+    const image = planAdapterImage(adapter, base.plan);
     const bytes = adapterMemoryBytes(adapter, base.plan);
     const pages = bytes / PAGE_BYTES;
     checkRoom(adapter.name, bytes, held, Math.min(limit, held + WASM32_BYTES));
@@ -139,7 +155,9 @@ export class WasmAdapter {
     });
     const loaded = new WasmAdapter(adapter, base, image, memory);
     for (const step of [...base.plan.steps, ...base.plan.head]) {
-      if (step.op === "matmul") loaded.#parts.set(step, loaded.#partsOf(step));
+      if (step.op !== "matmul") continue;
+      const product = { replaced: loaded.#replacedParts(step), added: loaded.#lowProducts(step) };
+      if (product.replaced.length + product.added.length > 0) loaded.#products.set(step, product);
     }
     return loaded;
   }
@@ -150,8 +168,7 @@ export class WasmAdapter {
     if (step.op === "embed") this.#replaceEmbedding(step.out, step.weight, first, count, ids);
     else if (step.op === "rmsNorm") this.#replaceNorm(step, first, count);
     else if (step.op === "matmul") {
-      const parts = this.#parts.get(step)?.filter(({ weight, bias }) => weight ?? bias) ?? [];
-      for (const part of parts) {
+      for (const part of this.#products.get(step)?.replaced ?? []) {
         if (part.weight) this.#replaceProduct(step, part, part.weight, first, count);
         if (part.bias) this.#addVector(step.out, part.column, part.bias, 1, first, count);
       }
@@ -162,34 +179,68 @@ export class WasmAdapter {
   add(step: Step, first: number, count: number, scale: number, ids: ArrayLike<number>): void {
     if (step.op === "embed") this.#addEmbedding(step, first, count, scale, ids);
     if (step.op !== "matmul") return;
-    const parts = this.#parts.get(step)?.filter(({ factors }) => factors) ?? [];
-    if (parts.length === 0) return;
+    const products = this.#products.get(step)?.added;
+    if (products === undefined || products.length === 0) return;
     for (let from = first; from < first + count; from += BLOCK_ROWS) {
       const rows = Math.min(BLOCK_ROWS, first + count - from);
       const ldx = this.#takeRows(step.in, from, rows);
-      for (const { column, rows: outputs, factors } of parts) {
-        if (!factors) continue;
-        const { a, b, rank, scaling, bias } = factors;
-        const ranks = paddedRows(rank);
+      for (const { a, ranks, parts } of products) {
         a.matmul(this.#low, a.address, this.#x, rows, ranks, step.cols, ldx, ranks, 0);
-        this.#scaleLow(rows * ranks, scale * scaling);
-        this.#addProduct(b, rank, step.out, column, outputs, from, rows);
-        if (bias) this.#addVector(step.out, column, bias, scale * scaling, from, rows);
+        for (const part of parts) this.#addPart(step.out, part, ranks, scale, from, rows);
       }
     }
   }
 
-  #partsOf(step: Product): AdaptedPart[] {
-    return step.parts.map(({ weight, bias, rows, column }) => {
+  #addPart(
+    out: BufferName,
+    part: LowPart,
+    ld: number,
+    scale: number,
+    from: number,
+    rows: number,
+  ): void {
+    const { rank, place, column, bias } = part;
+    const total = scale * part.scaling;
+    const f32 = this.#f32;
+    for (let row = 0; row < rows && total !== 1; row++) {
+      const at = this.#low / 4 + row * ld + place;
+      for (let i = at; i < at + rank; i++) f32[i] *= total;
+    }
+    this.#addProduct(part, ld, out, from, rows);
+    if (bias) this.#addVector(out, column, bias, total, from, rows);
+  }
+
+  #lowProducts(step: Product): LowProduct[] {
+    const products: { a: Matrix; ranks: number; parts: LowPart[] }[] = [];
+    let end = -1; // of the previous A in the image
+    for (const { weight, rows, column } of step.parts) {
+      const module = moduleOf(adaptedWeight(step, weight));
+      const factors = this.#adapter.modules.get(module);
+      if (!factors) continue;
+      const { rank, scaling } = factors;
+      const { offset, bytes } = this.#tensor(factorName(module, "A"));
+      const a = this.#matrix(factorName(module, "A"));
+      const last = products.at(-1);
+      const isNext = last?.a.form === a.form && end === offset;
+      const product = last && isNext ? last : { a, ranks: 0, parts: [] };
+      if (product !== last) products.push(product);
+      const b = this.#matrix(factorName(module, "B"));
+      const bias = factors.bias && this.#vector(factorName(module, "bias"));
+      const place = product.ranks;
+      product.parts.push({ b, rank, place, scaling, bias, column, outputs: paddedRows(rows) });
+      product.ranks += paddedRows(rank);
+      end = offset + bytes;
+    }
+    return products;
+  }
+
+  #replacedParts(step: Product): ReplacedPart[] {
+    return step.parts.flatMap(({ weight, bias: biasName, rows, column }) => {
       const name = adaptedWeight(step, weight);
       const replacedWeight = this.replaced.has(name) ? this.#matrix(name) : undefined;
-      return {
-        column,
-        rows: paddedRows(rows),
-        weight: replacedWeight,
-        bias: this.#biasOf(bias, replacedWeight !== undefined),
-        factors: this.#factors(moduleOf(name)),
-      };
+      const bias = this.#biasOf(biasName, replacedWeight !== undefined);
+      if (!replacedWeight && !bias) return [];
+      return [{ column, outputs: paddedRows(rows), weight: replacedWeight, bias }];
     });
   }
 
@@ -200,18 +251,6 @@ export class WasmAdapter {
     const base = this.#base.vector(name);
     if (isWeightReplaced) return own ?? base.slice();
     return own?.map((value, i) => value - base[i]);
-  }
-
-  #factors(module: string): Factors | undefined {
-    const found = this.#adapter.modules.get(module);
-    if (!found) return undefined;
-    return {
-      a: this.#matrix(factorName(module, "A")),
-      b: this.#matrix(factorName(module, "B")),
-      rank: found.rank,
-      scaling: found.scaling,
-      bias: found.bias && this.#vector(factorName(module, "bias")),
-    };
   }
 
   #matrix(name: string): Matrix {
@@ -264,7 +303,7 @@ export class WasmAdapter {
 
   #replaceProduct(
     step: Product,
-    { column, rows: outputs }: AdaptedPart,
+    { column, outputs }: ReplacedPart,
     weight: Matrix,
     first: number,
     count: number,
@@ -283,22 +322,20 @@ export class WasmAdapter {
     }
   }
 
-  /** What #low holds, times B, onto the output. */
+  /** What #low holds of the part, in rows of `ld`, times B, onto the output. */
   #addProduct(
-    b: Matrix,
-    rank: number,
+    { b, rank, place, column, outputs }: LowPart,
+    ld: number,
     out: BufferName,
-    column: number,
-    outputs: number,
     from: number,
     rows: number,
   ): void {
     const ldw = panelBytes(b.form, rank) / PANEL_ROWS;
-    const ranks = paddedRows(rank);
+    const low = this.#low + place * 4;
     for (let n = 0; n < outputs; n += BLOCK_COLUMNS) {
       const width = Math.min(BLOCK_COLUMNS, outputs - n);
       this.#takeColumns(out, from, rows, column + n, width);
-      b.matmul(this.#y, b.address + n * ldw, this.#low, rows, width, rank, ranks, width, 1);
+      b.matmul(this.#y, b.address + n * ldw, low, rows, width, rank, ld, width, 1);
       this.#giveColumns(out, from, rows, column + n, width);
     }
   }
@@ -311,10 +348,15 @@ export class WasmAdapter {
     scale: number,
     ids: ArrayLike<number>,
   ): void {
-    const factors = this.#factors(moduleOf(EMBEDDING));
+    const module = moduleOf(EMBEDDING);
+    const factors = this.#adapter.modules.get(module);
     if (!factors) return;
-    const { a, b, rank, scaling } = factors;
+    const { rank, scaling } = factors;
     const { config } = this.#base.plan;
+    const a = this.#matrix(factorName(module, "A"));
+    const b = this.#matrix(factorName(module, "B"));
+    const outputs = paddedRows(config.hidden_size);
+    const part = { b, rank, place: 0, scaling, bias: undefined, column: 0, outputs };
     const ranks = paddedRows(rank);
     const panel = panelBytes(a.form, config.vocab_size) / 4;
     for (let from = first; from < first + count; from += BLOCK_ROWS) {
@@ -325,15 +367,8 @@ export class WasmAdapter {
           this.#f32.copyWithin(this.#low / 4 + row * ranks + r, at, at + PANEL_ROWS);
         }
       }
-      this.#scaleLow(rows * ranks, scale * scaling);
-      this.#addProduct(b, rank, step.out, 0, paddedRows(config.hidden_size), from, rows);
+      this.#addPart(step.out, part, ranks, scale, from, rows);
     }
-  }
-
-  #scaleLow(count: number, scale: number): void {
-    if (scale === 1) return;
-    const at = this.#low / 4;
-    for (let i = at; i < at + count; i++) this.#f32[i] *= scale;
   }
 
   #addVector(
@@ -393,7 +428,7 @@ export class WasmAdapter {
 /** Bytes of the memory that an adapter has beside a model; it was compared with the model. */
 export function adapterMemoryBytes(adapter: LoraAdapter, plan: Plan): number {
   const { x, low, y } = scratchBytes(adapter, plan);
-  const bytes = RESERVED_BYTES + planAdapterImage(adapter).bytes + x + low + y;
+  const bytes = RESERVED_BYTES + planAdapterImage(adapter, plan).bytes + x + low + y;
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
@@ -403,7 +438,8 @@ function scratchBytes(
   { buffers, config }: Plan,
 ): { readonly x: number; readonly low: number; readonly y: number } {
   const { x, h, att, ffn } = buffers;
-  const ranks = Math.max(0, ...[...modules.values()].map(({ rank }) => paddedRows(rank)));
+  // A product has three parts at most.
+  const ranks = 3 * Math.max(0, ...[...modules.values()].map(({ rank }) => paddedRows(rank)));
   const row = BLOCK_ROWS * 4;
   return {
     x: row * Math.max(x, h, att, ffn),

@@ -32,7 +32,8 @@ export class SegmentEncoder {
 
   /**
    * Appends the tokens of text[start, end) to `out`, and the start and end of each in UTF-16 units to
-   * `places`; `prefixed`: as if a space were in front. An empty text has no tokens.
+   * `places`; `prefixed`: as if a space were in front. An empty text has no tokens. `wordEnds` gets the
+   * length of `out` behind each word.
    */
   encode(
     text: string,
@@ -41,6 +42,7 @@ export class SegmentEncoder {
     prefixed: boolean,
     out: number[],
     places: number[] | undefined,
+    wordEnds?: number[],
   ): void {
     let first = prefixed;
     for (let at = start; at < end; ) {
@@ -60,6 +62,7 @@ export class SegmentEncoder {
         out.length = from;
         this.#encoder.encodeWord(text, at, stop, false, out, places);
       }
+      wordEnds?.push(out.length);
       at = stop;
     }
   }

@@ -38,6 +38,10 @@ export interface CallOptions {
   readonly return_special_tokens_mask?: boolean;
   readonly return_offsets_mapping?: boolean;
   readonly return_length?: boolean;
+  /** What `word_ids()` of a fast tokenizer's BatchEncoding gives. */
+  readonly return_word_ids?: boolean;
+  /** What `sequence_ids()` of a fast tokenizer's BatchEncoding gives. */
+  readonly return_sequence_ids?: boolean;
   /** Special tokens that the text spells are text. Default: the tokenizer's own. */
   readonly split_special_tokens?: boolean;
 }
@@ -57,6 +61,10 @@ export interface EncodedRow {
   /** Half-open places in the text, in UTF-16 units (as in text.slice()); [0, 0] for added tokens. */
   offset_mapping?: [number, number][];
   length?: number;
+  /** Of each token its word's number in its text, null for added tokens; of split words, the word's index. */
+  word_ids?: (number | null)[];
+  /** 0 or 1 for the first and the second text, null for added tokens. */
+  sequence_ids?: (number | null)[];
   /** Of LlamaTokenizer, which gives the ids that were cut off. */
   overflowing_tokens?: number[];
   num_truncated_tokens?: number;
@@ -70,6 +78,8 @@ export interface EncodedBatch {
   special_tokens_mask?: number[][];
   offset_mapping?: [number, number][][];
   length?: number[];
+  word_ids?: (number | null)[][];
+  sequence_ids?: (number | null)[][];
   overflowing_tokens?: number[][];
   num_truncated_tokens?: number[];
   /** Which of the texts each row is of. */

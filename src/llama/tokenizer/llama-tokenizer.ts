@@ -20,7 +20,7 @@ import type { AddedToken } from "../../tokenizers/tokenizer-json.ts";
 import type { CallOptions, DecodeOptions, EncodedRow, TextInput } from "./batch-encoding.ts";
 import { type CallPlan, planCall } from "./call-plan.ts";
 import { type Assembled, PreTrainedTokenizerBase } from "./pretrained-tokenizer-base.ts";
-import { decodeSlow } from "./slow-decoding.ts";
+import { decodeSlow, joinTokens, type SlowVocabulary } from "./slow-decoding.ts";
 import { truncateSlow } from "./slow-truncation.ts";
 import {
   type FileSink,
@@ -273,19 +273,27 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
     return pair === undefined ? first : [...first, ...bos, ...pair.map(toValue), ...eos];
   }
 
+  convertTokensToString(tokens: readonly string[]): string {
+    return joinTokens(this.#slowVocabulary(), tokens);
+  }
+
+  #slowVocabulary(): SlowVocabulary {
+    return {
+      sp: this.#sp,
+      tokenOf: (id) => this.convertIdsToTokens(id),
+      special: new Set(this.all_special_tokens),
+      added: new Set(this.#addedIds.keys()),
+      additional: this.additional_special_tokens.filter(
+        (token) => this.tokenToId(token)! >= this.vocab_size,
+      ),
+      legacy: this.legacy,
+      addPrefixSpace: this.add_prefix_space,
+    };
+  }
+
   protected decodeIds(ids: readonly number[], options: DecodeOptions): string {
     return decodeSlow(
-      {
-        sp: this.#sp,
-        tokenOf: (id) => this.convertIdsToTokens(id),
-        special: new Set(this.all_special_tokens),
-        added: new Set(this.#addedIds.keys()),
-        additional: this.additional_special_tokens.filter(
-          (token) => this.tokenToId(token)! >= this.vocab_size,
-        ),
-        legacy: this.legacy,
-        addPrefixSpace: this.add_prefix_space,
-      },
+      this.#slowVocabulary(),
       ids,
       options.skip_special_tokens ?? false,
       options.spaces_between_special_tokens ?? true,

@@ -12,6 +12,7 @@ import {
   padEncoding,
   type Side,
   toList,
+  toNullable,
   toPairs,
 } from "../../tokenizers/pipeline/encoding.ts";
 import type { AddedToken } from "../../tokenizers/tokenizer-json.ts";
@@ -88,6 +89,8 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     options: CallOptions,
   ): Assembled;
   protected abstract decodeIds(ids: readonly number[], options: DecodeOptions): string;
+  /** The text of tokens by their spellings. */
+  abstract convertTokensToString(tokens: readonly string[]): string;
   abstract get added_tokens_decoder(): Record<number, AddedToken>;
   abstract buildInputsWithSpecialTokens(ids: readonly number[], pair?: readonly number[]): number[];
   abstract createTokenTypeIdsFromSequences(
@@ -234,12 +237,15 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
       row.special_tokens_mask = toList(encoding.special_tokens_mask);
     }
     if (options.return_offsets_mapping === true) {
-      if (!this.is_fast) {
-        throw new PronkError("bad_request", "LlamaTokenizer: offsets need LlamaTokenizerFast", {
-          param: "return_offsets_mapping",
-        });
-      }
+      if (!this.is_fast) throw needsFast("offsets", "return_offsets_mapping");
       row.offset_mapping = toPairs(encoding.places, encoding.ids.length);
+    }
+    if (options.return_word_ids === true) {
+      if (!this.is_fast) throw needsFast("words", "return_word_ids");
+      row.word_ids = toNullable(encoding.words, encoding.ids.length);
+    }
+    if (options.return_sequence_ids === true) {
+      row.sequence_ids = toNullable(encoding.sequences, encoding.ids.length);
     }
     if (options.return_length === true) row.length = encoding.ids.length;
     if (!this.is_fast && options.return_overflowing_tokens === true) {
@@ -421,6 +427,11 @@ const DEFAULTS = {
   truncation_side: "right",
   split_special_tokens: false,
 } as const;
+
+function needsFast(what: string, param: string): PronkError {
+  const why = `LlamaTokenizer: ${what} need LlamaTokenizerFast`;
+  return new PronkError("bad_request", why, { param });
+}
 
 /** Ids are below this; it ends a search for holes that are not there. */
 const MAX_IDS = 1 << 21;

@@ -105,9 +105,16 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
     const settings = {
       splitSpecialTokens: options.split_special_tokens ?? this.split_special_tokens,
       offsets: options.return_offsets_mapping === true,
+      words: options.return_word_ids === true,
     };
     if (typeof text === "string") return this.pipeline.encode(text, type, settings);
-    return joinEncodings(text.map((word) => this.pipeline.encode(word, type, settings)));
+    return joinEncodings(
+      text.map((word, i) => {
+        const encoding = this.pipeline.encode(word, type, { ...settings, words: false });
+        const words = new Int32Array(encoding.ids.length).fill(i);
+        return settings.words ? { ...encoding, words } : encoding;
+      }),
+    );
   }
 
   protected assemble(
@@ -156,6 +163,10 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
       );
     }
     return strategy === "only_first" ? [cut(first, left), second] : [first, cut(target, left)];
+  }
+
+  convertTokensToString(tokens: readonly string[]): string {
+    return this.pipeline.decodeSpelled(tokens);
   }
 
   protected decodeIds(ids: readonly number[], options: DecodeOptions): string {

@@ -52,11 +52,12 @@ export function decodeSlow(
   return texts.join(spacesBetween ? " " : "");
 }
 
-function joinTokens(vocabulary: SlowVocabulary, given: readonly string[]): string {
+/** convert_tokens_to_string(). */
+export function joinTokens(vocabulary: SlowVocabulary, given: readonly string[]): string {
   const { special, legacy, addPrefixSpace } = vocabulary;
   const tokens = [...given];
   // The space that encoding put in front.
-  if (addPrefixSpace && tokens[0]!.startsWith(MARK)) tokens[0] = tokens[0]!.slice(1);
+  if (addPrefixSpace && tokens[0]?.startsWith(MARK)) tokens[0] = tokens[0].slice(1);
   let text = "";
   let pieces: string[] = [];
   let afterSpecial = false;

@@ -6,6 +6,9 @@ export type Side = "left" | "right";
 /** In `sequences`: of no text. */
 export const NO_SEQUENCE = -1;
 
+/** In `words`: of no word; as NO_SEQUENCE. */
+export const NO_WORD = -1;
+
 /** Rows of equal length, never changed; `overflowing` holds what truncation cut off. */
 export interface Encoding {
   readonly ids: readonly number[];
@@ -19,6 +22,11 @@ export interface Encoding {
   readonly attention_mask: Uint8Array;
   /** 0 or 1 for the first and the second text, NO_SEQUENCE for what was added. */
   readonly sequences: Int8Array;
+  /**
+   * Which word of its text each token is of, NO_WORD for what was added. Undefined when nobody asked for
+   * them.
+   */
+  readonly words: Int32Array | undefined;
   readonly overflowing: readonly Encoding[];
 }
 
@@ -27,6 +35,7 @@ export function encodingOf(
   ids: readonly number[],
   places: readonly number[] | undefined,
   type: number,
+  words?: Int32Array,
 ): Encoding {
   const { length } = ids;
   return {
@@ -36,6 +45,7 @@ export function encodingOf(
     special_tokens_mask: new Uint8Array(length),
     attention_mask: new Uint8Array(length).fill(1),
     sequences: new Int8Array(length).fill(type),
+    words,
     overflowing: [],
   };
 }
@@ -49,6 +59,7 @@ export function specialEncoding(id: number, type: number): Encoding {
     special_tokens_mask: Uint8Array.of(1),
     attention_mask: Uint8Array.of(1),
     sequences: Int8Array.of(NO_SEQUENCE),
+    words: undefined,
     overflowing: [],
   };
 }
@@ -61,6 +72,7 @@ function slice(encoding: Encoding, start: number, end: number): Encoding {
     special_tokens_mask: encoding.special_tokens_mask.subarray(start, end),
     attention_mask: encoding.attention_mask.subarray(start, end),
     sequences: encoding.sequences.subarray(start, end),
+    words: encoding.words?.subarray(start, end),
     overflowing: [],
   };
 }
@@ -125,6 +137,9 @@ function joinRows(parts: readonly Encoding[]): Encoding {
     special_tokens_mask: new Uint8Array(length),
     attention_mask: new Uint8Array(length),
     sequences: new Int8Array(length),
+    words: parts.some(({ words }) => words !== undefined)
+      ? new Int32Array(length).fill(NO_WORD)
+      : undefined,
     overflowing: [],
   };
   let at = 0;
@@ -134,6 +149,7 @@ function joinRows(parts: readonly Encoding[]): Encoding {
     joined.special_tokens_mask.set(part.special_tokens_mask, at);
     joined.attention_mask.set(part.attention_mask, at);
     joined.sequences.set(part.sequences, at);
+    if (part.words !== undefined) joined.words!.set(part.words, at);
     at += part.ids.length;
   }
   return joined;
@@ -166,6 +182,7 @@ export function padEncoding(
     special_tokens_mask: new Uint8Array(missing).fill(1),
     attention_mask: new Uint8Array(missing),
     sequences: new Int8Array(missing).fill(NO_SEQUENCE),
+    words: undefined,
     overflowing: [],
   };
   return { ...joinRows(side === "left" ? [padding, encoding] : [encoding, padding]), overflowing };
@@ -176,6 +193,17 @@ export function toList(values: ArrayLike<number>): number[] {
   const list: number[] = [];
   for (let i = 0; i < values.length; i++) list.push(values[i]!);
   return list;
+}
+
+/** Numbers of sequences or words as a list: null for none; all are null where there are no numbers. */
+export function toNullable(
+  values: ArrayLike<number> | undefined,
+  count: number,
+): (number | null)[] {
+  return Array.from({ length: count }, (_, i) => {
+    const value = values?.[i] ?? NO_WORD;
+    return value === NO_WORD ? null : value;
+  });
 }
 
 /** Places as pairs; all are [0, 0] where there are none. */

@@ -68,10 +68,12 @@ export class TokenDecoder {
     if (this.#way === "byte-level") return this.#decodeByteLevel(kept);
     const text = this.#way === "llama" ? this.#decodeLlama(kept) : undefined;
     if (text !== undefined) return this.#stripsSpace && text.startsWith(" ") ? text.slice(1) : text;
-    return decodeTokens(
-      kept.map((id) => this.tokenText(id)!),
-      this.#steps,
-    );
+    return this.decodeSpelled(kept.map((id) => this.tokenText(id)!));
+  }
+
+  /** The text of spellings. */
+  decodeSpelled(tokens: readonly string[]): string {
+    return decodeTokens(tokens, this.#steps);
   }
 
   #decodeByteLevel(ids: readonly number[]): string {

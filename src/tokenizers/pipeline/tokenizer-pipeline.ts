@@ -36,6 +36,8 @@ export interface PipelineEncodeOptions {
   readonly splitSpecialTokens?: boolean;
   /** Whether the encoding has places. Default true. */
   readonly offsets?: boolean;
+  /** Whether the encoding has words. Default false. */
+  readonly words?: boolean;
 }
 
 export class TokenizerPipeline {
@@ -129,9 +131,10 @@ export class TokenizerPipeline {
   encode(text: string, type: number, options: PipelineEncodeOptions = {}): Encoding {
     const ids: number[] = [];
     const places: number[] | undefined = options.offsets === false ? undefined : [];
-    this.encodeInto(text, ids, places, options);
+    const wordEnds: number[] | undefined = options.words === true ? [] : undefined;
+    this.encodeInto(text, ids, places, options, wordEnds);
     if (places !== undefined && this.postProcessor.trimOffsets) this.#trim(ids, places);
-    return encodingOf(ids, places, type);
+    return encodingOf(ids, places, type, wordEnds && wordsOf(ids.length, wordEnds));
   }
 
   /**
@@ -147,15 +150,18 @@ export class TokenizerPipeline {
     return ids;
   }
 
-  /** Appends the tokens of a text, and the start and end of each if `places` is there. */
+  /** Appends the tokens of a text, the start and end of each if `places` is there, and where words end. */
   encodeInto(
     text: string,
     ids: number[],
     places: number[] | undefined,
     { splitSpecialTokens = false }: PipelineEncodeOptions = {},
+    wordEnds?: number[],
   ): void {
     const special = !splitSpecialTokens;
-    const { kind, normalizer, spacePrefix } = this.#recipe;
+    const { kind, normalizer, spacePrefix, scanner } = this.#recipe;
+    // Without a pre-tokenizer a part is one word, whatever is scanned for speed.
+    const ends = kind === "byte-level" || scanner !== undefined ? wordEnds : undefined;
     const bytePrefix = kind === "byte-level" && spacePrefix !== "none";
     const plain = normalizer.length === 0 && !bytePrefix && !this.#added.hasNormalized;
     for (const { id, start, end } of this.#added.split(text, special)) {
@@ -164,10 +170,11 @@ export class TokenizerPipeline {
         places?.push(start, end);
       } else if (plain) {
         const prefixed = this.#prefixes(text, start, start);
-        this.#encoder.encode(text, start, end, prefixed, ids, places);
+        this.#encoder.encode(text, start, end, prefixed, ids, places, ends);
       } else {
-        this.#encodeNormalized(text, start, end, special, ids, places);
+        this.#encodeNormalized(text, start, end, special, ids, places, ends);
       }
+      if (ids.length > (wordEnds?.at(-1) ?? 0)) wordEnds?.push(ids.length);
     }
     this.#encoder.release();
   }
@@ -188,6 +195,7 @@ export class TokenizerPipeline {
     special: boolean,
     ids: number[],
     places: number[] | undefined,
+    wordEnds: number[] | undefined,
   ): void {
     const { kind, normalizer, spacePrefix } = this.#recipe;
     let whole = normalize(text, start, end, normalizer);
@@ -200,6 +208,7 @@ export class TokenizerPipeline {
       if (part.id !== undefined) {
         ids.push(part.id);
         places?.push(starts[part.start]!, ends[part.end - 1]!);
+        wordEnds?.push(ids.length);
         continue;
       }
       const prefixed =
@@ -207,13 +216,13 @@ export class TokenizerPipeline {
       const found: number[] | undefined = places === undefined ? undefined : [];
       if (prefixed && kind === "byte-level") {
         const spaced = ` ${whole.text.slice(part.start, part.end)}`;
-        this.#encoder.encode(spaced, 0, spaced.length, false, ids, found);
+        this.#encoder.encode(spaced, 0, spaced.length, false, ids, found, wordEnds);
         for (let i = 0; found !== undefined && i < found.length; i++) {
           // The first character has the place of the space before it.
           found[i] = Math.max(i % 2, found[i]! - 1) + part.start;
         }
       } else {
-        this.#encoder.encode(whole.text, part.start, part.end, prefixed, ids, found);
+        this.#encoder.encode(whole.text, part.start, part.end, prefixed, ids, found, wordEnds);
       }
       for (let i = 0; found !== undefined && i < found.length; i += 2) {
         places!.push(starts[found[i]!]!, ends[found[i + 1]! - 1]!);
@@ -250,6 +259,11 @@ export class TokenizerPipeline {
     return this.#tokens.decode(ids, skipSpecialTokens);
   }
 
+  /** The text of spellings. */
+  decodeSpelled(tokens: readonly string[]): string {
+    return this.#tokens.decodeSpelled(tokens);
+  }
+
   /** As tokenizer.json, with the tokens and the post-processor of now. */
   toJson(): Uint8Array {
     const modelIds = this.#modelIds;
@@ -265,6 +279,15 @@ export class TokenizerPipeline {
       textOf: (id) => this.tokenText(id) ?? "",
     });
   }
+}
+
+/** Of each token the word that it is in. */
+function wordsOf(tokens: number, ends: readonly number[]): Int32Array {
+  let word = 0;
+  return Int32Array.from({ length: tokens }, (_, token) => {
+    while (ends[word]! <= token) word++;
+    return word;
+  });
 }
 
 /** An id between others that no token has. */

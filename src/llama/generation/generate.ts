@@ -17,6 +17,7 @@ import { GENERATION_DEFAULTS } from "./generation-fields.ts";
 import type { GenerateOutput, GenerationRun } from "./generation-run.ts";
 import type { GenerativeModel } from "./generative-model.ts";
 import { UnbatchedClassifierFreeGuidanceLogitsProcessor } from "./guidance.ts";
+import { withModelDefaults } from "./model-defaults.ts";
 import { type PreparedInputs, prepareInputs } from "./prepare-inputs.ts";
 import { mergeCustom, processorsOf } from "./processors-of.ts";
 import { sample } from "./sample.ts";
@@ -124,15 +125,10 @@ function method(
 /** The caller's fields over `generation_config` over the model's defaults. */
 function resolveConfig(model: GenerativeModel, options: GenerateOptions): GenerationConfig {
   const own = options.generation_config;
-  const merged = { ...(own ?? model.generation_config).toDict() };
-  if (own && options.use_model_defaults !== false) {
-    const defaults: Readonly<Record<string, unknown>> = { ...GENERATION_DEFAULTS };
-    for (const [name, value] of Object.entries(model.generation_config.toDict())) {
-      if (JSON.stringify(merged[name]) === JSON.stringify(defaults[name])) merged[name] = value;
-    }
-    if (merged.temperature === 0) merged.do_sample = false;
-  }
-  const config = new GenerationConfig(merged);
+  const isFilled = own !== undefined && options.use_model_defaults !== false;
+  const config = isFilled
+    ? withModelDefaults(own, model.generation_config)
+    : new GenerationConfig({ ...(own ?? model.generation_config).toDict() });
   const fields = Object.fromEntries(
     Object.entries(options).filter(([name]) => !OPTION_NAMES.includes(name)),
   );

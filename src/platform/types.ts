@@ -79,4 +79,5 @@ export type { Tokenizer } from "../tokenizers/tokenizer.ts";
 export * from "./adapters.ts";
 export * from "./checkpoints.ts";
 export * from "./generation.ts";
+export * from "./pipelines.ts";
 export * from "./tokenizers.ts";

@@ -1,7 +1,8 @@
-/** Everything of an entry that loads by `fromPretrained`: models, Auto classes, the configuration. */
+/** Everything of an entry that loads by name: models, Auto classes, the configuration, pipelines. */
 import { LlamaConfig } from "../llama-config.ts";
 import { bindModels, type ModelClasses } from "../modeling/bind-models.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
+import { bindPipeline, type PipelineFunction } from "../pipelines/pipeline.ts";
 import { type AutoClasses, bindAutoClasses } from "./auto-classes.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
 import { bindTokenizers, type TokenizerClasses } from "./tokenizer-classes.ts";
@@ -14,7 +15,7 @@ export type ConfigClass = typeof LlamaConfig & {
 
 export type PretrainedClasses = ModelClasses &
   AutoClasses &
-  TokenizerClasses & { readonly LlamaConfig: ConfigClass };
+  TokenizerClasses & { readonly LlamaConfig: ConfigClass; readonly pipeline: PipelineFunction };
 
 export function bindClasses(opener: ModelOpener): PretrainedClasses {
   class Config extends LlamaConfig {
@@ -27,6 +28,7 @@ export function bindClasses(opener: ModelOpener): PretrainedClasses {
     }
   }
   const models = bindModels(opener);
-  const others = { ...bindAutoClasses(opener, models), ...bindTokenizers(opener) };
-  return { ...models, ...others, LlamaConfig: Config };
+  const auto = bindAutoClasses(opener, models);
+  const pipeline = bindPipeline(auto, opener.yieldTask);
+  return { ...models, ...auto, ...bindTokenizers(opener), LlamaConfig: Config, pipeline };
 }

@@ -1,5 +1,11 @@
 import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../llama-config.ts";
+import type { OfOneCall } from "../pipelines/pipeline-object.ts";
+import {
+  type Answers,
+  type QuestionAnsweringOptions,
+  questionAnsweringPipeline,
+} from "../pipelines/question-answering.ts";
 import type { ForwardInputs } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import {
@@ -29,6 +35,17 @@ export interface QuestionAnsweringOutput extends CommonOutput {
 export class LlamaForQuestionAnswering extends PreTrainedModel {
   constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
     super(source, "question-answering", options);
+  }
+
+  /** What the question-answering pipeline gives: an answer, or a list of `top_k`. */
+  answer(
+    question: string,
+    context: string,
+    options: OfOneCall<QuestionAnsweringOptions>,
+  ): Promise<Answers> {
+    const { tokenizer, ...rest } = options;
+    const task = "question-answering";
+    return questionAnsweringPipeline({ task, model: this, tokenizer })(question, context, rest);
   }
 
   /** @throws PronkError "bad_request", "unsupported". */

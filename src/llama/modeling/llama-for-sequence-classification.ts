@@ -1,6 +1,12 @@
 import { PronkError } from "../../errors.ts";
 import { integerLists } from "../integer-lists.ts";
 import type { LlamaConfig } from "../llama-config.ts";
+import type { OfOneCall } from "../pipelines/pipeline-object.ts";
+import {
+  type LabelScore,
+  type TextClassificationOptions,
+  textClassificationPipeline,
+} from "../pipelines/text-classification.ts";
 import { type ForwardInputs, rowsOf } from "./forward-inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
 import {
@@ -59,6 +65,13 @@ export class LlamaForSequenceClassification extends PreTrainedModel {
     const data = rowsOf(output.logits.data, pooled, 0, classes);
     const logits = { dims: [batch, classes], data };
     return { ...(labels && { loss: this.#loss(data, classes, labels) }), logits, ...common };
+  }
+
+  /** What the text-classification pipeline gives for a text: the best label, or `top_k`. */
+  classify(text: string, options: OfOneCall<TextClassificationOptions>): Promise<LabelScore[]> {
+    const { tokenizer, ...rest } = options;
+    const task = "text-classification";
+    return textClassificationPipeline({ task, model: this, tokenizer })(text, rest);
   }
 
   #loss(

@@ -1,5 +1,11 @@
 import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../llama-config.ts";
+import type { Entity } from "../pipelines/entities.ts";
+import type { OfOneCall } from "../pipelines/pipeline-object.ts";
+import {
+  type TokenClassificationOptions,
+  tokenClassificationPipeline,
+} from "../pipelines/token-classification.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import {
@@ -26,6 +32,13 @@ export interface TokenClassificationOutput extends CommonOutput {
 export class LlamaForTokenClassification extends PreTrainedModel {
   constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
     super(source, "token-classification", options);
+  }
+
+  /** What the token-classification pipeline gives for a text. */
+  tagTokens(text: string, options: OfOneCall<TokenClassificationOptions>): Promise<Entity[]> {
+    const { tokenizer, ...rest } = options;
+    const task = "token-classification";
+    return tokenClassificationPipeline({ task, model: this, tokenizer })(text, rest);
   }
 
   /** @throws PronkError "bad_request", "unsupported". */

@@ -129,6 +129,11 @@ export abstract class PreTrainedModel {
     return this.#notes;
   }
 
+  /** What the model ends with. */
+  get head(): HeadKind {
+    return this.#head;
+  }
+
   /** reference or wasm. */
   get backend(): string {
     return this.#backend;

@@ -59,6 +59,8 @@ export interface ModelOpener {
   runtime(given?: Runtime["kernels"]): Promise<Pick<Runtime, "kernels" | "now">>;
   /** Where models are saved, where there are paths. */
   outputFolder?(path: string): OutputFolder;
+  /** A macrotask: timers, sockets and aborts run while a pipeline does. */
+  readonly yieldTask?: Runtime["yieldTask"];
 }
 
 /** Opens the source, uses it, closes it. */

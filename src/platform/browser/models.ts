@@ -1,4 +1,4 @@
-/** The model classes, Auto classes and configuration of browsers: names are URLs and the hub's. */
+/** The model classes, Auto classes, configuration and pipelines of browsers: names are URLs and the hub's. */
 import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
 import {
   bindClasses,
@@ -7,13 +7,16 @@ import {
 } from "../../llama/auto/bind-classes.ts";
 import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
+import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
 import { now } from "../clock.ts";
 import { openByFetch } from "../web-opener.ts";
 import { loadKernels } from "./kernels.ts";
+import { yieldTask } from "./yield.ts";
 
 const classes: PretrainedClasses = bindClasses({
   open: openByFetch,
   runtime: async (kernels) => ({ kernels: kernels ?? (await loadKernels()), now }),
+  yieldTask,
 });
 
 export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
@@ -60,3 +63,5 @@ export type FlaxLlamaModel = InstanceType<ModelClasses["FlaxLlamaModel"]>;
 export const FlaxLlamaForCausalLM: ModelClasses["FlaxLlamaForCausalLM"] =
   classes.FlaxLlamaForCausalLM;
 export type FlaxLlamaForCausalLM = InstanceType<ModelClasses["FlaxLlamaForCausalLM"]>;
+
+export const pipeline: PipelineFunction = classes.pipeline;

@@ -1,8 +1,9 @@
-/** The model classes, Auto classes and configuration of Bun, bound to its files. */
+/** The model classes, Auto classes, configuration and pipelines of Bun, bound to its files. */
 import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
 import type { ConfigClass, PretrainedClasses } from "../../llama/auto/bind-classes.ts";
 import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
+import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
 import { hostModels } from "../host/models.ts";
 import { bunHost } from "./host.ts";
 
@@ -52,3 +53,5 @@ export type FlaxLlamaModel = InstanceType<ModelClasses["FlaxLlamaModel"]>;
 export const FlaxLlamaForCausalLM: ModelClasses["FlaxLlamaForCausalLM"] =
   classes.FlaxLlamaForCausalLM;
 export type FlaxLlamaForCausalLM = InstanceType<ModelClasses["FlaxLlamaForCausalLM"]>;
+
+export const pipeline: PipelineFunction = classes.pipeline;

@@ -1,4 +1,4 @@
-/** The model classes, Auto classes and configuration of Workers: folders are buckets, names URLs and the hub's. */
+/** The model classes, Auto classes, configuration and pipelines of Workers: folders are buckets, names URLs and the hub's. */
 import { PronkError } from "../../errors.ts";
 import type { AutoClasses } from "../../llama/auto/auto-classes.ts";
 import {
@@ -8,8 +8,10 @@ import {
 } from "../../llama/auto/bind-classes.ts";
 import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
+import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
 import { now } from "../clock.ts";
 import { openByFetch } from "../web-opener.ts";
+import { yieldTask } from "./yield.ts";
 
 const classes: PretrainedClasses = bindClasses({
   open: openByFetch,
@@ -21,6 +23,7 @@ const classes: PretrainedClasses = bindClasses({
       { param: "kernels" },
     );
   },
+  yieldTask,
 });
 
 export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
@@ -67,3 +70,5 @@ export type FlaxLlamaModel = InstanceType<ModelClasses["FlaxLlamaModel"]>;
 export const FlaxLlamaForCausalLM: ModelClasses["FlaxLlamaForCausalLM"] =
   classes.FlaxLlamaForCausalLM;
 export type FlaxLlamaForCausalLM = InstanceType<ModelClasses["FlaxLlamaForCausalLM"]>;
+
+export const pipeline: PipelineFunction = classes.pipeline;

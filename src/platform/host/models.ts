@@ -36,6 +36,7 @@ export function hostOpener(host: Host): ModelOpener {
     open: (name, request) => openPretrained(host, name, request),
     runtime: async (kernels) => (kernels ? { kernels, now } : createRuntime(host, 128)),
     outputFolder,
+    yieldTask: host.yieldTask,
   };
 }
 

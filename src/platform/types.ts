@@ -42,7 +42,7 @@ export { fromMetaParams, type MetaParams, toMetaParams } from "../llama/meta-par
 export type { ModelClass, ModelClasses } from "../llama/modeling/bind-models.ts";
 export type { Embedding } from "../llama/modeling/embedding.ts";
 export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";
-export type { KvCache } from "../llama/modeling/kv-cache.ts";
+export { KvCache } from "../llama/modeling/kv-cache.ts";
 export type { CausalLmInputs, CausalLmOutput } from "../llama/modeling/llama-for-causal-lm.ts";
 export type {
   QuestionAnsweringInputs,

@@ -183,6 +183,33 @@ class ReferenceRunner implements Runner {
     return { keys: byHead(keys), values: byHead(values) };
   }
 
+  saveCache(slot: number, layer: number, positions: number): Uint8Array {
+    const end = positions * this.#cacheWidth;
+    const { keys, values } = this.#cache[slot][layer];
+    const saved = new Float32Array(2 * end);
+    saved.set(keys.subarray(0, end));
+    saved.set(values.subarray(0, end), end);
+    return new Uint8Array(saved.buffer);
+  }
+
+  loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void {
+    const end = positions * this.#cacheWidth;
+    if (saved.length !== 2 * end * 4) {
+      const expected = `${saved.length} bytes, expected ${2 * end * 4}`;
+      throw new PronkError("bad_format", `saved cache: ${expected}`);
+    }
+    const numbers = new Float32Array(saved.slice().buffer);
+    const { keys, values } = this.#cache[slot][layer];
+    keys.set(numbers.subarray(0, end));
+    values.set(numbers.subarray(end));
+  }
+
+  /** Numbers of a position's keys. */
+  get #cacheWidth(): number {
+    const { num_key_value_heads: kvHeads, head_dim: headDim } = this.#plan.config;
+    return kvHeads * headDim;
+  }
+
   async loadAdapter(adapter: LoraAdapter, signal?: AbortSignal): Promise<number> {
     const { config, headTensors } = this.#plan;
     fitAdapter(adapter, config, headTensors);

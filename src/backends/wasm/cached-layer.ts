@@ -2,6 +2,7 @@
  * The KV cache of a layer and slot from outside the kernels: which bytes hold its first positions, and the
  * values there. The layout is that of wasm/kv_cache.h.
  */
+import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../../model/config.ts";
 import type { CachedLayer } from "../backend.ts";
 import type { RunnerOptions } from "../runner-options.ts";
@@ -44,53 +45,147 @@ export function cachedRanges(
   }).flat();
 }
 
+/** Where a layer's elements are, counted in elements from its part's start, and its scales, in f32. */
+interface CacheIndexes {
+  readonly bytes: number;
+  readonly hasScales: boolean;
+  key(head: number, position: number, dim: number): number;
+  value(head: number, position: number, dim: number): number;
+  scale(head: number, position: number): number;
+}
+
+function cacheIndexes({ head_dim: headDim }: LlamaConfig, { kv, ctx }: Sizes): CacheIndexes {
+  const { bytes, integer } = CACHE_TYPES[kv];
+  const word = integer ? 2 : 1;
+  const strips = stripsOf(headDim);
+  const blocks = Math.ceil(ctx / V_BLOCK);
+  return {
+    bytes,
+    hasScales: integer,
+    key: (head, t, d) =>
+      (head * ctx + t - (t % KV_TILE)) * headDim +
+      (Math.floor(d / word) * KV_TILE + (t % KV_TILE)) * word +
+      (d % word),
+    value(head, t, d) {
+      const strip = Math.floor(d / KV_TILE);
+      const block = Math.floor(t / V_BLOCK);
+      const before =
+        strip < strips.first
+          ? block * strips.first + strip
+          : blocks * strips.first + block * strips.second + strip - strips.first;
+      const inStrip =
+        (Math.floor((t % V_BLOCK) / word) * KV_TILE + (d % KV_TILE)) * word + (t % word);
+      const all = strips.first + strips.second;
+      return (head * blocks * all + before) * KV_TILE * V_BLOCK + inStrip;
+    },
+    scale: (head, t) => head * ctx + t,
+  };
+}
+
 /** The first `positions` in f32: (kvHeads, positions, headDim). */
 export function readCachedLayer(
   memory: ArrayBufferLike,
   region: CacheRegion,
-  { num_key_value_heads: kvHeads, head_dim: headDim }: LlamaConfig,
-  { kv, ctx }: Sizes,
+  config: LlamaConfig,
+  sizes: Sizes,
   positions: number,
 ): CachedLayer {
   const view = new DataView(memory);
-  const { bytes, integer } = CACHE_TYPES[kv];
-  const element = ELEMENTS[kv];
-  const word = integer ? 2 : 1;
-  const strips = stripsOf(headDim);
-  const blocks = Math.ceil(ctx / V_BLOCK);
-  const keyIndex = (head: number, t: number, d: number): number =>
-    (head * ctx + t - (t % KV_TILE)) * headDim +
-    (Math.floor(d / word) * KV_TILE + (t % KV_TILE)) * word +
-    (d % word);
-  const valueIndex = (head: number, t: number, d: number): number => {
-    const strip = Math.floor(d / KV_TILE);
-    const block = Math.floor(t / V_BLOCK);
-    const before =
-      strip < strips.first
-        ? block * strips.first + strip
-        : blocks * strips.first + block * strips.second + strip - strips.first;
-    const inStrip =
-      (Math.floor((t % V_BLOCK) / word) * KV_TILE + (d % KV_TILE)) * word + (t % word);
-    const all = strips.first + strips.second;
-    return (head * blocks * all + before) * KV_TILE * V_BLOCK + inStrip;
-  };
-  const read = (at: number, scales: number, indexOf: typeof keyIndex): Float32Array => {
+  const { num_key_value_heads: kvHeads, head_dim: headDim } = config;
+  const at = cacheIndexes(config, sizes);
+  const element = ELEMENTS[sizes.kv];
+  const read = (start: number, scales: number, indexOf: CacheIndexes["key"]): Float32Array => {
     const out = new Float32Array(kvHeads * positions * headDim);
     let i = 0;
     for (let head = 0; head < kvHeads; head++) {
       for (let t = 0; t < positions; t++) {
-        const scale = integer ? view.getFloat32(scales + (head * ctx + t) * 4, true) : 1;
+        const scale = at.hasScales ? view.getFloat32(scales + at.scale(head, t) * 4, true) : 1;
         for (let d = 0; d < headDim; d++) {
-          out[i++] = element(view, at + indexOf(head, t, d) * bytes) * scale;
+          out[i++] = element(view, start + indexOf(head, t, d) * at.bytes) * scale;
         }
       }
     }
     return out;
   };
   return {
-    keys: read(region.keys, region.keyScales, keyIndex),
-    values: read(region.values, region.valueScales, valueIndex),
+    keys: read(region.keys, region.keyScales, at.key),
+    values: read(region.values, region.valueScales, at.value),
   };
+}
+
+/** Bytes of `positions` of a layer as `saveCachedLayer` gives them. */
+function savedLayerBytes(
+  { num_key_value_heads: kvHeads, head_dim: headDim }: LlamaConfig,
+  { kv }: Pick<Sizes, "kv">,
+  positions: number,
+): number {
+  const { bytes, integer } = CACHE_TYPES[kv];
+  return 2 * kvHeads * positions * (headDim * bytes + (integer ? 4 : 0));
+}
+
+/**
+ * The first `positions` as they are kept, and nothing of what else is in their tiles: keys, then values, each
+ * (kvHeads, positions, headDim) elements, with a scale behind each position's where there are any.
+ */
+export function saveCachedLayer(
+  memory: ArrayBufferLike,
+  region: CacheRegion,
+  config: LlamaConfig,
+  sizes: Sizes,
+  positions: number,
+): Uint8Array {
+  const out = new Uint8Array(savedLayerBytes(config, sizes, positions));
+  const bytes = new Uint8Array(memory);
+  eachSaved(region, config, sizes, positions, (saved, kept, size) => {
+    for (let i = 0; i < size; i++) out[saved + i] = bytes[kept + i];
+  });
+  return out;
+}
+
+/** Puts back what `saveCachedLayer` gave. @throws PronkError "bad_format" for another number of bytes. */
+export function loadCachedLayer(
+  memory: ArrayBufferLike,
+  region: CacheRegion,
+  config: LlamaConfig,
+  sizes: Sizes,
+  positions: number,
+  saved: Uint8Array,
+): void {
+  const expected = savedLayerBytes(config, sizes, positions);
+  if (saved.length !== expected) {
+    throw new PronkError("bad_format", `saved cache: ${saved.length} bytes, expected ${expected}`);
+  }
+  const bytes = new Uint8Array(memory);
+  eachSaved(region, config, sizes, positions, (from, kept, size) => {
+    for (let i = 0; i < size; i++) bytes[kept + i] = saved[from + i];
+  });
+}
+
+/** Calls `visit` with where each element or scale is among the saved bytes and in memory, and its bytes. */
+function eachSaved(
+  region: CacheRegion,
+  config: LlamaConfig,
+  sizes: Sizes,
+  positions: number,
+  visit: (saved: number, kept: number, size: number) => void,
+): void {
+  const { num_key_value_heads: kvHeads, head_dim: headDim } = config;
+  const at = cacheIndexes(config, sizes);
+  let saved = 0;
+  const part = (start: number, scales: number, indexOf: CacheIndexes["key"]): void => {
+    for (let head = 0; head < kvHeads; head++) {
+      for (let t = 0; t < positions; t++) {
+        for (let d = 0; d < headDim; d++, saved += at.bytes) {
+          visit(saved, start + indexOf(head, t, d) * at.bytes, at.bytes);
+        }
+        if (!at.hasScales) continue;
+        visit(saved, scales + at.scale(head, t) * 4, 4);
+        saved += 4;
+      }
+    }
+  };
+  part(region.keys, region.keyScales, at.key);
+  part(region.values, region.valueScales, at.value);
 }
 
 const ELEMENTS: Readonly<Record<RunnerOptions["kv"], (view: DataView, at: number) => number>> = {

@@ -14,7 +14,7 @@ import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
 import { type AdaptedBase, WasmAdapter } from "./adapters/wasm-adapter.ts";
-import { cachedRanges, readCachedLayer } from "./cached-layer.ts";
+import { cachedRanges, loadCachedLayer, readCachedLayer, saveCachedLayer } from "./cached-layer.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type LoweringInput, lower } from "./lower.ts";
@@ -275,6 +275,18 @@ class WasmRunner implements Runner {
       options,
       positions,
     );
+  }
+
+  saveCache(slot: number, layer: number, positions: number): Uint8Array {
+    const { plan, options } = this.#input;
+    const region = this.#layout.cache[slot][layer];
+    return saveCachedLayer(this.#f32.buffer, region, plan.config, options, positions);
+  }
+
+  loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void {
+    const { plan, options } = this.#input;
+    const region = this.#layout.cache[slot][layer];
+    loadCachedLayer(this.#f32.buffer, region, plan.config, options, positions, saved);
   }
 
   async loadAdapter(adapter: LoraAdapter, signal?: AbortSignal): Promise<number> {

@@ -23,6 +23,12 @@ export interface CacheOwner {
   copy(from: KvCache, to: KvCache): void;
   release(cache: KvCache): void;
   readLayer(cache: KvCache, layer: number): readonly CachedLayer[];
+  save(cache: KvCache): Promise<Uint8Array>;
+}
+
+/** A model, as far as caches are loaded by it. */
+export interface CacheLoader {
+  loadCache(bytes: Uint8Array): Promise<KvCache>;
 }
 
 export class KvCache {
@@ -37,6 +43,23 @@ export class KvCache {
     this.#owner = owner;
     this.#length = 0;
     this.sequences = Array.from({ length: batch }, () => ({ inputs: [], columns: [] }));
+  }
+
+  /** `model.loadCache(bytes)`. @throws PronkError as it does. */
+  static deserialize(bytes: Uint8Array, model: CacheLoader): Promise<KvCache> {
+    return model.loadCache(bytes);
+  }
+
+  /** For the model: of what was saved. */
+  static restored(
+    owner: CacheOwner,
+    length: number,
+    sequences: readonly CachedSequence[],
+  ): KvCache {
+    const cache = new KvCache(owner, sequences.length);
+    cache.sequences = sequences;
+    cache.#length = length;
+    return cache;
   }
 
   /** Columns so far, padding included. */
@@ -98,8 +121,24 @@ export class KvCache {
     return copy;
   }
 
-  /** Forgets all columns from `length` on. */
-  crop(length: number): void {
+  /**
+   * Everything as bytes, for `KvCache.deserialize` with the same model, in this process or another: keys and values
+   * as they are kept, and what they were made of. With dynamic and longrope scaling the latter alone.
+   *
+   * @throws PronkError "engine_failed" when the model was disposed.
+   */
+  serialize(): Promise<Uint8Array> {
+    return this.#owner.save(this);
+  }
+
+  /** Forgets all columns from `length` on; negative: so many from the end, as transformers' `crop`. */
+  truncate(length: number): void {
+    this.crop(length);
+  }
+
+  /** As `truncate`. */
+  crop(to: number): void {
+    const length = to < 0 ? Math.max(0, this.#length + to) : to;
     if (length >= this.#length) return;
     for (const sequence of this.sequences) {
       sequence.columns = sequence.columns.filter((column) => column < length);

@@ -7,7 +7,9 @@ import type { Tap } from "../../backends/runner-options.ts";
 import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../../model/config.ts";
 import type { BatchInput, SequenceInput } from "./forward-inputs.ts";
-import type { CacheOwner, KvCache } from "./kv-cache.ts";
+import { type CacheOwner, KvCache } from "./kv-cache.ts";
+import { decodeCache, encodeCache } from "./kv-cache-bytes.ts";
+import { modelFingerprint } from "./model-fingerprint.ts";
 import type { BuiltRunner } from "./runner-build.ts";
 import { type Tensor, zeros } from "./tensor.ts";
 
@@ -240,6 +242,53 @@ export class ModelCore implements CacheOwner {
     this.#holders.splice(at, 1);
     this.#free.push(...(cache.slots ?? []));
     cache.slots = undefined;
+  }
+
+  /** @throws PronkError "engine_failed" when the model was disposed. */
+  async save(cache: KvCache): Promise<Uint8Array> {
+    const model = await this.#fingerprint();
+    return this.inTurn(async ({ runner }) => {
+      const { sequences } = cache;
+      let layers: Uint8Array[][] = [];
+      // What such scalings keep of a text's length is made again with the text.
+      if (!runner.isCutDependent) {
+        await this.#restore(cache);
+        layers = sequences.map(({ columns }, b) =>
+          Array.from({ length: this.#config.num_hidden_layers }, (_, layer) =>
+            runner.saveCache(this.#slotOf(cache, b), layer, columns.length),
+          ),
+        );
+      }
+      return encodeCache({ model, length: cache.getSeqLength(), sequences, layers });
+    });
+  }
+
+  /** @throws PronkError as decodeCache. */
+  async load(bytes: Uint8Array): Promise<KvCache> {
+    const model = await this.#fingerprint();
+    return this.inTurn(async ({ runner }) => {
+      const { vocab, ctx, slots } = runner;
+      const { hidden_size: hiddenSize, num_hidden_layers: layers } = this.#config;
+      const saved = await decodeCache(bytes, { model, vocab, ctx, slots, hiddenSize, layers });
+      const cache = KvCache.restored(this, saved.length, saved.sequences);
+      if (saved.layers.length === 0) return cache;
+      this.#acquire(cache);
+      try {
+        for (const [b, { columns }] of saved.sequences.entries()) {
+          for (const [layer, kept] of saved.layers[b].entries()) {
+            runner.loadCache(this.#slotOf(cache, b), layer, columns.length, kept);
+          }
+        }
+      } catch (error) {
+        this.release(cache);
+        throw error;
+      }
+      return cache;
+    });
+  }
+
+  #fingerprint(): Promise<string> {
+    return this.inTurn(({ runner }) => modelFingerprint(runner, this.#config));
   }
 
   readLayer(cache: KvCache, layer: number): readonly CachedLayer[] {

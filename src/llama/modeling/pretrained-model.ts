@@ -292,6 +292,16 @@ export abstract class PreTrainedModel {
   }
 
   /**
+   * A cache that `KvCache.serialize` gave, of this model or one of the same weights; `KvCache.deserialize`.
+   *
+   * @throws PronkError "bad_format", "unsupported" for another version, "corrupt"; "bad_request" when another model
+   *   made it or it does not fit.
+   */
+  loadCache(bytes: Uint8Array): Promise<KvCache> {
+    return this.core.load(bytes);
+  }
+
+  /**
    * Runs the batch. `columns` says whose outputs the head gives.
    *
    * @throws PronkError "bad_request" naming the input; "unsupported" for masks and attention without a

@@ -112,6 +112,12 @@ export class ToyRunner implements Runner {
     throw new Error("toy runner: it has no cache");
   }
 
+  saveCache(): Uint8Array {
+    return new Uint8Array(0);
+  }
+
+  loadCache(): void {}
+
   async loadAdapter({ name }: { readonly name: string }, signal?: AbortSignal): Promise<number> {
     await this.loading?.(name);
     throwIfAborted(signal);

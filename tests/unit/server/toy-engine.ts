@@ -108,6 +108,8 @@ export function createToy(options: ToyOptions = {}): Toy {
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
     copySlot: () => {},
     readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
+    saveCache: () => new Uint8Array(0),
+    loadCache: () => {},
     loadAdapter: async ({ name }) => {
       loaded.set(++handles, idsOf(options.adapterReplies?.[name] ?? name));
       return handles;

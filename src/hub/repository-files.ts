@@ -1,4 +1,5 @@
 /** Which files of a Hugging Face repository make a model. */
+import { variantName } from "../checkpoints/hf-directory.ts";
 import type { CheckpointKind } from "../checkpoints/open-folder.ts";
 import { PronkError } from "../errors.ts";
 import { isMapping } from "./assets/merge-config.ts";
@@ -47,6 +48,13 @@ export interface RepositoryFiles {
   readonly index: string | undefined;
 }
 
+function variantOf(names: ReturnType<typeof indexed>, variant: string): typeof names {
+  return {
+    index: variantName(names.index, variant),
+    single: variantName(names.single, variant),
+  };
+}
+
 /** The configuration alone; undefined where there is none. */
 export function configFiles(names: Iterable<string>): RepositoryFiles | undefined {
   const present = new Set(names);
@@ -57,20 +65,24 @@ export function configFiles(names: Iterable<string>): RepositoryFiles | undefine
  * The files of a checkpoint; undefined when there is none.
  *
  * @param kinds of weights that are taken, in the order of preference; default: all
+ * @param variant of safetensors, which are taken alone then: `fp16`
  */
 export function checkpointFiles(
   names: Iterable<string>,
   kinds?: readonly CheckpointKind[],
+  variant?: string,
 ): RepositoryFiles | undefined {
   const present = new Set(names);
   const configs = CONFIGS.filter((name) => present.has(name));
   if (configs.length === 0) return undefined;
   const others = ["generation_config.json", ...TOKENIZER_FILES].filter((name) => present.has(name));
   const wanted = kinds?.flatMap((name) => WEIGHTS.filter(({ kind }) => kind === name)) ?? WEIGHTS;
-  for (const { index, single } of wanted) {
+  const found = variant === undefined ? wanted : [variantOf(WEIGHTS[0]!, variant)];
+  for (const { index, single } of found) {
     if (present.has(single)) return { names: [...configs, ...others, single], index: undefined };
     if (present.has(index)) return { names: [...configs, ...others, index], index };
   }
+  if (variant !== undefined) return undefined;
   const consolidated = [...present].filter((name) => CONSOLIDATED.test(name)).sort();
   if (consolidated.length === 0 || kinds?.includes("meta") === false) return undefined;
   return { names: [...configs, ...others, ...consolidated], index: undefined };

@@ -5,6 +5,7 @@
  * Source: transformers 4.57, configuration_llama.py and configuration_utils.py.
  */
 import { PronkError } from "../errors.ts";
+import { type OutputFolder, writeWhole } from "../formats/output-file.ts";
 import { type LlamaConfig as ModelConfig, parseLlamaConfig } from "../model/config.ts";
 import { LLAMA_SIZES } from "../model/presets.ts";
 
@@ -40,6 +41,11 @@ export interface LlamaConfigFields {
   label2id?: Readonly<Record<string, number>> | null;
   readonly [key: string]: unknown;
 }
+
+const CONFIG_NAME = "config.json";
+
+/** Takes a whole file. */
+type ConfigSink = (name: string, bytes: Uint8Array) => void | Promise<void>;
 
 /** Of a configuration that says nothing of labels. */
 const DEFAULT_LABELS = 2;
@@ -142,6 +148,20 @@ export class LlamaConfig {
     const { extra, id2label, label2id, ...fields } = this;
     const isPlain = JSON.stringify(id2label) === JSON.stringify(plainLabels(DEFAULT_LABELS));
     return { ...extra, ...fields, ...(!isPlain && { id2label, label2id }) };
+  }
+
+  /** As `config.json` is written: two spaces, fields in order. */
+  toJsonString(): string {
+    const entries = Object.entries(this.toJSON()).sort(([a], [b]) => (a < b ? -1 : 1));
+    return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+  }
+
+  /** Writes config.json. @returns its name. @throws what the folder throws. */
+  async savePretrained(target: OutputFolder | ConfigSink, signal?: AbortSignal): Promise<string[]> {
+    const text = this.toJsonString();
+    if (typeof target === "function") await target(CONFIG_NAME, new TextEncoder().encode(text));
+    else await writeWhole(target, CONFIG_NAME, text, signal);
+    return [CONFIG_NAME];
   }
 
   /**

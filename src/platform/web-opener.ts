@@ -80,7 +80,7 @@ async function openRepository(
   const isThere = part !== "model" && MARKS[part].some((name) => names.includes(prefix + name));
   const hasGguf = names.some((name) => name.startsWith(prefix) && name.endsWith(".gguf"));
   const file = request.gguf_file ? prefix + request.gguf_file : choice;
-  if (file !== undefined || (hasGguf && !kinds && !isThere)) {
+  if (file !== undefined || (hasGguf && !kinds && !request.variant && !isThere)) {
     const inside = names.filter((name) => name.startsWith(prefix));
     return gguf(...chooseFiles(inside, file, where).map(urlOf));
   }

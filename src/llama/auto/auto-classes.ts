@@ -2,13 +2,14 @@
  * transformers' Auto classes: the class that a checkpoint's model_type asks for, which is a Llama's or refused by
  * name. As there, the head is that of the Auto class, whichever one `architectures` names.
  */
-import type { LlamaConfig } from "../llama-config.ts";
+import { LlamaConfig, type LlamaConfigFields } from "../llama-config.ts";
 import type { ModelClass, ModelClasses } from "../modeling/bind-models.ts";
 import type { LlamaForCausalLM } from "../modeling/llama-for-causal-lm.ts";
 import type { LlamaForQuestionAnswering } from "../modeling/llama-for-question-answering.ts";
 import type { LlamaForSequenceClassification } from "../modeling/llama-for-sequence-classification.ts";
 import type { LlamaForTokenClassification } from "../modeling/llama-for-token-classification.ts";
 import type { LlamaModel } from "../modeling/llama-model.ts";
+import type { RandomOptions } from "../modeling/pretrained-model.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
 import type { PreTrainedTokenizerBase } from "../tokenizer/pretrained-tokenizer-base.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
@@ -19,7 +20,10 @@ import {
 } from "./auto-tokenizer.ts";
 
 /** An Auto class makes models of another class; it has no instances. */
-export type AutoModelClass<Model> = Pick<ModelClass<Model>, "fromPretrained">;
+export interface AutoModelClass<Model> extends Pick<ModelClass<Model>, "fromPretrained"> {
+  /** Random weights, made when they are first needed. @throws PronkError as LlamaConfig. */
+  fromConfig(config: LlamaConfig | LlamaConfigFields, options?: RandomOptions): Model;
+}
 
 export interface AutoClasses {
   readonly AutoConfig: {
@@ -55,5 +59,9 @@ export function bindAutoClasses(opener: ModelOpener, classes: ModelClasses): Aut
 }
 
 function autoClass<Model>(llama: ModelClass<Model>): AutoModelClass<Model> {
-  return { fromPretrained: (source, options) => llama.fromPretrained(source, options) };
+  return {
+    fromPretrained: (source, options) => llama.fromPretrained(source, options),
+    fromConfig: (config, options) =>
+      new llama(config instanceof LlamaConfig ? config : new LlamaConfig(config), options),
+  };
 }

@@ -57,6 +57,7 @@ export function splitSourceOptions(options: PretrainedTokenizerOptions): {
     revision,
     subfolder,
     gguf_file,
+    variant,
     cache_dir,
     local_files_only,
     token,
@@ -71,6 +72,7 @@ export function splitSourceOptions(options: PretrainedTokenizerOptions): {
     revision,
     subfolder,
     gguf_file,
+    variant,
     cache_dir,
     local_files_only,
     token,
@@ -108,7 +110,7 @@ async function tokenizerOf(
 }
 
 /** Values of opened files are objects of another kind than bytes. */
-function isFilesByName(source: TokenizerSource): source is FilesByName {
+export function isFilesByName(source: TokenizerSource): source is FilesByName {
   return (
     typeof source !== "string" &&
     !isFolder(source as SourceFolder) &&

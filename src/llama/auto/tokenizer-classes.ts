@@ -9,6 +9,7 @@ import { LlamaTokenizerFast } from "../tokenizer/llama-tokenizer-fast.ts";
 import type { FilesByName } from "../tokenizer/tokenizer-files.ts";
 import type { TokenizerOptions } from "../tokenizer/tokenizer-options.ts";
 import {
+  isFilesByName,
   loadPretrainedTokenizer,
   type PretrainedTokenizerOptions,
   splitSourceOptions,
@@ -48,10 +49,11 @@ export function bindTokenizers(opener: Pick<ModelOpener, "open">): TokenizerClas
     options: ClassOptions = {},
   ): Promise<Loaded> => {
     const { where, given } = splitSourceOptions(options);
-    if (typeof source !== "string") return make(source, given);
+    if (isFilesByName(source)) return make(source, given);
+    const name = typeof source === "string" ? source : source.name;
     const request = { ...where, part: "tokenizer" } as const;
     return withSource(opener, source, request, async (opened) =>
-      make(await filesOf(opened, source, options.signal), given),
+      make(await filesOf(opened, name, options.signal), given),
     );
   };
 

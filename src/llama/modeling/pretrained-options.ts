@@ -122,6 +122,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof PretrainedOptions>([
   "revision",
   "subfolder",
   "gguf_file",
+  "variant",
   "cache_dir",
   "local_files_only",
   "token",
@@ -208,9 +209,6 @@ export function configOverrides(options: ConfigOverrides): Readonly<Record<strin
 export function refuseUnknown(options: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(options)) {
     const isAsked = value !== undefined && value !== null && value !== false;
-    if (name === "token" && typeof value === "string") {
-      throw refused("token", "tokens are read from HF_TOKEN of the environment alone");
-    }
     if (KNOWN.has(name) || WITHOUT_EFFECT.has(name) || !isAsked) continue;
     if (name === "return_dict" && value === true) continue;
     if (Object.hasOwn(REFUSED, name)) throw refused(name, REFUSED[name]!);
@@ -262,13 +260,22 @@ export function readDtype(name: string): FloatType | "auto" {
 }
 
 function kindsOf(
-  { use_safetensors: safetensors, from_flax: flax, from_pt: pt }: PretrainedOptions,
+  { use_safetensors: safetensors, from_flax: flax, from_pt: pt, variant }: PretrainedOptions,
   prefersFlax: boolean,
 ): readonly CheckpointKind[] | undefined {
   if ((flax && pt) || (flax && safetensors)) {
     throw new PronkError("bad_request", "fromPretrained: from_flax excludes other weights", {
       param: "from_flax",
     });
+  }
+  if (variant && (flax || safetensors === false)) {
+    throw new PronkError(
+      "bad_request",
+      `fromPretrained: variant ${variant}: of safetensors alone`,
+      {
+        param: "variant",
+      },
+    );
   }
   if (flax) return ["flax"];
   if (safetensors) return ["safetensors"];

@@ -20,6 +20,8 @@ export interface SourceOptions {
   readonly subfolder?: string;
   /** A GGUF file of the folder or repository. */
   readonly gguf_file?: string | null;
+  /** Reads `model.VARIANT.safetensors`. */
+  readonly variant?: string | null;
   /** Hugging Face's cache, in place of that of the environment. */
   readonly cache_dir?: string | null;
   /** Nothing is asked of the network. */
@@ -70,6 +72,10 @@ export async function withSource<Result>(
   request: OpenRequest,
   use: (opened: SourceFolder | ModelInput) => Promise<Result>,
 ): Promise<Result> {
+  if (typeof request.token === "string") {
+    const what = "token: tokens are read from HF_TOKEN of the environment alone";
+    throw new PronkError("unsupported", what, { param: "token" });
+  }
   if (typeof source !== "string") {
     refuseRevision(request, "what is open");
     return use(isFolder(source) ? await innerFolder(source, request) : source);
@@ -86,26 +92,25 @@ export function isFolder(source: SourceFolder | ModelInput): source is SourceFol
   return "open" in source && typeof source.open === "function";
 }
 
-/** A pack where the folder holds one, else the checkpoint. */
+/** A pack where the folder holds one, else the checkpoint. @throws PronkError "bad_request" */
 export async function modelInput(
   source: SourceFolder | ModelInput,
   { kinds, variant, signal }: Pick<OpenRequest, "kinds" | "variant" | "signal">,
 ): Promise<ModelInput> {
-  const named = variant ?? undefined;
-  const hasPack =
-    isFolder(source) && (await openIfPresent(source, MANIFEST_NAME, signal)) !== undefined;
-  if (!isFolder(source) || hasPack) {
-    if (named !== undefined) throw noVariant(named, hasPack ? "a pack" : "what is open");
-    return isFolder(source) ? { pack: source } : source;
+  const hasPack = isFolder(source) && (await openIfPresent(source, MANIFEST_NAME, signal));
+  if (variant && (hasPack || !isFolder(source))) {
+    throw new PronkError("bad_request", `variant ${variant}: of directories with safetensors`, {
+      param: "variant",
+    });
   }
-  const options = { ...(kinds && { kinds }), ...(named !== undefined && { variant: named }) };
-  return { checkpoint: await openCheckpointFolder(source, signal, options) };
-}
-
-export function noVariant(variant: string, where: string): PronkError {
-  return new PronkError("bad_request", `variant ${variant}: ${where} has none`, {
-    param: "variant",
-  });
+  if (!isFolder(source)) return source;
+  if (hasPack) return { pack: source };
+  return {
+    checkpoint: await openCheckpointFolder(source, signal, {
+      kinds,
+      variant: variant ?? undefined,
+    }),
+  };
 }
 
 /** The folder's own subfolder, or the GGUF file that is named in it. */

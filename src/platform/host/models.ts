@@ -94,7 +94,10 @@ async function openRepository(
   };
   const { pullRepository } = await import("./pull-repository.ts");
   const whole = wanted.choice === undefined ? part : "model";
-  const [first] = await pullRepository(wanted, options, whole, { subfolder, kinds });
+  const [first] = await pullRepository(wanted, options, whole, {
+    ...{ subfolder, kinds },
+    variant: variant ?? undefined,
+  });
   if (!first!.path.endsWith(".gguf")) return opened(directoryFolder(host, dirname(first!.path)));
   const { input, close } = await openUnpacked(host, first!.path, options);
   return { source: input, close };

@@ -44,6 +44,8 @@ export interface RepositoryChoice {
   readonly subfolder?: string | undefined;
   /** Kinds of weights in the order of preference; others are not taken, nor are GGUF files. */
   readonly kinds?: readonly CheckpointKind[] | undefined;
+  /** Of safetensors, which are taken alone then. */
+  readonly variant?: string | undefined;
 }
 
 /** An index names a tensor a line; the largest models' are under 1 MB. */
@@ -138,7 +140,7 @@ function choose(
     reference,
     part,
     where + (prefix && `/${prefix.slice(0, -1)}`),
-    wanted.kinds,
+    wanted,
   );
   return {
     names: names.map((name) => prefix + name),
@@ -151,7 +153,7 @@ function chooseInside(
   { choice }: HubReference,
   part: RepositoryPart,
   where: string,
-  kinds: readonly CheckpointKind[] | undefined,
+  { kinds, variant }: RepositoryChoice,
 ): RepositoryFiles {
   const config = part === "config" && choice === undefined ? configFiles(names) : undefined;
   if (config) return config;
@@ -163,10 +165,13 @@ function chooseInside(
     const config = names.includes("config.json") ? ["config.json"] : [];
     return { names: [...config, ...present], index: undefined };
   }
-  const hasGguf = !kinds && names.some((name) => name.endsWith(".gguf"));
-  const checkpoint = choice === undefined && !hasGguf ? checkpointFiles(names, kinds) : undefined;
-  if (!checkpoint && kinds && choice === undefined) {
-    throw new PronkError("not_found", `${where}: no weights of ${kinds.join(", ")}`);
+  const isChosen = kinds !== undefined || variant !== undefined;
+  const hasGguf = !isChosen && names.some((name) => name.endsWith(".gguf"));
+  const checkpoint =
+    choice === undefined && !hasGguf ? checkpointFiles(names, kinds, variant) : undefined;
+  if (!checkpoint && isChosen && choice === undefined) {
+    const what = variant === undefined ? kinds?.join(", ") : `the variant ${variant}`;
+    throw new PronkError("not_found", `${where}: no weights of ${what}`);
   }
   return checkpoint ?? { names: chooseFiles(names, choice, where), index: undefined };
 }

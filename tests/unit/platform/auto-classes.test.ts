@@ -180,6 +180,61 @@ test.each([
   await expect(loading).rejects.not.toThrow(/hf_secret/);
 });
 
+test("a variant's weights are read, and named where they are missing", async () => {
+  const folder = await temporaryFolder();
+  const own = await pronk.LlamaForCausalLM.fromPretrained(goldenPath("gqa"));
+  const names = await own.savePretrained(folder, { variant: "bf16", dtype: "bfloat16" });
+  expect(names).toContain("model.bf16.safetensors");
+  const inputs = { input_ids: [[5, 6, 7]] };
+  const model = await AutoModelForCausalLM.fromPretrained(folder, { variant: "bf16" });
+  const rounded = await pronk.LlamaForCausalLM.fromPretrained(goldenPath("gqa"), { dtype: "bf16" });
+  expect((await model.forward(inputs)).logits).toEqual((await rounded.forward(inputs)).logits);
+  for (const one of [own, model, rounded]) one.dispose();
+  await expect(AutoModelForCausalLM.fromPretrained(folder)).rejects.toThrow(/weights are missing/);
+  const gguf = join(goldens, "gguf/F16.gguf");
+  await expect(
+    AutoModelForCausalLM.fromPretrained(gguf, { variant: "bf16" }),
+  ).rejects.toMatchObject({ code: "bad_request", param: "variant" });
+});
+
+test("a configuration gives a model of random weights, and is saved by itself", async () => {
+  const config = await pronk.LlamaConfig.fromPretrained(goldenPath("gqa"), { num_labels: 3 });
+  const model = AutoModelForSequenceClassification.fromConfig(config, { seed: 4 });
+  expect(model).toBeInstanceOf(pronk.LlamaForSequenceClassification);
+  expect((await model.forward({ input_ids: [[1, 2]] })).logits.dims).toEqual([1, 3]);
+  model.dispose();
+  const fields = { ...config.toJSON(), hidden_act: "mish" };
+  expect(() => AutoModelForCausalLM.fromConfig(fields)).toThrow(/hidden_act "mish"/);
+
+  const folder = await temporaryFolder();
+  expect(await config.savePretrained(pronk.outputDirectory(folder))).toEqual(["config.json"]);
+  expect((await AutoConfig.fromPretrained(folder)).toJSON()).toEqual(config.toJSON());
+  const files = new Map<string, Uint8Array>();
+  await config.savePretrained((name, bytes) => void files.set(name, bytes));
+  const text = await readFile(join(folder, "config.json"), "utf8");
+  expect(new TextDecoder().decode(files.get("config.json"))).toBe(text);
+});
+
+test("the tokenizer classes take names", async () => {
+  const text = "Hello this is a test";
+  const fast = await pronk.LlamaTokenizerFast.fromPretrained(llama2, { subfolder: "fast" });
+  expect(fast).toBeInstanceOf(pronk.LlamaTokenizerFast);
+  expect(await AutoTokenizer.fromPretrained(join(llama2, "fast"))).toBeInstanceOf(
+    pronk.LlamaTokenizerFast,
+  );
+  const slow = await pronk.LlamaTokenizer.fromPretrained(llama2, { add_eos_token: true });
+  expect(slow).toBeInstanceOf(pronk.LlamaTokenizer);
+  expect(slow.encode(text)).toEqual([...fast.encode(text), slow.eos_token_id]);
+  const folder = openDirectory(llama2);
+  const inner = await pronk.LlamaTokenizerFast.fromPretrained(folder, { subfolder: "fast" });
+  expect(inner.encode(text)).toEqual(fast.encode(text));
+  const gguf = join(goldens, "tokenizers/tok_sp.gguf");
+  await expect(pronk.LlamaTokenizer.fromPretrained(gguf)).rejects.toThrow(/AutoTokenizer reads/);
+  await expect(
+    AutoTokenizer.fromPretrained(llama2, { token: "hf_secret" } as object),
+  ).rejects.toMatchObject({ code: "unsupported", param: "token" });
+});
+
 test("what is harmless is accepted: devices, attention, remote code", async () => {
   const model = await AutoModelForCausalLM.fromPretrained(goldenPath("gqa"), {
     device_map: "auto",

@@ -70,7 +70,7 @@ async function loadLora(
   signal: AbortSignal,
 ): Promise<Span["adapters"]> {
   const loaded: SpanAdapter[] = [];
-  for (const { adapter, scale } of adapters) {
+  for (const { adapter, scale } of adapters.filter((one) => one.scale !== 0)) {
     loaded.push({ handle: await runner.loadAdapter(adapter, signal), scale });
   }
   return loaded.length > 0 ? loaded : undefined;

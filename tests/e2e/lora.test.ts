@@ -154,12 +154,36 @@ test("adapters given at the start are applied unless a request or /lora-adapters
   } finally {
     await server.close();
   }
-  const ran = execFileSync(
-    process.execPath,
-    [main, "run", ...[DEFAULT_PACK, "--ctx", "256", "--lora", `${adapter}:0.9`], "--json"].concat([
-      ...["--chat", QUESTION, "--max-tokens", "24"],
-    ]),
-    { encoding: "utf8", timeout: TIMEOUT_MS },
-  );
+  const run = ["run", DEFAULT_PACK, "--ctx", "256", "--lora", `${adapter}:0.9`, "--threads", "2"];
+  const ran = pronk([...run, "--chat", QUESTION, "--max-tokens", "24", "--json"]);
   expect(JSON.parse(ran).ids).toEqual(applied);
 });
+
+test("eval reads a text with an adapter, and inspect says what one takes, and that it is another model's", async () => {
+  const text = join(folder, "text.txt");
+  await writeFile(text, "The llama walks over the hill, and down to the river. ".repeat(8));
+  const perplexity = (...more: string[]): number =>
+    JSON.parse(pronk(["eval", DEFAULT_PACK, "--text", text, "--json", ...more])).ppl;
+  const plain = perplexity();
+  expect(perplexity("--lora", adapter)).toBeGreaterThan(plain);
+  expect(perplexity("--lora", `${adapter}:0`)).toBe(plain);
+
+  const inspect = ["inspect", DEFAULT_PACK, "--lora", adapter, "--lora", other, "--json"];
+  const { adapter_bytes } = JSON.parse(pronk(inspect));
+  // Factors in f32 and rows beside them, for each.
+  const factors = 4 * 30 * 8 * (576 * 2 + 576 + 192);
+  expect(adapter_bytes).toBeGreaterThan(2 * factors);
+  expect(adapter_bytes).toBeLessThan(4 * factors);
+  const foreign = join(packageRoot(), "tests", "goldens", "lora", "qv_r8");
+  expect(() => pronk(["inspect", DEFAULT_PACK, "--lora", foreign])).toThrow(
+    "lora_A has 64 inputs and lora_B 64 outputs, the base 576 and 576",
+  );
+});
+
+function pronk(args: readonly string[]): string {
+  return execFileSync(process.execPath, [main, ...args], {
+    encoding: "utf8",
+    timeout: TIMEOUT_MS,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}

@@ -1,18 +1,18 @@
 /**
- * Jinja with bounds on what one rendering may do, as templates come from model files. Every node
- * that is evaluated is counted, and every string and list looked at as it appears.
- *
- * Not bounded: a single operation of the library on values within the limits (`replace`, `join`,
- * `indent`) may make a text up to the engine's longest string before it is looked at.
+ * Jinja with bounds on what one rendering may do, as templates come from model files. Every node that
+ * is evaluated is counted, every string and list looked at as it appears, and what filters and methods
+ * of strings are going to make is computed before they make it.
  */
 import { PronkError } from "../errors.ts";
 import {
+  type JinjaArguments,
   type JinjaEnvironment,
   type JinjaInterpreter,
   type JinjaNode,
   type JinjaValue,
   jinja,
 } from "./jinja-library.ts";
+import { countOf, replacedChars, type ValueSize, ValueSizes } from "./template-sizes.ts";
 
 /** One or two seconds. A chat of a thousand messages takes 60,000 with Llama 3.1's template. */
 const MAX_STEPS = 500_000;
@@ -26,26 +26,135 @@ export const MAX_OUTPUT_CHARS = 4_194_304;
 /** Items of a list or `range`: more than any chat has messages. */
 export const MAX_LIST_ITEMS = 100_000;
 
+/** A node that stands for a value that is there. */
+const VALUE = "Value";
+
+interface ValueNode extends JinjaNode {
+  readonly value: JinjaValue;
+}
+
 export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterpreter {
   #steps = 0;
+  readonly #sizes = new ValueSizes();
 
   override evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue {
+    if (node?.type === VALUE) return (node as ValueNode).value;
     this.#step(1);
     const result = super.evaluate(node, environment);
     const { value } = result;
     if (typeof value === "string") {
-      if (value.length > MAX_OUTPUT_CHARS) throw tooLong(`${value.length} characters`);
+      this.#checkChars(value.length);
       this.#step(Math.floor(value.length / CHARS_PER_STEP));
-    } else if (Array.isArray(value) && value.length > MAX_LIST_ITEMS) {
-      throw tooLong(`a list of ${value.length} items`);
+    } else if (Array.isArray(value)) {
+      checkItems(value.length);
+      this.#step(Math.floor(value.length / CHARS_PER_STEP));
+      this.#checkChars(this.#sizes.of(result).chars);
+    } else if (value instanceof Map) {
+      this.#checkChars(this.#sizes.of(result).chars);
     }
     return result;
+  }
+
+  /** Called for `value | filter` and filter blocks. */
+  override applyFilter(
+    operand: JinjaValue,
+    filter: JinjaNode,
+    environment: JinjaEnvironment,
+  ): JinjaValue {
+    const size = this.#sizes.of(operand);
+    this.#checkChars(size.chars);
+    if (filter.type !== "CallExpression") return super.applyFilter(operand, filter, environment);
+    const call = filter as JinjaNode & { args: JinjaNode[]; callee: { value?: unknown } };
+    const [args, named] = this.evaluateArguments(call.args, environment);
+    this.#checkFilter(String(call.callee.value), operand, size, [args, named]);
+    const nodes = [
+      ...args.map(valueNode),
+      ...[...named].map(([name, value]) => ({
+        type: "KeywordArgumentExpression",
+        key: { type: "Identifier", value: name },
+        value: valueNode(value),
+      })),
+    ];
+    return super.applyFilter(operand, { ...call, args: nodes } as JinjaNode, environment);
+  }
+
+  #checkFilter(name: string, operand: JinjaValue, size: ValueSize, given: JinjaArguments): void {
+    const [args, named] = given;
+    const text = (at: number, key: string): string => {
+      const value = (args[at] ?? named.get(key))?.value;
+      return typeof value === "string" ? value : "";
+    };
+    const number = (at: number, key: string, byDefault: number): number => {
+      const value = (args[at] ?? named.get(key))?.value;
+      return typeof value === "number" ? value : byDefault;
+    };
+    const { value } = operand;
+    if (name === "join" && Array.isArray(value)) {
+      this.#checkChars(size.chars + value.length * text(0, "separator").length);
+    } else if (name === "tojson") {
+      const separators = named.get("separators")?.value;
+      const between = Array.isArray(separators)
+        ? separators.reduce((sum, { value }) => sum + String(value).length, 0)
+        : 0;
+      const indent = Math.max(0, number(-1, "indent", 0)) * (size.depth + 1);
+      this.#checkChars(size.chars + size.lines * (between + indent));
+    } else if (typeof value === "string") {
+      if (name === "replace") this.#checkChars(replacedChars(value, text(0, ""), text(1, "")));
+      if (name === "join") this.#checkChars(value.length * (1 + text(0, "separator").length));
+      if (name === "indent") {
+        const width = Math.max(0, number(0, "width", 4));
+        this.#checkChars(value.length + width * (countOf(value, "\n") + 1));
+      }
+    }
+  }
+
+  /** Methods of strings come with their checks. */
+  override evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
+    const member = node as JinjaNode & { object: JinjaNode };
+    const object = this.evaluate(member.object, environment);
+    const rest = { ...member, object: valueNode(object) } as JinjaNode;
+    const found = super.evaluateMemberExpression(rest, environment);
+    if (typeof object.value !== "string" || typeof found.value !== "function") return found;
+    const text = object.value;
+    const method = found.value as (args: JinjaValue[], scope: JinjaEnvironment) => JinjaValue;
+    const is = (name: string): boolean => object.builtins?.get(name) === found;
+    const check = (args: readonly JinjaValue[]): void => {
+      const [first, second] = args.map(({ value }) => (typeof value === "string" ? value : ""));
+      if (is("replace")) this.#checkChars(replacedChars(text, first ?? "", second ?? ""));
+      if (is("split")) checkItems(first ? countOf(text, first) : wordsOf(text));
+    };
+    const bounded = (args: JinjaValue[], scope: JinjaEnvironment): JinjaValue => {
+      check(args);
+      return method(args, scope);
+    };
+    return Object.assign(Object.create(found), { value: bounded });
+  }
+
+  #checkChars(chars: number): void {
+    if (chars > MAX_OUTPUT_CHARS) throw tooLong(`${chars} characters`);
   }
 
   #step(steps: number): void {
     this.#steps += steps;
     if (this.#steps > MAX_STEPS) throw tooLong(`more than ${MAX_STEPS} steps`);
   }
+}
+
+function valueNode(value: JinjaValue): ValueNode {
+  return { type: VALUE, value };
+}
+
+function checkItems(count: number): void {
+  if (count > MAX_LIST_ITEMS) throw tooLong(`a list of ${count} items`);
+}
+
+/** Words between white space. */
+function wordsOf(text: string): number {
+  let words = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (/\S/.test(text[i]!) && (i === 0 || /\s/.test(text[i - 1]!))) words++;
+  }
+  return words;
 }
 
 function tooLong(what: string): PronkError {

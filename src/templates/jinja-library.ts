@@ -13,7 +13,11 @@ export interface JinjaNode {
 export interface JinjaValue {
   readonly type: string;
   readonly value: unknown;
+  /** Methods and attributes by name. */
+  readonly builtins?: ReadonlyMap<string, JinjaValue>;
 }
+
+export type JinjaArguments = [args: JinjaValue[], named: Map<string, JinjaValue>];
 
 export interface JinjaEnvironment {
   /** @throws Error when the name is taken. */
@@ -24,6 +28,10 @@ export interface JinjaInterpreter {
   run(program: JinjaNode): JinjaValue;
   /** Called for every node, by the interpreter itself too. */
   evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue;
+  /** `filter` is a name, or a call with arguments. */
+  applyFilter(operand: JinjaValue, filter: JinjaNode, environment: JinjaEnvironment): JinjaValue;
+  evaluateArguments(args: JinjaNode[], environment: JinjaEnvironment): JinjaArguments;
+  evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
 }
 
 interface JinjaLibrary {

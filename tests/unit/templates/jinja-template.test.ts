@@ -126,6 +126,61 @@ describe("a rendering is refused", () => {
   });
 });
 
+describe("an operation that would make far too much is refused before it makes it", () => {
+  // A million letters, in twenty steps.
+  const long =
+    "{% set n = namespace(x='a\\n') %}{% for i in range(19) %}{% set n.x = n.x ~ n.x %}{% endfor %}";
+  // A list of lists, each of which is there twice: 2^40 numbers.
+  const shared =
+    "{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}";
+  const list =
+    "{% set n = namespace(x=[1]) %}{% for i in range(16) %}{% set n.x = n.x + n.x %}{% endfor %}";
+  test.each([
+    ["the method replace", `${long}{{ n.x.replace('a', n.x) | length }}`],
+    ["the method by a computed name", `${long}{{ n.x['rep' ~ 'lace']('', n.x) | length }}`],
+    ["the filter replace", `${long}{{ n.x | replace('a', n.x) | length }}`],
+    ["a filter block", `${long}{% filter replace('a', n.x) %}{{ n.x }}{% endfilter %}`],
+    ["join of a text", `${long}{{ n.x | join(n.x) | length }}`],
+    ["join of a list", `${list}{{ n.x | join('${"b".repeat(1000)}') | length }}`],
+    ["join by name", `${list}{{ n.x | join(separator='${"b".repeat(1000)}') | length }}`],
+    ["indent", `${long}{{ n.x | indent(100000) | length }}`],
+    ["indent by name", `${long}{{ n.x | indent(width=400000000) | length }}`],
+    ["split", `${long}{{ n.x.split('a') | length }}`],
+    ["split at white space", `${long}{{ n.x.split() | length }}`],
+    ["tojson with an indent", "{{ [[1, 2]] | tojson(indent=200000000) | length }}"],
+    ["tojson with separators", `${long}{{ range(100) | tojson(separators=(n.x, n.x)) | length }}`],
+    ["tojson of shared parts", `${shared}{{ n.x | tojson | length }}`],
+    ["shared parts as text", `${shared}{{ n.x }}`],
+    ["shared parts in a text", `${shared}{{ ('' ~ n.x) | length }}`],
+    ["shared parts under a filter", `${shared}{{ n.x | string | length }}`],
+    ["a namespace that holds itself", "{% set n = namespace() %}{% set n.x = n %}{{ n }}"],
+  ])("%s", (_, source) => {
+    const before = process.memoryUsage().rss;
+    const start = performance.now();
+    expect(() => render(source)).toThrow(
+      expect.objectContaining({
+        code: "bad_request",
+        message: expect.stringMatching(/ characters$| a list of \d+ items$/),
+      }),
+    );
+    expect(performance.now() - start).toBeLessThan(2000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(150e6);
+  });
+
+  test("what stays within the limits is made", () => {
+    expect(render("{{ 'a-b'.replace('-', '--') }}{{ 'a-b' | replace('-', '+', 1) }}")).toBe(
+      "a--ba+b",
+    );
+    expect(render("{{ 'aXbXc'.split('X', 1) | join('|') }}{{ ' a b'.split() | join(',') }}")).toBe(
+      "a|bXca,b",
+    );
+    expect(render("{{ 'a\nb' | indent(2, first=true) }}{{ [1, [2]] | tojson(indent=1) }}")).toBe(
+      "  a\n  b[\n 1,\n [\n  2\n ]\n]",
+    );
+    expect(render("{{ {'replace': 1}.replace }}{{ messages[0].content.upper() }}")).toBe("1HI");
+  });
+});
+
 test("a thousand messages fit well into the limits", () => {
   const source =
     "{% for m in messages %}{% if m.role == 'user' and loop.index0 < messages | length %}" +

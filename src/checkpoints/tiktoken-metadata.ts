@@ -10,7 +10,7 @@ import { packStrings } from "../formats/packed-strings.ts";
 import { spell } from "../tokenizers/byte-level.ts";
 import { LLAMA3_SPECIAL, LLAMA3_TOKENS } from "../tokenizers/llama3-special-tokens.ts";
 import { compileTiktoken } from "../tokenizers/tiktoken-ranks.ts";
-import { LITERAL, TokenType } from "../tokenizers/vocabulary.ts";
+import { LITERAL, MAX_VOCAB, TokenType } from "../tokenizers/vocabulary.ts";
 
 /**
  * Tokens behind Llama 3's special ones, up to `vocab`, are unused.
@@ -30,7 +30,8 @@ export function tiktokenMetadata(
   );
   const count = types.length;
   const base = count - LLAMA3_SPECIAL.length;
-  if (count > vocab) throw new PronkError("bad_format", `${where}: ${count} tokens of ${vocab}`);
+  if (count > vocab || vocab > MAX_VOCAB)
+    throw new PronkError("bad_format", `${where}: ${count} tokens of ${vocab}`);
   const spelled = Array.from({ length: base }, (_, id) =>
     spell(bytes.subarray(offsets[id], offsets[id + 1])),
   );

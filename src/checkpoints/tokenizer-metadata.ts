@@ -157,7 +157,8 @@ function sentencePieceModelMetadata(
 ): Metadata {
   const found = readSentencePieceModel(bytes, where);
   const count = found.tokens.length;
-  if (count > vocab) throw new PronkError("bad_format", `${where}: ${count} pieces of ${vocab}`);
+  if (count > vocab || vocab > MAX_VOCAB)
+    throw new PronkError("bad_format", `${where}: ${count} pieces of ${vocab}`);
   const added = record(config.added_tokens_decoder) ?? {};
   const types = new Int32Array(vocab).fill(TokenType.unused);
   types.set(found.types);

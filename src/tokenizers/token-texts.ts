@@ -2,11 +2,14 @@
 import { PronkError } from "../errors.ts";
 import { spell, unspell } from "./byte-level.ts";
 import { hashBytes, mixHash } from "./hashing.ts";
+import { idsOfTypes } from "./special-tokens.ts";
 import { decodeUtf8 } from "./utf8.ts";
 import { LITERAL, NO_ID, TokenType, type Vocabulary } from "./vocabulary.ts";
 
 export class TokenTexts {
   readonly #vocabulary: Vocabulary;
+  /** Tokens that no merge makes, by their texts: a few hundred. */
+  #literals: ReadonlyMap<string, number> | undefined;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
@@ -42,10 +45,10 @@ export class TokenTexts {
     }
     const id = this.#findPiece(piece);
     if (id !== undefined) return id;
-    for (let other = types.length - 1; other >= 0; other--) {
-      if ((types[other]! & LITERAL) !== 0 && this.tokenText(other) === piece) return other;
-    }
-    return undefined;
+    this.#literals ??= new Map(
+      idsOfTypes(types, (type) => (type & LITERAL) !== 0).map((id) => [this.tokenText(id), id]),
+    );
+    return this.#literals.get(piece);
   }
 
   /** A token that merges can make, by its spelling. */

@@ -46,8 +46,8 @@ export interface TokenizerJson {
   readonly decoder: unknown;
 }
 
-/** As many as tokens may be. */
-const MAX_ADDED = 1 << 16;
+/** Added tokens of a file; the largest known has 2,000. */
+export const MAX_ADDED: number = 1 << 16;
 
 /** Longer tokens are unknown in practice; it bounds what a search for them costs. */
 const MAX_ADDED_CHARS = 4096;

@@ -124,7 +124,7 @@ export class LlamaTokenizer extends PreTrainedTokenizerBase {
   protected addToken(token: AddedToken): boolean {
     if (this.#addedIds.has(token.content)) return false;
     const id = this.tokenToId(token.content);
-    if (token.special && !this.all_special_tokens.includes(token.content)) {
+    if (token.special && !this.roles.has(token.content)) {
       this.roles.addAdditional(token);
     }
     this.#set(id ?? this.#length, token);

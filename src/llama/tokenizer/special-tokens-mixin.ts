@@ -89,7 +89,7 @@ export abstract class SpecialTokensMixin {
     const list = Array.isArray(tokens) ? (tokens as readonly TokenLike[]) : [tokens as TokenLike];
     let added = 0;
     for (const token of list) {
-      const known = typeof token === "string" && this.all_special_tokens.includes(token);
+      const known = typeof token === "string" && this.roles.has(token);
       const made = tokenOf(token, special_tokens || known);
       if (made.content === "") continue;
       if (this.addToken(special_tokens ? { ...made, special: true } : made)) added++;

@@ -16,6 +16,8 @@ export type SpecialTokensDict = Partial<Record<SpecialAttribute, TokenLike>> & {
 export class SpecialTokenRoles {
   readonly #roles = new Map<SpecialAttribute, AddedToken>();
   #additional: AddedToken[] = [];
+  /** Of the additional ones. */
+  #contents = new Set<string>();
 
   constructor(options: TokenizerOptions) {
     for (const role of SPECIAL_ATTRIBUTES) {
@@ -40,10 +42,18 @@ export class SpecialTokenRoles {
 
   set additional(tokens: readonly TokenLike[]) {
     this.#additional = tokens.map((token) => ({ ...tokenOf(token, true), special: true }));
+    this.#contents = new Set(this.#additional.map(({ content }) => content));
   }
 
   addAdditional(token: AddedToken): void {
     this.#additional.push(token);
+    this.#contents.add(token.content);
+  }
+
+  /** Whether a token has any role. */
+  has(content: string): boolean {
+    for (const token of this.#roles.values()) if (token.content === content) return true;
+    return this.#contents.has(content);
   }
 
   /** Every special token once, by its role's place. */

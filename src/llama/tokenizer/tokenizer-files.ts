@@ -2,6 +2,7 @@
 import { PronkError } from "../../errors.ts";
 import { type OutputFolder, writeWhole } from "../../formats/output-file.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
+import { MAX_ADDED } from "../../tokenizers/tokenizer-json.ts";
 import { optionsOfConfig, type TokenizerOptions } from "./tokenizer-options.ts";
 
 /** Bytes by file name: `tokenizer.json`, `tokenizer_config.json` and the others. */
@@ -62,7 +63,11 @@ export async function readTokenizerFiles(
 
 /** added_tokens.json of older files: ids by text. */
 function byId(added: Readonly<Record<string, unknown>>): Record<string, string> {
-  const entries = Object.entries(added).map(([content, id]) => {
+  const given = Object.entries(added);
+  if (given.length > MAX_ADDED) {
+    throw new PronkError("bad_format", `added_tokens.json: ${given.length} tokens`);
+  }
+  const entries = given.map(([content, id]) => {
     if (Number.isInteger(id)) return [String(id), content] as const;
     throw new PronkError("bad_format", `added_tokens.json: ${JSON.stringify(content)}`);
   });

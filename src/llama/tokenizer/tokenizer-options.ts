@@ -1,7 +1,7 @@
 /** Options of every tokenizer class: those of transformers' constructors and tokenizer_config.json. */
 import { PronkError } from "../../errors.ts";
 import type { Side } from "../../tokenizers/pipeline/encoding.ts";
-import { type AddedToken, toAddedToken } from "../../tokenizers/tokenizer-json.ts";
+import { type AddedToken, MAX_ADDED, toAddedToken } from "../../tokenizers/tokenizer-json.ts";
 import type { TokenLike } from "./batch-encoding.ts";
 
 /** Attributes that name special tokens. */
@@ -90,13 +90,14 @@ export function optionsOfConfig(
   take("padding_side", isSide);
   take("truncation_side", isSide);
   take("model_max_length", (value) => typeof value === "number" && value > 0);
-  const isList = (value: unknown): boolean => Array.isArray(value) && value.every(isToken);
+  const isList = (value: unknown): boolean =>
+    Array.isArray(value) && value.length <= MAX_ADDED && value.every(isToken);
   take("additional_special_tokens", isList);
   take("model_input_names", (value) => isList(value) && (value as unknown[]).every(isString));
   take("sp_model_kwargs", (value) => typeof value === "object");
   take(
     "added_tokens_decoder",
-    (value) => typeof value === "object" && Object.values(value as object).every(isToken),
+    (value) => typeof value === "object" && isList(Object.values(value as object)),
   );
   const { chat_template } = config;
   if (typeof chat_template === "string") out.chat_template = chat_template;

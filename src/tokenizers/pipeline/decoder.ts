@@ -5,6 +5,7 @@
  */
 import { PronkError } from "../../errors.ts";
 import { unspell } from "../byte-level.ts";
+import { grownChars, grownTooMuch, isReplacement } from "./growth.ts";
 import { isRecord } from "./post-processor.ts";
 
 export type DecoderStep =
@@ -49,13 +50,14 @@ export function readDecoder(value: unknown, depth = 0): DecoderStep[] | undefine
     case "Replace": {
       const from = isRecord(value.pattern) ? value.pattern.String : undefined;
       if (typeof from !== "string" || from === "" || typeof value.content !== "string") break;
+      if (!isReplacement(value.content)) break;
       return [{ type: "replace", from, to: value.content }];
     }
     case "Strip": {
       const { content, start, stop } = value;
       const valid = (n: unknown): n is number =>
         typeof n === "number" && Number.isInteger(n) && n >= 0 && n <= MAX_STRIPPED;
-      if (typeof content !== "string" || !valid(start) || !valid(stop)) break;
+      if (typeof content !== "string" || content === "" || !valid(start) || !valid(stop)) break;
       return [{ type: "strip", text: content, start, stop }];
     }
     case "Metaspace": {
@@ -81,10 +83,13 @@ export function decodeTokens(
   steps: readonly DecoderStep[] | undefined,
 ): string {
   if (steps === undefined) return tokens.join(" ");
-  return steps.reduce(applyStep, tokens).join("");
+  let chars = 0;
+  for (const token of tokens) chars += token.length;
+  const limit = grownChars(chars);
+  return steps.reduce((parts, step) => applyStep(parts, step, limit), tokens).join("");
 }
 
-function applyStep(tokens: readonly string[], step: DecoderStep): readonly string[] {
+function applyStep(tokens: readonly string[], step: DecoderStep, limit: number): readonly string[] {
   switch (step.type) {
     case "byte-level":
       return [decodeByteLevel(tokens)];
@@ -93,7 +98,7 @@ function applyStep(tokens: readonly string[], step: DecoderStep): readonly strin
     case "fuse":
       return [tokens.join("")];
     case "replace":
-      return tokens.map((token) => token.replaceAll(step.from, step.to));
+      return replaceIn(tokens, step.from, step.to, limit);
     case "strip":
       return tokens.map((token) => {
         let from = 0;
@@ -109,6 +114,16 @@ function applyStep(tokens: readonly string[], step: DecoderStep): readonly strin
           : token.replaceAll(step.mark, " "),
       );
   }
+}
+
+function replaceIn(tokens: readonly string[], from: string, to: string, limit: number): string[] {
+  let chars = 0;
+  return tokens.map((token) => {
+    const replaced = token.replaceAll(from, to);
+    chars += replaced.length;
+    if (chars > limit) throw grownTooMuch("decoder");
+    return replaced;
+  });
 }
 
 const lossy = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -11,6 +11,7 @@ import {
 } from "../vocabulary.ts";
 import { type WordScanner, wordScanner } from "../word-patterns.ts";
 import { type DecoderStep, llamaDecoder, readDecoder } from "./decoder.ts";
+import { checkSteps } from "./growth.ts";
 import { bosEosProcessor, NO_POST_PROCESSOR, readPostProcessor } from "./post-processor.ts";
 import { type Recipe, readRecipe, type SpacePrefix } from "./recipe.ts";
 import { TokenizerPipeline } from "./tokenizer-pipeline.ts";
@@ -23,6 +24,9 @@ import { TokenizerPipeline } from "./tokenizer-pipeline.ts";
 export function pipelineFromJson(bytes: Uint8Array, name?: string): TokenizerPipeline {
   const json = readTokenizerJson(bytes, name);
   const recipe = readRecipe(json);
+  const decoder = readDecoder(json.decoder);
+  checkSteps(recipe.normalizer, "normalizer");
+  checkSteps(decoder ?? [], "decoder");
   const vocabulary = compileJson(json, recipe);
   return new TokenizerPipeline({
     vocabulary,
@@ -30,7 +34,7 @@ export function pipelineFromJson(bytes: Uint8Array, name?: string): TokenizerPip
     recipe,
     added: json.added_tokens,
     postProcessor: readPostProcessor(json.post_processor, vocabulary.size),
-    decoder: readDecoder(json.decoder),
+    decoder,
     source: {
       normalizer: json.normalizer,
       pre_tokenizer: json.pre_tokenizer,
@@ -44,11 +48,14 @@ export function pipelineFromJson(bytes: Uint8Array, name?: string): TokenizerPip
   });
 }
 
-/** The ids, unless they are 0 to n - 1. */
-function sparseIds(ids: Uint32Array): ReadonlySet<number> | undefined {
+/** 1 for the model's ids, unless they are 0 to n - 1. */
+function sparseIds(ids: Uint32Array): Uint8Array | undefined {
   let end = 0;
   for (const id of ids) end = Math.max(end, id + 1);
-  return end === ids.length ? undefined : new Set(ids);
+  if (end === ids.length) return undefined;
+  const marks = new Uint8Array(end);
+  for (const id of ids) marks[id] = 1;
+  return marks;
 }
 
 function compileJson(json: TokenizerJson, recipe: Recipe): Vocabulary {
@@ -90,12 +97,12 @@ export function pipelineFromVocabulary(
     textsOfTypes(vocabulary, (type) => wanted.includes(type & ~LITERAL));
   const special: [string, number][] = ofType([TokenType.control, TokenType.unknown]);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-  const holes = new Set(idsOfTypes(types, (type) => type === (TokenType.unused | LITERAL)));
-  const ids = Array.from({ length: vocabulary.size }, (_, id) => id);
+  const isHole = (type: number): boolean => type === (TokenType.unused | LITERAL);
+  const holes = idsOfTypes(types, isHole).length;
   return new TokenizerPipeline({
     vocabulary,
-    modelSize: use.modelSize ?? vocabulary.size - holes.size,
-    modelIds: holes.size === 0 ? undefined : new Set(ids.filter((id) => !holes.has(id))),
+    modelSize: use.modelSize ?? vocabulary.size - holes,
+    modelIds: holes === 0 ? undefined : types.map((type) => Number(!isHole(type))),
     recipe: {
       kind,
       normalizer: [],

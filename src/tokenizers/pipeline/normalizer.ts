@@ -5,6 +5,7 @@
  * or several one (Unicode's forms), all of them have the place of the whole.
  */
 import { PronkError } from "../../errors.ts";
+import { grownChars, grownTooMuch, isReplacement } from "./growth.ts";
 import { isRecord } from "./post-processor.ts";
 
 export type NormalizerStep =
@@ -36,11 +37,12 @@ export function readNormalizer(value: unknown, depth = 0): NormalizerStep[] {
       if (!Array.isArray(value.normalizers)) break;
       return value.normalizers.flatMap((step) => readNormalizer(step, depth + 1));
     case "Prepend":
-      if (typeof value.prepend !== "string") break;
+      if (typeof value.prepend !== "string" || !isReplacement(value.prepend)) break;
       return [{ type: "prepend", text: value.prepend }];
     case "Replace": {
       const from = isRecord(value.pattern) ? value.pattern.String : undefined;
       if (typeof from !== "string" || from === "" || typeof value.content !== "string") break;
+      if (!isReplacement(value.content)) break;
       return [{ type: "replace", from, to: value.content }];
     }
     case "NFC":
@@ -87,7 +89,8 @@ export function normalize(
     ends[i] = start + i + 1;
   }
   let current: NormalizedText = { text: text.slice(start, end), starts, ends };
-  for (const step of steps) current = rebuild(current, partsOf(current.text, step));
+  const limit = grownChars(end - start);
+  for (const step of steps) current = rebuild(current, partsOf(current.text, step), limit);
   return current;
 }
 
@@ -112,12 +115,17 @@ export function withPrefix(normalized: NormalizedText, text: string): Normalized
   return shifted;
 }
 
-function rebuild({ text, starts, ends }: NormalizedText, parts: Iterable<Part>): NormalizedText {
+function rebuild(
+  { text, starts, ends }: NormalizedText,
+  parts: Iterable<Part>,
+  limit: number,
+): NormalizedText {
   let joined = "";
   const newStarts: number[] = [];
   const newEnds: number[] = [];
   for (const part of parts) {
     joined += part.text;
+    if (joined.length > limit) throw grownTooMuch("normalizer");
     const same = part.text.length === part.end - part.start;
     for (let i = 0; i < part.text.length; i++) {
       const from = same ? part.start + i : part.start;

@@ -27,8 +27,8 @@ export interface PipelineParts {
   readonly decoder: readonly DecoderStep[] | undefined;
   /** Of a tokenizer.json; what is written back as it was. */
   readonly source?: JsonSource;
-  /** The model's ids, where they are not 0 to modelSize - 1. */
-  readonly modelIds?: ReadonlySet<number> | undefined;
+  /** 1 for the model's ids, where they are not 0 to modelSize - 1. */
+  readonly modelIds?: Uint8Array | undefined;
 }
 
 export interface PipelineEncodeOptions {
@@ -52,7 +52,7 @@ export class TokenizerPipeline {
   readonly #decoder: readonly DecoderStep[] | undefined;
   readonly #source: JsonSource | undefined;
   readonly #firstProcessor: PostProcessor;
-  readonly #modelIds: ReadonlySet<number> | undefined;
+  readonly #modelIds: Uint8Array | undefined;
   #size: number;
   /** One past the largest id. */
   #end: number;
@@ -269,7 +269,7 @@ export class TokenizerPipeline {
     const modelIds = this.#modelIds;
     return writeTokenizerJson({
       vocabulary: this.#vocabulary,
-      isModelToken: (id) => (modelIds === undefined ? id < this.modelSize : modelIds.has(id)),
+      isModelToken: (id) => (modelIds === undefined ? id < this.modelSize : modelIds[id] === 1),
       recipe: this.#recipe,
       added: this.#added.entries(),
       postProcessor: this.postProcessor,

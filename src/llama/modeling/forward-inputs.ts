@@ -21,10 +21,16 @@ export interface ForwardInputs {
   readonly position_ids?: IntegerRows;
   /** What an earlier `forward` of this model gave, for the same batch; it is extended in place. */
   readonly past_key_values?: KvCache;
-  /** Give past_key_values. Default: config.use_cache. */
+  /** Give past_key_values. Default: config.use_cache. A cache that is given is extended all the same. */
   readonly use_cache?: boolean;
+  /** Default: the configuration's, else false. */
   readonly output_hidden_states?: boolean;
+  /** Default: the configuration's, else false. */
   readonly output_attentions?: boolean;
+  /** (length,) what follows from the cache: another is refused. */
+  readonly cache_position?: ArrayLike<number>;
+  /** false, tuples, is refused. */
+  readonly return_dict?: boolean;
 }
 
 /** What one sequence of the batch runs: its tokens without padding. */
@@ -73,6 +79,7 @@ export function readInputs(
   const inputs = listsOf(given);
   const { batch, length } = sizesOf(inputs, hiddenSize);
   const cached = past?.length ?? 0;
+  refuseOthers(given, cached, length);
   if (past && past.columns.length !== batch) {
     throw bad("past_key_values", `${past.columns.length} sequences, the batch has ${batch}`);
   }
@@ -117,11 +124,30 @@ function lengthOf(
 ): number {
   const isToken = (column: number): boolean => padding?.[cached + column] !== 0;
   if (positions) {
-    return positions.reduce((most, at, column) => Math.max(most, isToken(column) ? at + 1 : 0), 0);
+    // At least one: rows of padding alone are run, too.
+    return positions.reduce((most, at, column) => Math.max(most, isToken(column) ? at + 1 : 1), 1);
   }
   let end = length;
   while (end > 0 && !isToken(end - 1)) end--;
   return cached + end - Math.max(0, padding?.indexOf(1) ?? 0);
+}
+
+/** What would be something else than here. @throws PronkError */
+function refuseOthers(
+  { cache_position: positions, return_dict }: ForwardInputs,
+  cached: number,
+  length: number,
+): void {
+  if (return_dict === false) {
+    throw new PronkError("unsupported", "return_dict: outputs are objects, there are no tuples", {
+      param: "return_dict",
+    });
+  }
+  if (positions === undefined) return;
+  const found = Array.from(positions);
+  if (found.length === length && found.every((at, i) => at === cached + i)) return;
+  const why = `they follow from the cache, from ${cached} to ${cached + length - 1}; position_ids may be others`;
+  throw bad("cache_position", why);
 }
 
 interface ListedInputs {
@@ -152,7 +178,11 @@ function sizesOf(
   hiddenSize: number,
 ): { readonly batch: number; readonly length: number } {
   if ((input_ids === undefined) === (inputs_embeds === undefined)) {
-    throw bad("input_ids", "exactly one of input_ids and inputs_embeds must be given");
+    throw new PronkError(
+      "bad_request",
+      "You must specify exactly one of input_ids or inputs_embeds",
+      { param: "input_ids" },
+    );
   }
   if (input_ids) {
     integerRows(input_ids, "input_ids");

@@ -164,6 +164,10 @@ export class ModelCore implements CacheOwner {
         throw new PronkError("bad_request", `${rows} tokens, the context has ${this.runner.ctx}`);
       }
     }
+    if (cache.getSeqLength() !== cached) {
+      const why = "past_key_values: another forward extended it meanwhile";
+      throw new PronkError("bad_request", why, { param: "past_key_values" });
+    }
     await this.#restore(cache);
     const output: CoreOutput = {
       logits: zeros(batch, wanted.columns.length, this.built.outputs),

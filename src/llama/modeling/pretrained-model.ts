@@ -312,7 +312,11 @@ export abstract class PreTrainedModel {
     columns: (length: number) => readonly number[],
     states: Wanted["states"],
   ): Promise<{ readonly output: CoreOutput; readonly common: CommonOutput }> {
-    const { past_key_values: past, output_attentions: attentions = false } = inputs;
+    const { past_key_values: past } = inputs;
+    const asked = (name: "output_attentions" | "output_hidden_states"): boolean =>
+      inputs[name] ?? this.config.extra[name] === true;
+    const attentions = asked("output_attentions");
+    const hiddenStates = asked("output_hidden_states");
     if (past && !past.isOf(this.core)) {
       throw new PronkError("bad_request", "past_key_values: they are another model's", {
         param: "past_key_values",
@@ -335,7 +339,7 @@ export abstract class PreTrainedModel {
     const cache = past ?? new KvCache(this.core, batch.batch);
     const wanted = {
       columns: columns(batch.length),
-      states: inputs.output_hidden_states ? "all" : states,
+      states: hiddenStates ? "all" : states,
       attentions,
     } as const;
     const output = await this.core.forward(batch, cache, wanted);
@@ -344,9 +348,9 @@ export abstract class PreTrainedModel {
     return {
       output,
       common: {
-        ...(inputs.output_hidden_states && { hidden_states: output.hidden_states }),
+        ...(hiddenStates && { hidden_states: output.hidden_states }),
         ...(attentions && { attentions: output.attentions }),
-        ...((past || keep) && { past_key_values: cache }),
+        ...(keep && { past_key_values: cache }),
       },
     };
   }

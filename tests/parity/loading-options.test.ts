@@ -12,6 +12,7 @@ import { unpackRow } from "../../src/pack/unpack-row.ts";
 import { loadKernels } from "../../src/platform/host/kernels.ts";
 import { nodeHost } from "../../src/platform/node/host.ts";
 import {
+  AutoTokenizer,
   BitsAndBytesConfig,
   Int4WeightOnlyConfig,
   Int8WeightOnlyConfig,
@@ -26,13 +27,14 @@ import {
 } from "../support/golden-model.ts";
 import { memoryFolder } from "../support/memory-folder.ts";
 import { randomCheckpoint } from "../support/random-checkpoint.ts";
+import { modelPath } from "../support/smollm2.ts";
 
 const SIZES = {
   vocab_size: 256,
-  hidden_size: 576, // of SmolLM2: four and a half groups of 128
+  hidden_size: 192, // one and a half groups of 128
   intermediate_size: 64,
   num_hidden_layers: 1,
-  num_attention_heads: 9,
+  num_attention_heads: 4,
   max_position_embeddings: 64,
 };
 const INPUTS = { input_ids: [[1, 200, 17, 33, 254, 90, 4, 111]] };
@@ -118,7 +120,7 @@ describe("dtype", () => {
   });
 
   test("f16 refuses what passes 65504, with tensor and row, where bf16 holds it", async () => {
-    const large = withValue(checkpoint, "model.layers.0.mlp.up_proj.weight", 5 * 576 + 3, 70_000);
+    const large = withValue(checkpoint, "model.layers.0.mlp.up_proj.weight", 5 * 192 + 3, 70_000);
     await expect(logitsOf(large, { dtype: "float16" })).rejects.toMatchObject({
       code: "unsupported",
       message: expect.stringMatching(/up_proj\.weight: row 5: 70000 is too large for F16/),
@@ -302,6 +304,23 @@ test("a golden checkpoint in four bits keeps near its logits", async () => {
   const checkpoint = await openGoldenModel("gqa");
   const exact = await logitsOf(checkpoint);
   expect(distance(await logitsOf(checkpoint, { quantization: "int8" }), exact)).toBeLessThan(0.05);
+});
+
+test.skipIf(!modelPath)("SmolLM2 in groups of 128, the last of 64, still knows Paris", async () => {
+  const path = modelPath as string;
+  const quantization_config = new TorchAoConfig("int4_weight_only", { group_size: 128 });
+  const sizes = { ctx: 64, slots: 1, quantization_config };
+  const tokenizer = await AutoTokenizer.fromPretrained(path);
+  const input_ids = [tokenizer.encode("The capital of France is")];
+  // Rounded to bf16 first, so that no block of the file is kept.
+  const model = await LlamaForCausalLM.fromPretrained(path, { ...sizes, dtype: "bfloat16" });
+  const [ids] = await model.generate({ input_ids, max_new_tokens: 2 });
+  expect(tokenizer.decode(ids)).toContain("Paris");
+  expect(model.notes).toHaveLength(1);
+  model.dispose();
+  const kept = await LlamaForCausalLM.fromPretrained(path, { ...sizes, dtype: "auto" });
+  expect(kept.notes[1]).toContain("blocks of 4 bits that the GGUF file has");
+  kept.dispose();
 });
 
 /** The checkpoint with one weight replaced. */

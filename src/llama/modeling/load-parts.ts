@@ -48,7 +48,8 @@ export async function loadParts(
     load: (destination) => opened.loadWeights(destination, { signal }),
   });
   const { generation_config: generationConfig } = opened.facts;
-  const notes = [...resolved.notes, ...configNotes(opened.config, backend)];
+  const kept = found.note === undefined ? [] : [found.note];
+  const notes = [...resolved.notes, ...kept, ...configNotes(opened.config, backend)];
   for (const note of notes) options.onNote?.(note);
   if (found.warning) {
     (options.onNote ?? console.warn)(found.warning);
@@ -74,7 +75,11 @@ interface OpenedInput {
   readonly missing_keys?: readonly string[];
   readonly unexpected_keys?: readonly string[];
   readonly warning?: string | undefined;
+  readonly note?: string | undefined;
 }
+
+/** Of what is asked to be quantized in another library's way. */
+const KEPT_BLOCKS = "blocks of 4 bits that the GGUF file has stay as they are";
 
 async function openInput(
   input: ModelInput,
@@ -85,13 +90,15 @@ async function openInput(
   const { signal } = options;
   if ("pack" in input) return openPacked(input.pack, head, resolved, signal);
   const { dtype, overrides, config: given } = resolved;
-  const isPlain = (head === "none" || head === "causal-lm") && !dtype && !given;
+  const isStored = dtype === undefined || dtype === "auto";
+  const isPlain = (head === "none" || head === "causal-lm") && isStored && !given;
   const sizes = { quantization: quantizationOf(resolved), profile: "default" } as const;
   if ("gguf" in input && isPlain && Object.keys(overrides).length === 0) {
     // Quantized blocks go into the forms of the kernels as they are.
     const opened = await openGguf(input.gguf, sizes, signal);
     const config = configOf(opened);
-    return { opened, config, tensors: headTensors(head, config.num_labels) };
+    const note = resolved.notes.length > 0 ? KEPT_BLOCKS : undefined;
+    return { opened, config, tensors: headTensors(head, config.num_labels), note };
   }
   const checkpoint =
     "gguf" in input ? await openGgufCheckpoint(input.gguf, signal) : input.checkpoint;

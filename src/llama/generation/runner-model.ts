@@ -14,6 +14,8 @@ export interface RunnerModelOptions {
   readonly generation_config?: GenerationConfig;
   /** Where others use the runner, too. Default: this model alone does. */
   readonly share?: RunnerShare;
+  /** A macrotask before each batch: timers, sockets and aborts run. Default: none. */
+  readonly yieldTask?: (() => Promise<void>) | undefined;
 }
 
 /** The runner stays the caller's; each cache has slots of it until it is disposed. */
@@ -23,6 +25,7 @@ export class RunnerModel implements GenerativeModel {
   readonly isCutDependent: boolean;
   readonly #runner: Runner;
   readonly #share: RunnerShare;
+  readonly #yieldTask: (() => Promise<void>) | undefined;
 
   constructor(runner: Runner, options: RunnerModelOptions) {
     const { hidden_size, max_position_embeddings, generation_config, share } = options;
@@ -35,6 +38,7 @@ export class RunnerModel implements GenerativeModel {
     this.isCutDependent = runner.isCutDependent ?? false;
     this.#runner = runner;
     this.#share = share ?? createRunnerShare(runner);
+    this.#yieldTask = options.yieldTask;
   }
 
   createCache(rows: number, length: number): GenerationCache {
@@ -45,7 +49,7 @@ export class RunnerModel implements GenerativeModel {
         `generate: rows of ${length} tokens do not fit the context of ${ctx}`,
       );
     }
-    return new SlotCache(this.#runner, this.#share.takeSlots(rows), this.#share);
+    return new SlotCache(this.#runner, this.#share.takeSlots(rows), this.#share, this.#yieldTask);
   }
 }
 
@@ -56,13 +60,20 @@ class SlotCache implements GenerationCache {
   /** Tokens of each row. */
   #lengths: number[];
   readonly #share: RunnerShare;
+  readonly #yieldTask: (() => Promise<void>) | undefined;
   #isDisposed = false;
 
-  constructor(runner: Runner, slots: readonly number[], share: RunnerShare) {
+  constructor(
+    runner: Runner,
+    slots: readonly number[],
+    share: RunnerShare,
+    yieldTask: (() => Promise<void>) | undefined,
+  ) {
     this.#runner = runner;
     this.#slots = [...slots];
     this.#lengths = slots.map(() => 0);
     this.#share = share;
+    this.#yieldTask = yieldTask;
   }
 
   async forward(
@@ -72,9 +83,10 @@ class SlotCache implements GenerationCache {
     const found = inputs.map((): Float32Array[] => []);
     const done = inputs.map(() => 0);
     for (;;) {
-      throwIfAborted(signal);
       const batch = this.#nextBatch(inputs, done);
       if (batch === undefined) return found;
+      await this.#yieldTask?.();
+      throwIfAborted(signal);
       await this.#share.exclusive(async () => {
         await this.#runner.forward(batch);
         batch.wanted.forEach((input, i) => {

@@ -61,10 +61,10 @@ export class LlamaForCausalLM extends PreTrainedModel {
   ): Promise<number[][]>;
   generate(options: GenerateOptions): Promise<number[][] | GenerateOutput> {
     const { hidden_size, max_position_embeddings } = this.config;
-    const { generation_config } = this;
+    const { generation_config, yieldTask } = this;
     return this.core.exclusively((runner) => {
       const sizes = { hidden_size, max_position_embeddings, generation_config };
-      return generate(new RunnerModel(runner, sizes), options);
+      return generate(new RunnerModel(runner, { ...sizes, yieldTask }), options);
     });
   }
 

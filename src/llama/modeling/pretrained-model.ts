@@ -63,7 +63,7 @@ export interface CommonOutput {
 
 export abstract class PreTrainedModel {
   /** Set by an entry; without it the reference backend alone runs. */
-  static opener: Pick<ModelOpener, "runtime" | "outputFolder"> | undefined;
+  static opener: Pick<ModelOpener, "runtime" | "outputFolder" | "yieldTask"> | undefined;
 
   readonly config: LlamaConfig;
   /** Tensors that the files lacked: made at random. */
@@ -132,6 +132,11 @@ export abstract class PreTrainedModel {
   /** What the model ends with. */
   get head(): HeadKind {
     return this.#head;
+  }
+
+  /** A macrotask of the entry's runtime, which long work lets others run in; undefined without an entry. */
+  protected get yieldTask(): (() => Promise<void>) | undefined {
+    return (this.constructor as typeof PreTrainedModel).opener?.yieldTask;
   }
 
   /** reference or wasm. */

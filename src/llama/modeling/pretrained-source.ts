@@ -61,7 +61,7 @@ export interface ModelOpener {
   runtime(given?: Runtime["kernels"]): Promise<Pick<Runtime, "kernels" | "now">>;
   /** Where models are saved, where there are paths. */
   outputFolder?(path: string): OutputFolder;
-  /** A macrotask: timers, sockets and aborts run while a pipeline does. */
+  /** A macrotask: timers, sockets and aborts run while models do. */
   readonly yieldTask?: Runtime["yieldTask"];
 }
 

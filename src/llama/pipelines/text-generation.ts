@@ -5,7 +5,6 @@
  * side is: a row gives what it gives alone.
  */
 import type { ChatMessage } from "../../templates/chat-template.ts";
-import type { GenerateOptions } from "../generation/generate-options.ts";
 import type { GenerationConfig } from "../generation/generation-config.ts";
 import type { GenerateOutput } from "../generation/generation-run.ts";
 import type { LlamaForCausalLM } from "../modeling/llama-for-causal-lm.ts";
@@ -207,25 +206,15 @@ async function generateRows(
     for (const row of rows) each.push(...(await generateRows(parts, [row], settled, config)));
     return each;
   }
-  const { model, tokenizer, yieldTask } = parts;
+  const { model, tokenizer } = parts;
   const { generate, prefixLength } = settled;
   const batch = isEmpty(rows[0]!) ? undefined : batchOf(rows, tokenizer, "left");
-  const breathing: NonNullable<GenerateOptions["logits_processor"]> = [
-    ...(generate.logits_processor ?? []),
-    {
-      async apply(_, scores) {
-        await yieldTask?.();
-        return scores;
-      },
-    },
-  ];
   const { sequences, ...details } = await model.generate({
     tokenizer: { decode: (ids) => decode(parts, ids, {}) },
     generation_config: config,
     ...generate,
     ...withPrefixLength(generate, config, prefixLength),
     ...batch,
-    logits_processor: breathing,
     return_dict_in_generate: true,
   });
   const each = sequences.length / rows.length;

@@ -251,6 +251,22 @@ describe("zero-shot-classification", () => {
   });
 });
 
+test("generate() lets others run before each of its batches, of a long prompt, too", async () => {
+  using model = await AutoModelForCausalLM.fromPretrained(`${MODELS}/causal`);
+  const input_ids = Array.from({ length: 240 }, (_, i) => 3 + i);
+  let turns = 0;
+  let isRunning = true;
+  const turn = (): void => {
+    turns++;
+    if (isRunning) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await model.generate({ input_ids, max_new_tokens: 4, do_sample: false, eos_token_id: null });
+  isRunning = false;
+  // Two batches of the prompt, of which the second gives the first token, and one a token.
+  expect(turns).toBeGreaterThanOrEqual(5);
+});
+
 test("classify() is the text-classification pipeline's", async () => {
   using model = await AutoModelForSequenceClassification.fromPretrained(`${MODELS}/nli`);
   const tokenizer = await AutoTokenizer.fromPretrained(LLAMA2);

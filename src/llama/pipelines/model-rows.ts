@@ -48,18 +48,23 @@ export interface ModelBatch {
   readonly attention_mask: readonly (readonly number[])[];
 }
 
+export interface PaddingRules {
+  readonly side?: "left" | "right";
+  /** What rows are filled with, which only pooling models look at. */
+  readonly pad?: number;
+}
+
 /** One length for all; a single row as it is. */
 export function batchOf(
   rows: readonly TokenRow[],
   tokenizer: PreTrainedTokenizerBase,
-  side: "left" | "right" = tokenizer.padding_side,
+  { side = tokenizer.padding_side, pad = tokenizer.pad_token_id ?? 0 }: PaddingRules = {},
 ): ModelBatch {
   const longest = rows.reduce((most, { input_ids }) => Math.max(most, input_ids.length), 0);
   const fill = (row: readonly number[], value: number): number[] => {
     const padding = new Array<number>(longest - row.length).fill(value);
     return side === "left" ? [...padding, ...row] : [...row, ...padding];
   };
-  const pad = tokenizer.pad_token_id ?? 0;
   return {
     input_ids: rows.map(({ input_ids }) => fill(input_ids, pad)),
     attention_mask: rows.map(({ input_ids, attention_mask }) =>
@@ -74,7 +79,10 @@ export async function labelLogits(
   tokenizer: PreTrainedTokenizerBase,
   rows: readonly TokenRow[],
 ): Promise<Float32Array[]> {
-  const { logits } = await model.forward({ ...batchOf(rows, tokenizer), use_cache: false });
+  // The model knows padding by its own configuration's token, whatever the tokenizer's is.
+  const pad = model.config.pad_token_id ?? undefined;
+  const batch = batchOf(rows, tokenizer, pad === undefined ? {} : { pad });
+  const { logits } = await model.forward({ ...batch, use_cache: false });
   const labels = logits.data.length / rows.length;
   return rows.map((_, row) => logits.data.slice(row * labels, (row + 1) * labels));
 }

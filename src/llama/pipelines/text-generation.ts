@@ -208,7 +208,7 @@ async function generateRows(
   }
   const { model, tokenizer } = parts;
   const { generate, prefixLength } = settled;
-  const batch = isEmpty(rows[0]!) ? undefined : batchOf(rows, tokenizer, "left");
+  const batch = isEmpty(rows[0]!) ? undefined : batchOf(rows, tokenizer, { side: "left" });
   const { sequences, ...details } = await model.generate({
     tokenizer: { decode: (ids) => decode(parts, ids, {}) },
     generation_config: config,

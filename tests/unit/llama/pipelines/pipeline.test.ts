@@ -251,6 +251,18 @@ describe("zero-shot-classification", () => {
   });
 });
 
+test("a batch of a quantized model gives what each text gives alone, whatever its tokenizer pads with", async () => {
+  using pipe = await pipeline("text-classification", `${MODELS}/nli`, {
+    tokenizer: LLAMA3,
+    quantization: "q8",
+    top_k: null,
+  });
+  expect(pipe.tokenizer.pad_token_id).not.toBe(pipe.model.config.pad_token_id);
+  const texts = [TEXT, "x", "Anna lives"];
+  const together = await pipe(texts, { batch_size: 3 });
+  expect(together).toEqual(await pipe(texts));
+});
+
 test("generate() lets others run before each of its batches, of a long prompt, too", async () => {
   using model = await AutoModelForCausalLM.fromPretrained(`${MODELS}/causal`);
   const input_ids = Array.from({ length: 240 }, (_, i) => 3 + i);

@@ -211,6 +211,20 @@ export const COVERAGE = [
         title: () => /^SmolLM2 .* until /,
         each: 1,
       },
+      {
+        file: "tests/parity/pipeline-smollm2.test.ts",
+        title: (id) => new RegExp(`^SmolLM2's pipeline ${id}:`),
+      },
+    ],
+  },
+  {
+    folder: "real",
+    cases: /^pipeline /,
+    tests: [
+      {
+        file: "tests/parity/pipeline-smollm2.test.ts",
+        title: (id) => new RegExp(`^SmolLM2's pipeline ${id}:`),
+      },
     ],
   },
   {

@@ -32,12 +32,12 @@ describe.skipIf(modelPath === undefined)("SmolLM2's pipeline", { timeout: 300_00
   }, 300_000);
   afterAll(() => pipe.dispose());
 
-  test.each(golden.pipeline)("$input with $kwargs", async ({ input, kwargs, output }) => {
+  test.each(golden.pipeline)("pipeline %#: its own output", async ({ input, kwargs, output }) => {
     const call = pipe as unknown as (...args: unknown[]) => Promise<unknown>;
     expect(await call(input, kwargs)).toEqual(output);
   });
 
-  test.each(golden.stop_strings)("$prompt until $stop_strings", async (one) => {
+  test.each(golden.stop_strings)("stop_strings %#: $prompt", async (one) => {
     const { stop_strings, max_new_tokens } = one;
     const options = { stop_strings, max_new_tokens, do_sample: false };
     const [record] = await pipe(one.prompt, { ...options, return_full_text: false });

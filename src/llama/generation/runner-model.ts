@@ -2,7 +2,7 @@
  * A GenerativeModel over a backend's runner: a row is a slot. Rows that go on from the same tokens get
  * copies; rearranging rows moves as few as it can.
  */
-import type { Batch, Runner, Span } from "../../backends/backend.ts";
+import type { Batch, Runner, Span, SpanAdapter } from "../../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../../errors.ts";
 import { GenerationConfig } from "./generation-config.ts";
 import type { GenerationCache, GenerativeModel, RowInput } from "./generative-model.ts";
@@ -12,6 +12,8 @@ export interface RunnerModelOptions {
   readonly hidden_size: number;
   readonly max_position_embeddings?: number;
   readonly generation_config?: GenerationConfig;
+  /** All rows run with these. */
+  readonly adapters?: readonly SpanAdapter[] | undefined;
   /** Where others use the runner, too. Default: this model alone does. */
   readonly share?: RunnerShare;
   /** A macrotask before each batch: timers, sockets and aborts run. Default: none. */
@@ -26,6 +28,7 @@ export class RunnerModel implements GenerativeModel {
   readonly #runner: Runner;
   readonly #share: RunnerShare;
   readonly #yieldTask: (() => Promise<void>) | undefined;
+  readonly #adapters: readonly SpanAdapter[] | undefined;
 
   constructor(runner: Runner, options: RunnerModelOptions) {
     const { hidden_size, max_position_embeddings, generation_config, share } = options;
@@ -39,6 +42,7 @@ export class RunnerModel implements GenerativeModel {
     this.#runner = runner;
     this.#share = share ?? createRunnerShare(runner);
     this.#yieldTask = options.yieldTask;
+    this.#adapters = options.adapters;
   }
 
   createCache(rows: number, length: number): GenerationCache {
@@ -49,7 +53,8 @@ export class RunnerModel implements GenerativeModel {
         `generate: rows of ${length} tokens do not fit the context of ${ctx}`,
       );
     }
-    return new SlotCache(this.#runner, this.#share.takeSlots(rows), this.#share, this.#yieldTask);
+    const taken = this.#share.takeSlots(rows);
+    return new SlotCache(this.#runner, taken, this.#share, this.#yieldTask, this.#adapters);
   }
 }
 
@@ -61,6 +66,7 @@ class SlotCache implements GenerationCache {
   #lengths: number[];
   readonly #share: RunnerShare;
   readonly #yieldTask: (() => Promise<void>) | undefined;
+  readonly #adapters: readonly SpanAdapter[] | undefined;
   #isDisposed = false;
 
   constructor(
@@ -68,7 +74,9 @@ class SlotCache implements GenerationCache {
     slots: readonly number[],
     share: RunnerShare,
     yieldTask: (() => Promise<void>) | undefined,
+    adapters: readonly SpanAdapter[] | undefined,
   ) {
+    this.#adapters = adapters;
     this.#runner = runner;
     this.#slots = [...slots];
     this.#lengths = slots.map(() => 0);
@@ -130,7 +138,9 @@ class SlotCache implements GenerationCache {
       const start = this.#lengths[row];
       // However it is cut here, it is one text: scalings that depend on its length see all of it.
       const length = start + all.length - first;
-      spans.push({ slot: this.#slots[row], start, count: end - first, length });
+      const adapters = this.#adapters;
+      const count = end - first;
+      spans.push({ slot: this.#slots[row], start, count, length, ...(adapters && { adapters }) });
       done[input] = end;
     });
     if (tokens.length === 0) return undefined;

@@ -2,6 +2,7 @@
 import { PronkError } from "../../errors.ts";
 import { type IntegerRows, integerLists } from "../integer-lists.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { AppliedAdapter } from "./model-adapters.ts";
 import { integerRows, type Nested, nestedDims, type Tensor } from "./tensor.ts";
 
 /** Of a loss: positions that do not count. */
@@ -45,6 +46,8 @@ export interface SequenceInput {
   readonly length: number;
   /** (columns, cached rows + columns) bytes; undefined: causal. */
   readonly visible?: Uint8Array;
+  /** What it is run with, and again when its cache was lost. */
+  readonly adapters?: readonly AppliedAdapter[];
 }
 
 export interface BatchInput {

@@ -57,8 +57,12 @@ interface Header {
   }[];
 }
 
+/** @throws PronkError "unsupported" for a cache that adapters took part in: its bytes could not say which. */
 export async function encodeCache(cache: SavedCache): Promise<Uint8Array> {
   const { model, length, sequences, layers } = cache;
+  if (sequences.some(({ inputs }) => inputs.some(({ adapters }) => adapters !== undefined))) {
+    throw new PronkError("unsupported", "saved cache: LoRA adapters took part in it");
+  }
   const parts: Uint8Array[] = [];
   const header: Header = {
     model,

@@ -163,7 +163,7 @@ export class KvCache {
 }
 
 function firstRows(input: SequenceInput, count: number): SequenceInput {
-  const { columns, ids, positions, length, embeds, visible } = input;
+  const { columns, ids, positions, length, embeds, visible, adapters } = input;
   if (count === columns.length) return input;
   const rows = columns.length;
   const keys = visible ? visible.length / rows : 0;
@@ -173,6 +173,7 @@ function firstRows(input: SequenceInput, count: number): SequenceInput {
     ids: ids.slice(0, count),
     positions: positions.slice(0, count),
     length,
+    ...(adapters && { adapters }),
     ...(embeds && { embeds: embeds.slice(0, (embeds.length / rows) * count) }),
     ...(visible && {
       visible: Uint8Array.from({ length: count * fewer }, (_, i) => {

@@ -7,6 +7,7 @@ import { RunnerModel } from "../generation/runner-model.ts";
 import { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
+import { spanAdapters } from "./model-adapters.ts";
 import {
   allColumns,
   type CommonOutput,
@@ -62,8 +63,10 @@ export class LlamaForCausalLM extends PreTrainedModel {
   generate(options: GenerateOptions): Promise<number[][] | GenerateOutput> {
     const { hidden_size, max_position_embeddings } = this.config;
     const { generation_config, yieldTask } = this;
+    const applied = this.appliedAdapters;
     return this.core.exclusively((runner) => {
-      const sizes = { hidden_size, max_position_embeddings, generation_config };
+      const adapters = applied && spanAdapters(applied);
+      const sizes = { hidden_size, max_position_embeddings, generation_config, adapters };
       return generate(new RunnerModel(runner, { ...sizes, yieldTask }), options);
     });
   }

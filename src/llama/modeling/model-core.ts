@@ -9,6 +9,7 @@ import type { LlamaConfig } from "../../model/config.ts";
 import type { BatchInput, SequenceInput } from "./forward-inputs.ts";
 import { type CacheOwner, KvCache } from "./kv-cache.ts";
 import { decodeCache, encodeCache } from "./kv-cache-bytes.ts";
+import { spanAdapters } from "./model-adapters.ts";
 import { modelFingerprint } from "./model-fingerprint.ts";
 import type { BuiltRunner } from "./runner-build.ts";
 import { type Tensor, zeros } from "./tensor.ts";
@@ -218,6 +219,15 @@ export class ModelCore implements CacheOwner {
       return;
     }
     this.#acquire(cache);
+    try {
+      await this.#recompute(cache);
+    } catch (error) {
+      this.release(cache);
+      throw error;
+    }
+  }
+
+  async #recompute(cache: KvCache): Promise<void> {
     const done = cache.sequences.map(() => 0);
     const most = Math.max(0, ...cache.sequences.map(({ inputs }) => inputs.length));
     for (let i = 0; i < most; i++) {
@@ -412,6 +422,7 @@ function spanOf(piece: Piece, slot: number, probabilities: boolean): Span {
     ...(!counts && { positions }),
     ...(input.visible && { visible: visibleRows(input.visible, piece) }),
     ...(probabilities && { probabilities }),
+    ...(input.adapters && { adapters: spanAdapters(input.adapters) }),
   };
 }
 

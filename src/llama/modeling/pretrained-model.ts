@@ -1,14 +1,24 @@
 /** What all models share: a configuration, weights on a runner, and `forward` over a batch. */
+import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
 import type { OutputFolder } from "../../formats/output-file.ts";
 import { EMBEDDING, LM_HEAD } from "../../model/tensors.ts";
+import type { SourceFolder } from "../../sources/source.ts";
 import { LlamaConfig } from "../llama-config.ts";
 import { Embedding } from "./embedding.ts";
-import { type ForwardInputs, readInputs } from "./forward-inputs.ts";
+import { type BatchInput, type ForwardInputs, readInputs } from "./forward-inputs.ts";
 import { ARCHITECTURES, type HeadKind } from "./heads.ts";
 import { KvCache } from "./kv-cache.ts";
 import { loadParts } from "./load-parts.ts";
+import { mergedRunner } from "./merge-adapters.ts";
+import {
+  type AdapterChoice,
+  type AppliedAdapter,
+  ModelAdapters,
+  type WeightedAdapterOptions,
+} from "./model-adapters.ts";
 import { type CoreOutput, ModelCore, type Wanted } from "./model-core.ts";
+import { DEFAULT_ADAPTER, type LoadAdapterOptions, openAdapter } from "./open-adapter.ts";
 import type { PretrainedOptions } from "./pretrained-options.ts";
 import type { ModelOpener } from "./pretrained-source.ts";
 import { randomCheckpoint } from "./random-weights.ts";
@@ -63,7 +73,7 @@ export interface CommonOutput {
 
 export abstract class PreTrainedModel {
   /** Set by an entry; without it the reference backend alone runs. */
-  static opener: Pick<ModelOpener, "runtime" | "outputFolder" | "yieldTask"> | undefined;
+  static opener: Pick<ModelOpener, "runtime" | "outputFolder" | "yieldTask" | "open"> | undefined;
 
   readonly config: LlamaConfig;
   /** Tensors that the files lacked: made at random. */
@@ -75,6 +85,7 @@ export abstract class PreTrainedModel {
   readonly #backend: string;
   #build: BuildRunner | undefined;
   #notes: readonly string[] = [];
+  readonly #adapters = new ModelAdapters();
   /** Rows that `resizeTokenEmbeddings` added: [from, to). */
   #added: { readonly from: number; readonly to: number } = { from: 0, to: 0 };
   /** Of the added rows, the one that is zero, as the padding token's must be. */
@@ -201,6 +212,7 @@ export abstract class PreTrainedModel {
     const values = (row: number, out: Float32Array): void => {
       out.set(data.subarray(row * cols, (row + 1) * cols));
     };
+    this.#refuseAdapters("other embeddings");
     const change = { name, rows, kept: 0, form: "f32", values } as const;
     await this.core.replace(({ runner, tensors }) => {
       const weights = changedWeights(runner.weights, tensors, [change]);
@@ -225,6 +237,7 @@ export abstract class PreTrainedModel {
     const current = config.vocab_size;
     const rows = resizedRows(new_num_tokens, options.pad_to_multiple_of, current);
     if (rows !== current) {
+      this.#refuseAdapters("another number of tokens");
       const build = (): BuildRunner => this.#builder();
       await resizeEmbeddings({ core, config, head: this.#head, build }, rows, options);
       const from = Math.min(rows, this.#added.to > this.#added.from ? this.#added.from : current);
@@ -307,6 +320,116 @@ export abstract class PreTrainedModel {
   }
 
   /**
+   * Puts a LoRA adapter beside the weights, which stay as they are, and makes it the active one.
+   *
+   * @param source a name (a path, a URL, `OWNER/REPO` of the hub), a folder, or an opened adapter
+   * @throws PronkError "not_found", "bad_format", "unsupported" naming what is not built; "bad_request" for another base's
+   *   and for a name that is taken; "out_of_memory" with the bytes that it needs.
+   */
+  async loadAdapter(
+    source: string | SourceFolder | LoraAdapter,
+    options: LoadAdapterOptions = {},
+  ): Promise<void> {
+    const { adapter_name: name = DEFAULT_ADAPTER, signal } = options;
+    const { opener } = this.constructor as typeof PreTrainedModel;
+    await this.core.inTurn(async ({ runner }) => {
+      this.#adapters.checkNew(name);
+      const { adapter, close } = await openAdapter(opener, source, options);
+      try {
+        await this.#adapters.add(runner, name, adapter, close, signal);
+      } catch (error) {
+        await close();
+        throw error;
+      }
+      this.#adapters.activate([name]);
+    });
+  }
+
+  /** These are active from the next call on, and no others; several add up. @throws PronkError "bad_request" */
+  setAdapter(names: string | readonly string[]): void {
+    this.#adapters.activate([names].flat());
+  }
+
+  /** As setAdapter, each with a scale. @throws PronkError "bad_request" */
+  setAdapters(choices: readonly AdapterChoice[]): void {
+    this.#adapters.activate(choices);
+  }
+
+  /** The weights alone, until `enableAdapters`. */
+  disableAdapters(): void {
+    this.#adapters.enable(false);
+  }
+
+  enableAdapters(): void {
+    this.#adapters.enable(true);
+  }
+
+  /** Names, in the order in which they were set; also while they are disabled. */
+  activeAdapters(): string[] {
+    return this.#adapters.activeNames;
+  }
+
+  /** Names of all that are loaded or made of others. */
+  loadedAdapters(): string[] {
+    return this.#adapters.names;
+  }
+
+  /**
+   * Forgets adapters and frees their memory. Past key values that were made with them stay valid while their slots last;
+   * to compute them again is refused.
+   *
+   * @throws PronkError "bad_request" for a name that is not there.
+   */
+  deleteAdapter(names: string | readonly string[]): Promise<void> {
+    return this.core.inTurn(async ({ runner }) => {
+      for (const name of [names].flat()) await this.#adapters.remove(runner, name);
+    });
+  }
+
+  /** `add_weighted_adapter`: a new name for several, each with a weight. @throws PronkError "bad_request", "unsupported" */
+  addWeightedAdapter(options: WeightedAdapterOptions): Promise<void> {
+    return this.core.inTurn(({ runner }) => this.#adapters.addWeighted(runner, options));
+  }
+
+  /**
+   * The active adapters become part of the weights, in the form that these have, and all adapters are deleted. Old and
+   * new weights are there together for the time of the call. Gives the model.
+   *
+   * @throws PronkError "out_of_memory", "bad_request", "unsupported"; the model is then as it was.
+   */
+  async mergeAndUnload(): Promise<this> {
+    const { config } = this;
+    await this.core.replace(async (built) => {
+      const applied = this.#adapters.applied ?? [];
+      const adapters = applied.map(({ held, scale }) => ({ adapter: held.adapter, weight: scale }));
+      const merged = await mergedRunner(built, config, adapters, this.#builder());
+      for (const name of this.#adapters.names) await this.#adapters.remove(built.runner, name);
+      return merged;
+    });
+    return this;
+  }
+
+  /** All adapters are deleted, and the weights are as they were. Gives the model. */
+  async unload(): Promise<this> {
+    await this.deleteAdapter(this.loadedAdapters());
+    return this;
+  }
+
+  /** What rows that are run now get. */
+  protected get appliedAdapters(): readonly AppliedAdapter[] | undefined {
+    return this.#adapters.applied;
+  }
+
+  #refuseAdapters(what: string): void {
+    if (this.#adapters.size === 0) return;
+    const names = this.#adapters.names.join(", ");
+    throw new PronkError(
+      "bad_request",
+      `${what}: adapters are loaded (${names}); delete them first`,
+    );
+  }
+
+  /**
    * Runs the batch. `columns` says whose outputs the head gives.
    *
    * @throws PronkError "bad_request" naming the input; "unsupported" for masks and attention without a
@@ -322,6 +445,7 @@ export abstract class PreTrainedModel {
       inputs[name] ?? this.config.extra[name] === true;
     const attentions = asked("output_attentions");
     const hiddenStates = asked("output_hidden_states");
+    const adapters = this.appliedAdapters;
     if (past && !past.isOf(this.core)) {
       throw new PronkError("bad_request", "past_key_values: they are another model's", {
         param: "past_key_values",
@@ -340,7 +464,8 @@ export abstract class PreTrainedModel {
       length: past.getSeqLength(),
       columns: past.sequences.map((sequence) => sequence.columns),
     };
-    const batch = readInputs(inputs, this.config.hidden_size, known, hasMasks);
+    const read = readInputs(inputs, this.config.hidden_size, known, hasMasks);
+    const batch = adapters ? withAdapters(read, adapters) : read;
     const cache = past ?? new KvCache(this.core, batch.batch);
     const wanted = {
       columns: columns(batch.length),
@@ -359,6 +484,10 @@ export abstract class PreTrainedModel {
       },
     };
   }
+}
+
+function withAdapters(input: BatchInput, adapters: readonly AppliedAdapter[]): BatchInput {
+  return { ...input, sequences: input.sequences.map((sequence) => ({ ...sequence, adapters })) };
 }
 
 export const allColumns = (length: number): number[] =>

@@ -59,7 +59,11 @@ export type {
 export type { BaseModelOutput } from "../llama/modeling/llama-model.ts";
 export type { RandomOptions } from "../llama/modeling/pretrained-model.ts";
 export type { ConfigOverrides, PretrainedOptions } from "../llama/modeling/pretrained-options.ts";
-export type { PretrainedSource, SourceOptions } from "../llama/modeling/pretrained-source.ts";
+export type {
+  PretrainedProgress,
+  PretrainedSource,
+  SourceOptions,
+} from "../llama/modeling/pretrained-source.ts";
 export type { ResizeOptions } from "../llama/modeling/resize-embeddings.ts";
 export type { FileSink, SavePretrainedOptions } from "../llama/modeling/save-pretrained.ts";
 export type { Tensor } from "../llama/modeling/tensor.ts";

@@ -64,6 +64,7 @@ export function splitSourceOptions(options: PretrainedTokenizerOptions): {
     env,
     fetch,
     hub,
+    onProgress,
     trust_remote_code: _,
     ...given
   } = options;
@@ -80,6 +81,7 @@ export function splitSourceOptions(options: PretrainedTokenizerOptions): {
     fetch,
     hub,
     signal,
+    onProgress,
   };
   const found = Object.entries(where).filter(([, value]) => value !== undefined);
   return { where: Object.fromEntries(found) as SourceOptions, given };

@@ -4,7 +4,7 @@ import { configNotes } from "../../engine/config-notes.ts";
 import { openCheckpoint } from "../../engine/open-checkpoint.ts";
 import { openGguf } from "../../engine/open-gguf.ts";
 import { openPack } from "../../engine/open-pack.ts";
-import type { ModelInput, OpenedModel } from "../../engine/opened-model.ts";
+import type { LoadProgress, ModelInput, OpenedModel } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import type { HeadTensors } from "../../model/tensors.ts";
 import type { Quantization } from "../../pack/form-choice.ts";
@@ -37,7 +37,8 @@ export async function loadParts(
   options: PretrainedOptions = {},
   resolved: ResolvedOptions = resolveOptions(options),
 ): Promise<ModelParts> {
-  const { backend = "wasm", slots = DEFAULT_SLOTS, signal } = options;
+  const { backend = "wasm", slots = DEFAULT_SLOTS, signal, onProgress: tell } = options;
+  const onProgress = tell && ((at: LoadProgress): void => tell({ phase: "load", ...at }));
   const { opened, config, tensors, ...found } = await openInput(input, head, options, resolved);
   const ctx = contextOf(config, options.ctx);
   const { kv } = opened.facts.quantization;
@@ -45,7 +46,7 @@ export async function loadParts(
   const built = await build(opened.config, {
     tensors: opened.tensors,
     weightBytes: opened.weightBytes,
-    load: (destination) => opened.loadWeights(destination, { signal }),
+    load: (destination) => opened.loadWeights(destination, { signal, onProgress }),
   });
   const { generation_config: generationConfig } = opened.facts;
   const kept = found.note === undefined ? [] : [found.note];

@@ -130,6 +130,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof PretrainedOptions>([
   "fetch",
   "hub",
   "signal",
+  "onProgress",
 ]);
 
 /** Accepted without effect. */

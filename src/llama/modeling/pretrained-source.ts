@@ -12,6 +12,16 @@ import type { ByteSource, SourceFolder } from "../../sources/source.ts";
 /** A name (a path, a URL, a model of the hub), a folder of files, or opened files. */
 export type PretrainedSource = string | SourceFolder | ModelInput;
 
+/** Where loading stands: files on their way, then weights in their places. */
+export interface PretrainedProgress {
+  readonly phase: "download" | "wheel" | "verify" | "load";
+  /** The file at hand, while it is on its way. */
+  readonly file?: string;
+  /** Bytes. */
+  readonly loaded: number;
+  readonly total: number | undefined;
+}
+
 /** Where files are looked for, under Hugging Face's names. */
 export interface SourceOptions {
   /** Branch, tag or commit of a repository of the hub. Default "main". */
@@ -34,6 +44,7 @@ export interface SourceOptions {
   /** The hub's address, in browsers. Default https://huggingface.co */
   readonly hub?: string;
   readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: PretrainedProgress) => void;
 }
 
 /** Which files are wanted, where not all have to be fetched. */

@@ -18,7 +18,7 @@ import type { Environment } from "./cache-folder.ts";
 import { createRuntime } from "./create-engine.ts";
 import { directoryFolder } from "./directory.ts";
 import type { Host } from "./host.ts";
-import { openUnpacked } from "./open-model.ts";
+import { type OpenModelOptions, openUnpacked } from "./open-model.ts";
 import { outputFolder } from "./output-folder.ts";
 import type { HubReference } from "./pull-repository.ts";
 
@@ -49,6 +49,7 @@ async function openPretrained(host: Host, name: string, request: OpenRequest): P
     env: environmentOf(request),
     fetch: request.fetch ?? host.fetch,
     ...(signal && { signal }),
+    onPull: request.onProgress,
   };
   let reference = parseModelReference(name);
   const found = reference.kind === "path" ? await stat(name).catch(() => undefined) : undefined;
@@ -75,7 +76,7 @@ async function openRepository(
   host: Host,
   reference: HubReference,
   request: OpenRequest,
-  options: { readonly env: Environment; readonly fetch: typeof fetch },
+  options: OpenModelOptions,
 ): Promise<OpenedName> {
   const { part, kinds, subfolder, gguf_file, variant, revision = "main" } = request;
   if (typeof variant === "string") {
@@ -94,7 +95,7 @@ async function openRepository(
   };
   const { pullRepository } = await import("./pull-repository.ts");
   const whole = wanted.choice === undefined ? part : "model";
-  const [first] = await pullRepository(wanted, options, whole, {
+  const [first] = await pullRepository(wanted, { ...options, onProgress: options.onPull }, whole, {
     ...{ subfolder, kinds },
     variant: variant ?? undefined,
   });

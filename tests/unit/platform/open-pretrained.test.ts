@@ -11,6 +11,7 @@ import {
   FlaxLlamaForCausalLM,
   LlamaForCausalLM,
   LlamaModel,
+  type PretrainedProgress,
 } from "../../../src/platform/node/index.ts";
 import { goldenPath } from "../../support/golden-model.ts";
 import { COMMIT, type HubServer, type RepoFile, startHubServer } from "./hub-server.ts";
@@ -51,7 +52,13 @@ const fetched = (): string[] =>
   server.hub.requests.flatMap((line) => /\/resolve\/\w+\/(\S+)/.exec(line)?.[1] ?? []);
 
 test("OWNER/REPO is the hub's where there is no such path", async () => {
-  const model = await LlamaForCausalLM.fromPretrained(REPO, options);
+  const stages: string[] = [];
+  const onProgress = ({ phase, file, loaded, total }: PretrainedProgress): void => {
+    if (loaded === total) stages.push(`${phase} ${file ?? "weights"}`);
+  };
+  const model = await LlamaForCausalLM.fromPretrained(REPO, { ...options, onProgress });
+  expect(stages).toContain("download model.safetensors");
+  expect(stages.at(-1)).toBe("load weights");
   expect((await model.forward(INPUTS)).logits.dims).toEqual([1, 3, model.config.vocab_size]);
   model.dispose();
   expect(fetched()).toContain("model.safetensors");

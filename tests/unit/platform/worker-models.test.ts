@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlamaForCausalLM } from "../../../src/platform/node/index.ts";
+import { LlamaConfig, LlamaForCausalLM } from "../../../src/platform/node/index.ts";
 import { goldenPath } from "../../support/golden-model.ts";
 import { type FileServer, serveBytes, startFileServer } from "../hub/file-server.ts";
 
@@ -87,4 +87,23 @@ test("kernels that are not given, and paths, are refused with the reason", async
     code: "not_found",
     message: expect.stringContaining("no path can be read here"),
   });
+});
+
+test("a model made of a configuration has the weights that it has elsewhere", async () => {
+  const config = new LlamaConfig({
+    vocab_size: 100,
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+  });
+  const model = new LlamaForCausalLM(config, { seed: 5 });
+  const { logits } = await model.forward({ input_ids: [[1, 7, 9]], logits_to_keep: 1 });
+  const files: Record<string, number> = {};
+  await model.savePretrained((name, bytes) => {
+    files[name] = bytes.length;
+  });
+  model.dispose();
+  expect(await ask({ random: "5" })).toEqual({ logits: [...logits.data], files });
+  expect(await ask({ random: "6" })).not.toEqual({ logits: [...logits.data], files });
 });

@@ -6,6 +6,7 @@ import {
   AutoTokenizer,
   httpFolder,
   LlamaConfig,
+  LlamaForCausalLM,
   r2Source,
 } from "../../../src/platform/cloudflare/index.ts";
 import plain from "../../../wasm/dist/plain.wasm";
@@ -29,6 +30,8 @@ export default {
         const tokenizer = await AutoTokenizer.fromPretrained(source);
         return Response.json({ ids: tokenizer.encode(text) });
       }
+      const seed = query.get("random");
+      if (seed !== null) return Response.json(await runRandom(Number(seed)));
       const options = query.has("bare") ? {} : { kernels };
       const model = await AutoModelForCausalLM.fromPretrained(source, options);
       const input_ids = [(query.get("ids") ?? "").split(",").map(Number)];
@@ -42,4 +45,24 @@ export default {
       return Response.json({ code, message });
     }
   },
+};
+
+/** A model made of a configuration, and the names and sizes of its files. */
+async function runRandom(seed: number): Promise<object> {
+  const model = new LlamaForCausalLM(new LlamaConfig(RANDOM), { seed, kernels });
+  const { logits } = await model.forward({ input_ids: [[1, 7, 9]], logits_to_keep: 1 });
+  const files: Record<string, number> = {};
+  await model.savePretrained((name, bytes) => {
+    files[name] = bytes.length;
+  });
+  model.dispose();
+  return { logits: [...logits.data], files };
+}
+
+const RANDOM = {
+  vocab_size: 100,
+  hidden_size: 32,
+  intermediate_size: 64,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
 };

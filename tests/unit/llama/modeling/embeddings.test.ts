@@ -8,6 +8,9 @@ import { LlamaConfig } from "../../../../src/llama/llama-config.ts";
 import type { LlamaForCausalLM } from "../../../../src/llama/modeling/llama-for-causal-lm.ts";
 import type { PretrainedOptions } from "../../../../src/llama/modeling/pretrained-options.ts";
 import type { Tensor } from "../../../../src/llama/modeling/tensor.ts";
+import { LlamaTokenizerFast } from "../../../../src/llama/tokenizer/llama-tokenizer-fast.ts";
+import { directoryFolder } from "../../../../src/platform/host/directory.ts";
+import { nodeHost } from "../../../../src/platform/node/host.ts";
 import { openGoldenModel } from "../../../support/golden-model.ts";
 import { expectClose, models } from "../../../support/llama-models.ts";
 import { memoryFolder } from "../../../support/memory-folder.ts";
@@ -319,6 +322,41 @@ describe("padding, as the Llama 2 page has it", () => {
       plain.dispose();
     },
   );
+
+  test("of a tokenizer's new <pad> the token, the row and the id are kept by both sides' savePretrained", async () => {
+    const path = new URL("../../../goldens/tokenizers/llama2_sp/fast", import.meta.url).pathname;
+    const tokenizer = await LlamaTokenizerFast.fromPretrained(directoryFolder(nodeHost, path));
+    expect(tokenizer.pad_token).toBeNull();
+    const vocab_size = tokenizer.length;
+    const sizes = { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1 };
+    const config = new LlamaConfig({ vocab_size, ...sizes, num_attention_heads: 2 });
+    const model = new models.LlamaForCausalLM(config);
+    tokenizer.addSpecialTokens({ pad_token: "<pad>" });
+    await model.resizeTokenEmbeddings(tokenizer.length);
+    model.config.pad_token_id = tokenizer.pad_token_id ?? null;
+    const folder = memoryFolder();
+    await model.savePretrained(folder);
+    await tokenizer.savePretrained((name, bytes) => void folder.files.set(name, bytes));
+
+    const savedTokenizer = await LlamaTokenizerFast.fromPretrained(folder);
+    const saved = await models.LlamaForCausalLM.fromPretrained(folder);
+    expect([savedTokenizer.pad_token, savedTokenizer.pad_token_id]).toEqual(["<pad>", vocab_size]);
+    expect(saved.config.pad_token_id).toBe(vocab_size);
+    expect(saved.config.vocab_size).toBe(savedTokenizer.length);
+    const { input_ids, attention_mask } = savedTokenizer.call(["Hello", "Hello this is a test"], {
+      padding: true,
+    });
+    expect((input_ids as number[][])[0]).toContain(vocab_size);
+    const embeds = await saved.getInputEmbeddings().forward([[vocab_size]]);
+    expect(embeds.data.every((x) => x === 0)).toBe(true);
+    const { logits } = await saved.forward({
+      input_ids: input_ids as number[][],
+      attention_mask: attention_mask as number[][],
+    });
+    expect(logits.dims[2]).toBe(vocab_size + 1);
+    model.dispose();
+    saved.dispose();
+  });
 
   test("left and right padding give the logits of no padding", async () => {
     const model = await causal("gqa");

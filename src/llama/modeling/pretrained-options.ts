@@ -44,8 +44,14 @@ const CONFIG_FIELDS = [
   "label2id",
 ] as const;
 
+/** Fields that our LlamaConfig only keeps. */
+const KEPT_FIELDS = ["problem_type", "output_attentions", "output_hidden_states"] as const;
+
 export type ConfigOverrides = Pick<LlamaConfigFields, (typeof CONFIG_FIELDS)[number]> & {
   readonly problem_type?: string | null;
+  /** Whether `forward` gives them unless it is told otherwise. */
+  readonly output_attentions?: boolean;
+  readonly output_hidden_states?: boolean;
 };
 
 export interface PretrainedOptions extends SourceOptions, ConfigOverrides {
@@ -100,7 +106,7 @@ export interface PretrainedOptions extends SourceOptions, ConfigOverrides {
 
 const KNOWN: ReadonlySet<string> = new Set<keyof PretrainedOptions>([
   ...CONFIG_FIELDS,
-  "problem_type",
+  ...KEPT_FIELDS,
   "quantization",
   "quantization_config",
   "load_in_8bit",
@@ -158,8 +164,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   tp_plan: "there is one device",
   device_mesh: "there is one device",
   key_mapping: "tensors have Hugging Face's names",
-  output_attentions: "it is an argument of forward",
-  output_hidden_states: "it is an argument of forward",
+  return_dict: "outputs are objects",
   adapter_kwargs: "adapters are loaded by loadAdapter",
 };
 
@@ -200,7 +205,7 @@ export function resolveOptions(options: PretrainedOptions, prefersFlax = false):
 
 /** Those of the options that are fields of the configuration. */
 export function configOverrides(options: ConfigOverrides): Readonly<Record<string, unknown>> {
-  const fields = [...CONFIG_FIELDS, "problem_type"] as const;
+  const fields = [...CONFIG_FIELDS, ...KEPT_FIELDS] as const;
   return Object.fromEntries(
     fields.flatMap((field) => (options[field] === undefined ? [] : [[field, options[field]]])),
   );
@@ -209,14 +214,15 @@ export function configOverrides(options: ConfigOverrides): Readonly<Record<strin
 /** @throws PronkError naming the first that is not known, or asks for what is not done. */
 export function refuseUnknown(options: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(options)) {
-    const isAsked = value !== undefined && value !== null && value !== false;
-    if (KNOWN.has(name) || WITHOUT_EFFECT.has(name) || !isAsked) continue;
-    if (name === "return_dict" && value === true) continue;
-    if (Object.hasOwn(REFUSED, name)) throw refused(name, REFUSED[name]!);
+    if (KNOWN.has(name) || WITHOUT_EFFECT.has(name) || value === undefined) continue;
+    if (Object.hasOwn(REFUSED, name)) {
+      // These are asked for by anything but a no; tuples by a no.
+      if (name === "return_dict" ? value === false : value) throw refused(name, REFUSED[name]!);
+      continue;
+    }
     const what = `fromPretrained: ${printable(name)}: no such option`;
     throw new PronkError("bad_request", what, { param: name });
   }
-  if (options.return_dict === false) throw refused("return_dict", "outputs are objects");
 }
 
 function refused(name: string, why: string): PronkError {
@@ -224,7 +230,8 @@ function refused(name: string, why: string): PronkError {
 }
 
 function quantizationOf(options: PretrainedOptions, notes: string[]): Quantization | undefined {
-  const { quantization, quantization_config, load_in_8bit, load_in_4bit } = options;
+  const { quantization, load_in_8bit, load_in_4bit } = options;
+  const quantization_config = options.quantization_config ?? ownQuantization(options.config);
   const isBits = load_in_8bit || load_in_4bit;
   const given = [quantization, quantization_config, isBits || undefined];
   if (given.filter((one) => one !== undefined && one !== null).length > 1) {
@@ -244,6 +251,12 @@ function quantizationOf(options: PretrainedOptions, notes: string[]): Quantizati
   const read = config ? readQuantizationConfig(config) : undefined;
   if (read) notes.push(read.note);
   return read?.quantization;
+}
+
+/** A configuration that is given may ask for it, too. */
+function ownQuantization(config: PretrainedOptions["config"]): QuantizationConfig | undefined {
+  const fields = config instanceof LlamaConfig ? config.extra : config;
+  return (fields?.quantization_config ?? undefined) as QuantizationConfig | undefined;
 }
 
 function dtypeOf({ dtype, torch_dtype }: PretrainedOptions): ResolvedOptions["dtype"] {

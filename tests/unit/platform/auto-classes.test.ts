@@ -162,6 +162,14 @@ test("Flax classes take the Flax file first, others the safetensors", async () =
 
 test.each([
   ["an option that is not known", { device: "cuda" }, "bad_request", "device"],
+  ["one that asks for nothing", { divice: false }, "bad_request", "divice"],
+  ["tuples", { return_dict: false }, "unsupported", "return_dict"],
+  [
+    "a configuration that is quantized",
+    { config: { quantization_config: { quant_method: "gptq" } } },
+    "unsupported",
+    "quantization_config",
+  ],
   ["a token", { token: "hf_secret" }, "unsupported", "token"],
   ["a variant that is not there", { variant: "fp16" }, "not_found", undefined],
   ["a variant that is no word", { variant: "../fp16" }, "bad_request", "variant"],
@@ -242,7 +250,12 @@ test("what is harmless is accepted: devices, attention, remote code", async () =
     low_cpu_mem_usage: true,
     trust_remote_code: true,
     torch_dtype: "auto",
-  });
+    return_dict: true,
+    force_download: false,
+    output_hidden_states: true,
+  } as object);
   expect(model.notes).toEqual([]);
+  const { hidden_states } = await model.forward({ input_ids: [[1]] });
+  expect(hidden_states).toHaveLength(model.config.num_hidden_layers + 1);
   model.dispose();
 });

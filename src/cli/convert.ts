@@ -1,5 +1,6 @@
 /** pronk convert: a checkpoint in another form, tensor by tensor. */
 import { resolve } from "node:path";
+import { mergeLora } from "../adapters/merge-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { parseDtype } from "../checkpoints/dtype.ts";
 import { LLAMA_VERSIONS } from "../checkpoints/meta-config.ts";
@@ -7,6 +8,7 @@ import { checkModelSize } from "../checkpoints/model-sizes.ts";
 import { saveGguf } from "../checkpoints/save-gguf.ts";
 import { saveHfDirectory } from "../checkpoints/save-hf.ts";
 import { saveMetaDirectory } from "../checkpoints/save-meta.ts";
+import { withLora } from "../engine/merged-source.ts";
 import { packModel } from "../engine/pack-model.ts";
 import type { FloatType } from "../formats/float-tensor.ts";
 import { writeOutput } from "../formats/output-file.ts";
@@ -16,6 +18,8 @@ import { openSourceModel } from "../platform/host/open-model.ts";
 import { outputFolder } from "../platform/host/output-folder.ts";
 import { bytesOption, choiceOption, flagOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
+import { LORA_MERGE_OPTION } from "./lora-options.ts";
+import { mergedAdapters } from "./merged-adapters.ts";
 import { JSON_OPTION, WEIGHT_OPTIONS, weightOptions } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
 
@@ -41,6 +45,7 @@ export const convert: Command = {
       help: `${DTYPES.slice(0, 3).join("|")}, of GGUF also ${QUANTIZED.join("|")}; default: as it is`,
     },
     "max-shard-size": { type: "string", value: "SIZE", help: "of hf; default 5GB" },
+    ...LORA_MERGE_OPTION,
     ...WEIGHT_OPTIONS,
     input_dir: { type: "string", value: "DIR", help: "INPUT, as transformers' script calls it" },
     output_dir: { type: "string", value: "DIR", help: "--out, as transformers' script calls it" },
@@ -110,13 +115,15 @@ async function write(
   const llama_version = choiceOption(input, "llama_version", LLAMA_VERSIONS);
   const open = { env, fetch, signal, llama_version };
   try {
+    const adapters = await mergedAdapters(input, cli);
     // A GGUF's quantized blocks go into a pack as they are, not by way of floats.
     const asked = textOption(input, "model_size") ?? llama_version;
     if (to === "pack" && asked === undefined) {
       const source = await openSourceModel(host, name, open);
       try {
         const { input: model, id, license, sha256: sourceSha256 } = source;
-        const manifest = await packModel(model, directoryTarget(out), {
+        const merged = withLora(model, adapters);
+        const manifest = await packModel(merged, directoryTarget(out), {
           ...weightOptions(input),
           ...{ id, license, sourceSha256, signal },
           onProgress: ({ packed, total }) => onProgress({ written: packed, total }),
@@ -130,7 +137,8 @@ async function write(
     try {
       const size = textOption(input, "model_size");
       if (size !== undefined) checkModelSize(size, checkpoint.config, checkpoint.name);
-      return await writeCheckpoint(to, checkpoint, out, input, { signal, onProgress });
+      const merged = adapters.length > 0 ? mergeLora(checkpoint, adapters) : checkpoint;
+      return await writeCheckpoint(to, merged, out, input, { signal, onProgress });
     } finally {
       await close();
     }

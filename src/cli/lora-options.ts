@@ -33,6 +33,11 @@ export interface LoraOption {
 
 const FORM = /^(?:(?<name>\w[\w.@+-]*)=)?(?<source>.+?)(?::(?<scale>[+-]?(?:\d+\.?\d*|\.\d+)))?$/;
 
+/** Of commands that write a model. */
+export const LORA_MERGE_OPTION: OptionSpecs = {
+  lora: { ...LORA_OPTION.lora!, help: "merge a LoRA adapter into the weights; may be given again" },
+};
+
 /** In the order they are given in. @throws UsageError on no path, or two of one name. */
 export function loraOptions(input: Arguments): LoraOption[] {
   const found = textsOption(input, "lora").map((text) => {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { gatherImportance } from "../engine/gather-importance.ts";
+import { withLora } from "../engine/merged-source.ts";
 import { packModel } from "../engine/pack-model.ts";
 import { PronkError } from "../errors.ts";
 import type { Importance } from "../pack/importance.ts";
@@ -14,6 +15,8 @@ import type { SimdWidth } from "../platform/host/simd-width.ts";
 import { bytesOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm } from "./budget.ts";
 import type { CliContext, Command } from "./command.ts";
+import { LORA_MERGE_OPTION } from "./lora-options.ts";
+import { mergedAdapters } from "./merged-adapters.ts";
 import {
   JSON_OPTION,
   KV_OPTION,
@@ -44,6 +47,7 @@ export const pack: Command = {
       value: "FILE",
       help: "a text: what matters to it is kept best (of float weights, with --quant q4)",
     },
+    ...LORA_MERGE_OPTION,
     ...SIMD_WIDTH_OPTION,
     ...WEIGHT_OPTIONS,
     ...JSON_OPTION,
@@ -65,14 +69,16 @@ export const pack: Command = {
     const text = await readText(textOption(input, "importance"));
     const { host, env, fetch, signal } = cli;
     const started = performance.now();
+    const adapters = await mergedAdapters(input, cli);
     const { manifest, path } = await withProgress(cli, async (onProgress) => {
-      const source = await openSourceModel(host, modelName(input, cli), {
+      const opened = await openSourceModel(host, modelName(input, cli), {
         env,
         fetch,
         signal,
         onPull: onProgress,
       });
       try {
+        const source = { ...opened, input: withLora(opened.input, adapters) };
         const { quantization, profile, kv } =
           budget === undefined
             ? asked
@@ -93,7 +99,7 @@ export const pack: Command = {
         });
         return { manifest, path: target.name };
       } finally {
-        await source.close();
+        await opened.close();
       }
     });
     const seconds = Math.round(performance.now() - started) / 1000;

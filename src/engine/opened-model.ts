@@ -1,4 +1,5 @@
 /** A model whose index was read, not its weights: enough to plan memory, and the way to load it. */
+import type { WeightedAdapter } from "../adapters/merge-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import type { Digest } from "../pack/digest.ts";
@@ -9,9 +10,9 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 /** A pack; the file (of a split model, the files) of a GGUF model; a checkpoint of floats. */
 export type ModelInput = { readonly pack: SourceFolder } | SourceInput;
 
-/** A model that is not a pack yet. */
+/** A model that is not a pack yet. `lora` is merged into a GGUF's weights; a checkpoint comes merged (`mergeLora`). */
 export type SourceInput =
-  | { readonly gguf: readonly ByteSource[] }
+  | { readonly gguf: readonly ByteSource[]; readonly lora?: readonly WeightedAdapter[] }
   | { readonly checkpoint: Checkpoint };
 
 export interface LoadProgress {

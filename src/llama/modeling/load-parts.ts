@@ -1,10 +1,17 @@
 /** From a checkpoint, a GGUF file or a pack to a model's parts: weights on a runner whose plan ends with the model's head. */
+import { mergeLora } from "../../adapters/merge-lora.ts";
+import type { Checkpoint } from "../../checkpoints/checkpoint.ts";
 import { openGgufCheckpoint } from "../../checkpoints/gguf-checkpoint.ts";
 import { configNotes } from "../../engine/config-notes.ts";
 import { openCheckpoint } from "../../engine/open-checkpoint.ts";
-import { openGguf } from "../../engine/open-gguf.ts";
 import { openPack } from "../../engine/open-pack.ts";
-import type { LoadProgress, ModelInput, OpenedModel } from "../../engine/opened-model.ts";
+import { openSourceInput } from "../../engine/open-source-input.ts";
+import type {
+  LoadProgress,
+  ModelInput,
+  OpenedModel,
+  SourceInput,
+} from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import type { HeadTensors } from "../../model/tensors.ts";
 import type { Quantization } from "../../pack/form-choice.ts";
@@ -96,18 +103,26 @@ async function openInput(
   const sizes = { quantization: quantizationOf(resolved), profile: "default" } as const;
   if ("gguf" in input && isPlain && Object.keys(overrides).length === 0) {
     // Quantized blocks go into the forms of the kernels as they are.
-    const opened = await openGguf(input.gguf, sizes, signal);
+    const opened = await openSourceInput(input, sizes, signal);
     const config = configOf(opened);
     const note = resolved.notes.length > 0 ? KEPT_BLOCKS : undefined;
     return { opened, config, tensors: headTensors(head, config.num_labels), note };
   }
-  const checkpoint =
-    "gguf" in input ? await openGgufCheckpoint(input.gguf, signal) : input.checkpoint;
+  const checkpoint = await checkpointOf(input, signal);
   const fitted = fitCheckpoint(checkpoint, head, resolved, options);
   const tensors = headTensors(head, fitted.config.num_labels);
   const padded = await zeroAddedPadding(fitted.checkpoint, fitted.config.pad_token_id, signal);
   const opened = await openCheckpoint(padded, sizes, signal, tensors);
   return { ...fitted, opened, tensors };
+}
+
+async function checkpointOf(
+  input: SourceInput,
+  signal: AbortSignal | undefined,
+): Promise<Checkpoint> {
+  if ("checkpoint" in input) return input.checkpoint;
+  const checkpoint = await openGgufCheckpoint(input.gguf, signal);
+  return input.lora ? mergeLora(checkpoint, input.lora) : checkpoint;
 }
 
 /** Of what is not asked to be quantized each weight is kept; f32 as such takes four bytes of bf16, too. */

@@ -57,7 +57,6 @@ export type {
   TokenClassificationOutput,
 } from "../llama/modeling/llama-for-token-classification.ts";
 export type { BaseModelOutput } from "../llama/modeling/llama-model.ts";
-export type { RandomOptions } from "../llama/modeling/pretrained-model.ts";
 export type { ConfigOverrides, PretrainedOptions } from "../llama/modeling/pretrained-options.ts";
 export type {
   PretrainedProgress,
@@ -65,6 +64,7 @@ export type {
   SourceOptions,
 } from "../llama/modeling/pretrained-source.ts";
 export type { ResizeOptions } from "../llama/modeling/resize-embeddings.ts";
+export type { RandomOptions } from "../llama/modeling/runnable-model.ts";
 export type { FileSink, SavePretrainedOptions } from "../llama/modeling/save-pretrained.ts";
 export type { Tensor } from "../llama/modeling/tensor.ts";
 export {

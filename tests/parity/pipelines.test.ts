@@ -11,7 +11,7 @@ import { LlamaForSequenceClassification } from "../../src/llama/modeling/llama-f
 import { LlamaForTokenClassification } from "../../src/llama/modeling/llama-for-token-classification.ts";
 import { LlamaModel } from "../../src/llama/modeling/llama-model.ts";
 import { loadParts } from "../../src/llama/modeling/load-parts.ts";
-import type { ModelParts } from "../../src/llama/modeling/pretrained-model.ts";
+import type { ModelParts } from "../../src/llama/modeling/runnable-model.ts";
 import { bindPipeline } from "../../src/llama/pipelines/pipeline.ts";
 import type { PipelineTaskName } from "../../src/llama/pipelines/tasks.ts";
 import { autoTokenizer } from "../../src/llama/tokenizer/load-tokenizer.ts";

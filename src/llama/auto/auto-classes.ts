@@ -9,8 +9,8 @@ import type { LlamaForQuestionAnswering } from "../modeling/llama-for-question-a
 import type { LlamaForSequenceClassification } from "../modeling/llama-for-sequence-classification.ts";
 import type { LlamaForTokenClassification } from "../modeling/llama-for-token-classification.ts";
 import type { LlamaModel } from "../modeling/llama-model.ts";
-import type { RandomOptions } from "../modeling/pretrained-model.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
+import type { RandomOptions } from "../modeling/runnable-model.ts";
 import type { PreTrainedTokenizerBase } from "../tokenizer/pretrained-tokenizer-base.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
 import {

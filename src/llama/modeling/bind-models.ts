@@ -7,7 +7,6 @@ import { LlamaForSequenceClassification } from "./llama-for-sequence-classificat
 import { LlamaForTokenClassification } from "./llama-for-token-classification.ts";
 import { LlamaModel } from "./llama-model.ts";
 import { loadParts } from "./load-parts.ts";
-import type { ModelParts, RandomOptions } from "./pretrained-model.ts";
 import { type PretrainedOptions, resolveOptions } from "./pretrained-options.ts";
 import {
   type ModelOpener,
@@ -15,6 +14,7 @@ import {
   type PretrainedSource,
   withSource,
 } from "./pretrained-source.ts";
+import type { ModelParts, RandomOptions } from "./runnable-model.ts";
 
 export interface ModelClass<Model> {
   /** Of a configuration: random weights, made when they are first needed. */

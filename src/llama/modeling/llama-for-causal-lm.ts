@@ -8,13 +8,13 @@ import { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import { spanAdapters } from "./model-adapters.ts";
+import { PreTrainedModel } from "./pretrained-model.ts";
 import {
   allColumns,
   type CommonOutput,
   type ModelParts,
-  PreTrainedModel,
   type RandomOptions,
-} from "./pretrained-model.ts";
+} from "./runnable-model.ts";
 import { integerRows, type Tensor } from "./tensor.ts";
 
 export interface CausalLmInputs extends ForwardInputs {

@@ -8,13 +8,13 @@ import {
 } from "../pipelines/question-answering.ts";
 import type { ForwardInputs } from "./forward-inputs.ts";
 import { crossEntropy } from "./losses.ts";
+import { PreTrainedModel } from "./pretrained-model.ts";
 import {
   allColumns,
   type CommonOutput,
   type ModelParts,
-  PreTrainedModel,
   type RandomOptions,
-} from "./pretrained-model.ts";
+} from "./runnable-model.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface QuestionAnsweringInputs extends ForwardInputs {

@@ -9,13 +9,13 @@ import {
 } from "../pipelines/text-classification.ts";
 import { type ForwardInputs, rowsOf } from "./forward-inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
+import { PreTrainedModel } from "./pretrained-model.ts";
 import {
   allColumns,
   type CommonOutput,
   type ModelParts,
-  PreTrainedModel,
   type RandomOptions,
-} from "./pretrained-model.ts";
+} from "./runnable-model.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface SequenceClassificationInputs extends ForwardInputs {

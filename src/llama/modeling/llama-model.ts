@@ -1,11 +1,7 @@
 import type { LlamaConfig } from "../llama-config.ts";
 import type { ForwardInputs } from "./forward-inputs.ts";
-import {
-  type CommonOutput,
-  type ModelParts,
-  PreTrainedModel,
-  type RandomOptions,
-} from "./pretrained-model.ts";
+import { PreTrainedModel } from "./pretrained-model.ts";
+import type { CommonOutput, ModelParts, RandomOptions } from "./runnable-model.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface BaseModelOutput extends CommonOutput {

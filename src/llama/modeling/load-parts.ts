@@ -20,12 +20,12 @@ import { LlamaConfig, type LlamaConfigFields } from "../llama-config.ts";
 import { zeroAddedPadding } from "./added-padding.ts";
 import { fitCheckpoint } from "./fitted-checkpoint.ts";
 import { type HeadKind, headTensors } from "./heads.ts";
-import type { ModelParts } from "./pretrained-model.ts";
 import {
   type PretrainedOptions,
   type ResolvedOptions,
   resolveOptions,
 } from "./pretrained-options.ts";
+import type { ModelParts } from "./runnable-model.ts";
 import { type ModelRuntime, runnerBuilder } from "./runner-build.ts";
 
 const DEFAULT_SLOTS = 8;

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlamaConfig, LlamaForCausalLM } from "../../../src/platform/node/index.ts";
+import { LlamaConfig, LlamaForCausalLM, pipeline } from "../../../src/platform/node/index.ts";
 import { goldenPath } from "../../support/golden-model.ts";
 import { type FileServer, serveBytes, startFileServer } from "../hub/file-server.ts";
 
 const kernel = (name: string): string => join("wasm", "dist", `${name}.wasm`);
+const causal = new URL("../../goldens/pipelines/causal/", import.meta.url).pathname;
 const tokenizer = new URL("../../goldens/tokenizers/llama2_sp/fast/", import.meta.url).pathname;
 
 let miniflare: Miniflare;
@@ -41,6 +42,7 @@ beforeAll(async () => {
   for (const [prefix, folder] of [
     ["gqa", goldenPath("gqa")],
     ["tokenizer", tokenizer],
+    ["causal", causal],
   ] as const) {
     for (const name of readdirSync(folder)) {
       const bytes = new Uint8Array(readFileSync(join(folder, name)));
@@ -76,6 +78,13 @@ test("tokenizers come the same way", async () => {
   const { ids } = await ask({ r2: "tokenizer", text });
   expect((ids as number[]).length).toBeGreaterThan(4);
   expect(await ask({ name: `${server.url}/tokenizer`, text })).toEqual({ ids });
+});
+
+test("a pipeline runs there, too", async () => {
+  const prompt = "Everyone has the right to";
+  using pipe = await pipeline("text-generation", causal, { tokenizer });
+  const expected = await pipe(prompt, { do_sample: false, max_new_tokens: 4 });
+  expect(await ask({ r2: "causal", prompt })).toEqual(expected);
 });
 
 test("kernels that are not given, and paths, are refused with the reason", async () => {

@@ -7,6 +7,7 @@ import {
   httpFolder,
   LlamaConfig,
   LlamaForCausalLM,
+  pipeline,
   r2Source,
 } from "../../../src/platform/cloudflare/index.ts";
 import plain from "../../../wasm/dist/plain.wasm";
@@ -15,7 +16,7 @@ import relaxed from "../../../wasm/dist/relaxed.wasm";
 const kernels = { relaxed, plain };
 
 export default {
-  /** What `?r2=PREFIX` or `?http=URL` or `?name=NAME` gives for `?ids=1,2,3`. */
+  /** What `?r2=PREFIX` or `?http=URL` or `?name=NAME` gives for `ids=1,2,3`, `text=TEXT` or `prompt=TEXT`. */
   async fetch(request: Request, env: { MODELS: R2Bucket }): Promise<Response> {
     const query = new URL(request.url).searchParams;
     const [prefix, url, name] = ["r2", "http", "name"].map((key) => query.get(key));
@@ -25,6 +26,13 @@ export default {
         ? httpFolder(url, { fetch })
         : (name ?? "");
     try {
+      const prompt = query.get("prompt");
+      if (prompt) {
+        const tokenizer = r2Source(env.MODELS as never, "tokenizer");
+        const model = source as Exclude<typeof source, string>;
+        const generator = await pipeline("text-generation", model, { tokenizer, kernels });
+        return Response.json(await generator(prompt, { do_sample: false, max_new_tokens: 4 }));
+      }
       const text = query.get("text");
       if (text) {
         const tokenizer = await AutoTokenizer.fromPretrained(source);

@@ -123,6 +123,11 @@ export abstract class RunnableModel {
     return (this.constructor as typeof RunnableModel).opener?.yieldTask;
   }
 
+  /** Positions that a sequence may have, as the model was loaded; weights that are not made yet are. */
+  contextLength(): Promise<number> {
+    return this.core.inTurn(({ runner }) => runner.ctx);
+  }
+
   /** reference or wasm. */
   get backend(): string {
     return this.#backend;

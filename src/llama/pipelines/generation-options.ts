@@ -97,6 +97,8 @@ export interface GenerationDefaults {
   readonly config: GenerationConfig;
   /** What was given to the pipeline and is no field of a configuration. */
   readonly options: TextGenerationOptions;
+  /** How long texts become is nobody's wish: they end where the model's context does. */
+  readonly isLengthOpen: boolean;
 }
 
 /**
@@ -123,7 +125,32 @@ export function generationDefaults(
   config.update(fields);
   if (config.pad_token_id === null) config.pad_token_id = tokenizer.pad_token_id;
   const own = ofTask ?? prefix;
-  return { config, options: { ...(typeof own === "string" && { prefix: own }), ...rest } };
+  return {
+    config,
+    options: { ...(typeof own === "string" && { prefix: own }), ...rest },
+    isLengthOpen: !hasLength(given) && !hasLength(fields),
+  };
+}
+
+function hasLength(options: TextGenerationOptions): boolean {
+  const { max_new_tokens, max_length, generation_config } = options;
+  return (max_new_tokens ?? max_length ?? generation_config ?? undefined) !== undefined;
+}
+
+/**
+ * The default lengths, as far as a context of `ctx` positions has room behind the prompt; transformers goes on
+ * beyond it.
+ */
+export function lengthWithin(
+  { config, isLengthOpen }: GenerationDefaults,
+  call: TextGenerationOptions,
+  promptLength: number,
+  ctx: number,
+): Partial<Pick<GenerationFields, "max_new_tokens" | "max_length">> {
+  if (!isLengthOpen || hasLength(call) || promptLength >= ctx) return {};
+  const { max_new_tokens, max_length } = config;
+  if (max_new_tokens === null) return { max_length: Math.min(max_length, ctx) };
+  return { max_new_tokens: Math.min(max_new_tokens, ctx - promptLength) };
 }
 
 function taskParams(value: unknown): Readonly<Record<string, unknown>> {

@@ -11,7 +11,9 @@ import type { LlamaForCausalLM } from "../modeling/llama-for-causal-lm.ts";
 import type { EncodedRow } from "../tokenizer/batch-encoding.ts";
 import {
   bad,
+  type GenerationDefaults,
   generationDefaults,
+  lengthWithin,
   type SettledOptions,
   settleOptions,
   type TextGenerationOptions,
@@ -103,7 +105,7 @@ export function textGenerationPipeline(
       prompts,
       {
         prepare: (prompt) => [encode(parts, prompt, settled, defaults.config)],
-        forward: (rows) => generateRows(parts, rows, settled, defaults.config),
+        forward: (rows) => generateRows(parts, rows, settled, defaults),
         finish: (prompt, _, [generated]) => recordsOf(parts, prompt, generated!, settled),
       },
       all,
@@ -197,21 +199,24 @@ async function generateRows(
   parts: Parts,
   rows: readonly EncodedRow[],
   settled: SettledOptions,
-  config: GenerationConfig,
+  defaults: GenerationDefaults,
 ): Promise<Generated[]> {
   // A prompt without tokens starts from BOS, in a batch of its own.
   const isEmpty = ({ input_ids }: EncodedRow): boolean => input_ids.length === 0;
   if (rows.length > 1 && rows.some(isEmpty)) {
     const each: Generated[] = [];
-    for (const row of rows) each.push(...(await generateRows(parts, [row], settled, config)));
+    for (const row of rows) each.push(...(await generateRows(parts, [row], settled, defaults)));
     return each;
   }
   const { model, tokenizer } = parts;
+  const { config } = defaults;
   const { generate, prefixLength } = settled;
   const batch = isEmpty(rows[0]!) ? undefined : batchOf(rows, tokenizer, { side: "left" });
+  const length = batch?.input_ids[0]?.length ?? 1;
   const { sequences, ...details } = await model.generate({
     tokenizer: { decode: (ids) => decode(parts, ids, {}) },
     generation_config: config,
+    ...lengthWithin(defaults, generate, length, await model.contextLength()),
     ...generate,
     ...withPrefixLength(generate, config, prefixLength),
     ...batch,

@@ -10,6 +10,7 @@ import {
   AttentionMaskVisualizer,
   AutoModelForCausalLM,
   AutoTokenizer,
+  pipeline,
   TorchAoConfig,
 } from "../../../src/platform/node/index.ts";
 import { type SeedHub, startSeedHub } from "../../support/seed-models.ts";
@@ -36,6 +37,16 @@ afterAll(async () => {
 });
 
 describe("Llama 2", () => {
+  test("Pipeline", async () => {
+    using pipe = await pipeline("text-generation", "meta-llama/Llama-2-7b-hf", {
+      torch_dtype: "float16",
+      device: 0,
+    });
+    const [{ generated_text }] = await pipe(PROMPT);
+    expect(generated_text.startsWith(PROMPT)).toBe(true);
+    expect(generated_text.length).toBeGreaterThan(PROMPT.length);
+  });
+
   test("AutoModel", async () => {
     const tokenizer = await AutoTokenizer.fromPretrained("meta-llama/Llama-2-7b-hf");
     const model = await AutoModelForCausalLM.fromPretrained("meta-llama/Llama-2-7b-hf", {

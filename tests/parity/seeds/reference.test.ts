@@ -15,6 +15,7 @@ import {
   LlamaForCausalLM,
   LlamaForTokenClassification,
   LlamaTokenizerFast,
+  pipeline,
   TorchAoConfig,
 } from "../../../src/platform/node/index.ts";
 import { type SeedHub, startSeedHub, writeTinyFlax } from "../../support/seed-models.ts";
@@ -38,6 +39,15 @@ afterAll(async () => {
   vi.unstubAllEnvs();
   await hub.close();
   await rm(root, { recursive: true, force: true });
+});
+
+test("Pipeline", async () => {
+  using pipe = await pipeline("text-generation", "huggyllama/llama-7b", {
+    torch_dtype: "float16",
+    device: 0,
+  });
+  const [{ generated_text }] = await pipe(PROMPT);
+  expect(generated_text.startsWith(PROMPT)).toBe(true);
 });
 
 test("Quantization: TorchAoConfig", async () => {

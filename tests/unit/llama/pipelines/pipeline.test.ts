@@ -151,6 +151,23 @@ describe("text-generation", () => {
     expect([max_new_tokens, do_sample, temperature]).toEqual([256, true, 0.7]);
   });
 
+  test("texts end where the context does, unless a length is asked for", async () => {
+    using pipe = await pipeline("text-generation", `${MODELS}/causal`, {
+      tokenizer: LLAMA2,
+      ctx: 32,
+      eos_token_id: null,
+    });
+    const [tokens] = await pipe("Everyone has", { return_tensors: true });
+    expect(tokens?.generated_token_ids.length).toBe(32);
+    const error = await refusal(pipe("Everyone has", { max_new_tokens: 40 }));
+    expect(error.code).toBe("context_overflow");
+    pipe.model.generation_config.max_length = 4096;
+    const other = await pipeline("text-generation", pipe.model, { tokenizer: pipe.tokenizer });
+    expect(other.generation_config.max_new_tokens).toBeNull();
+    const [same] = await other("Everyone has", { return_tensors: true, eos_token_id: null });
+    expect(same?.generated_token_ids.length).toBe(32);
+  });
+
   test("a batch gives what each prompt gives alone, an empty one included", async () => {
     using pipe = await pipeline("text-generation", `${MODELS}/causal`, { tokenizer: LLAMA3 });
     const call = { ...options, add_special_tokens: false };

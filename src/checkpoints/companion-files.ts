@@ -1,5 +1,6 @@
 /** The small files beside a checkpoint's weights: JSON that describes it, and its tokenizer. */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { type ByteSource, readAll, type SourceFolder } from "../sources/source.ts";
 import type { Checkpoint, CheckpointFile } from "./checkpoint.ts";
 
@@ -69,12 +70,10 @@ export async function readJson(
 
 /** @throws PronkError "bad_format" when the bytes are not one JSON object. */
 export function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_format", `${where}: is not JSON`, { cause });
-  }
+  const value = parseBoundedJson(
+    bytes,
+    (why, cause) => new PronkError("bad_format", `${where}: ${why}`, { cause }),
+  );
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new PronkError("bad_format", `${where}: is not a JSON object`);
   }

@@ -4,6 +4,7 @@
  * Source: https://huggingface.co/docs/hub/api ; the same API is served by mirrors (HF_ENDPOINT).
  */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { ggufPartNames } from "../formats/gguf/part-names.ts";
 import { isRepositoryPath } from "./model-reference.ts";
 import { openRemote, type RemoteOptions, shownUrl } from "./remote.ts";
@@ -78,12 +79,7 @@ export async function listRepository(
   const bad = (why: string): PronkError =>
     new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
   const text = await readText(response, MAX_LISTING_BYTES, bad);
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    throw bad("the answer is not JSON");
-  }
+  const body = parseBoundedJson(new TextEncoder().encode(text), (why) => bad(`the answer ${why}`));
   if (!isRecord(body) || !Array.isArray(body.siblings)) throw bad("the answer lists no files");
   const files = new Map<string, ListedFile>();
   for (const file of body.siblings) {

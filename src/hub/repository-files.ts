@@ -2,6 +2,7 @@
 import { variantName } from "../checkpoints/hf-directory.ts";
 import type { CheckpointKind } from "../checkpoints/open-folder.ts";
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { isMapping } from "./assets/merge-config.ts";
 import { isRepositoryPath } from "./model-reference.ts";
 
@@ -94,12 +95,10 @@ export function checkpointFiles(
  * @throws PronkError "bad_format"
  */
 export function shardNames(index: Uint8Array, where: string): string[] {
-  let data: unknown;
-  try {
-    data = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(index));
-  } catch (cause) {
-    throw new PronkError("bad_format", `${where}: not JSON`, { cause });
-  }
+  const data = parseBoundedJson(
+    index,
+    (why, cause) => new PronkError("bad_format", `${where}: ${why}`, { cause }),
+  );
   const map = isMapping(data) ? data.weight_map : undefined;
   if (!isMapping(map)) throw new PronkError("bad_format", `${where}: has no weight_map`);
   const names = [...new Set(Object.values(map))].sort();

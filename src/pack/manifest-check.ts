@@ -4,6 +4,7 @@
  * docs/pack-manifest.schema.json says the same but for the sums.
  */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { type Digest, sha256 } from "./digest.ts";
 import {
   alignUp,
@@ -47,12 +48,10 @@ const KV_TYPES: readonly string[] = ["int16", "int8", "bf16", "f32"];
  */
 export function parseManifest(bytes: Uint8Array, folder: string): Manifest {
   const where = `${folder}: ${MANIFEST_NAME}`;
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_format", `${where}: is not JSON in UTF-8`, { cause });
-  }
+  const value = parseBoundedJson(
+    bytes,
+    (why, cause) => new PronkError("bad_format", `${where}: ${why}`, { cause }),
+  );
   return checkManifest(value, where);
 }
 

@@ -5,6 +5,7 @@
  * Small parts are cut out and given to JSON.parse. Grammar: RFC 8259.
  */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 
 /** Parts that become objects; the largest known, a thousand added tokens, has 0.3 MB. */
 const MAX_PART_BYTES = 4 << 20;
@@ -14,7 +15,6 @@ const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 const encoder = new TextEncoder();
 
 /** Bytes of a string: `bytes`[start, end), escapes resolved. */
@@ -161,11 +161,13 @@ export class JsonScanner {
 
   #parse(start: number, end: number): unknown {
     if (end - start > MAX_PART_BYTES) throw this.bad(`a part of ${end - start} bytes`);
-    try {
-      return JSON.parse(decoder.decode(this.#bytes.subarray(start, end)));
-    } catch (cause) {
-      throw new PronkError("bad_format", `${this.#name}: no JSON at byte ${start}`, { cause });
-    }
+    return parseBoundedJson(
+      this.#bytes.subarray(start, end),
+      (why, cause) =>
+        new PronkError("bad_format", `${this.#name}: what begins at byte ${start} ${why}`, {
+          cause,
+        }),
+    );
   }
 }
 

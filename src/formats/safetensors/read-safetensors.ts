@@ -7,6 +7,7 @@
  */
 import { PronkError } from "../../errors.ts";
 import type { ByteSource } from "../../sources/source.ts";
+import { parseBoundedJson } from "../bounded-json.ts";
 import { printable } from "../printable.ts";
 
 /** Bytes of an element, of every type that the format has. */
@@ -77,12 +78,7 @@ export async function readSafetensors(
   }
   const json = new Uint8Array(headerBytes);
   await source.readInto(json, 8, signal);
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
-  } catch (cause) {
-    throw bad("the header is not JSON", cause);
-  }
+  const header = parseBoundedJson(json, (why, cause) => bad(`the header ${why}`, cause));
   if (!isRecord(header)) throw bad("the header is not an object");
 
   const dataStart = 8 + headerBytes;

@@ -1,6 +1,7 @@
 /** The index beside a sharded model, and the tensors of all its shards. */
 import { PronkError } from "../../errors.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
+import { parseBoundedJson } from "../bounded-json.ts";
 import { printable } from "../printable.ts";
 import { readSafetensors, type SafetensorsEntry } from "./read-safetensors.ts";
 
@@ -25,13 +26,7 @@ export async function readShardIndex(
   if (source.size > MAX_INDEX_BYTES) {
     throw bad(`${source.size} bytes, at most ${MAX_INDEX_BYTES}`);
   }
-  let index: unknown;
-  try {
-    index = JSON.parse(new TextDecoder().decode(await readAll(source, signal)));
-  } catch (cause) {
-    if (cause instanceof PronkError) throw cause;
-    throw bad("is not JSON", cause);
-  }
+  const index = parseBoundedJson(await readAll(source, signal), bad);
   const map = (index as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw bad("weight_map is not an object");

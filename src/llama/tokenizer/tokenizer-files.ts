@@ -1,5 +1,6 @@
 /** The files of a tokenizer: from a folder, or as bytes by name. */
 import { PronkError } from "../../errors.ts";
+import { parseBoundedJson } from "../../formats/bounded-json.ts";
 import { type OutputFolder, writeWhole } from "../../formats/output-file.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
 import { MAX_ADDED } from "../../tokenizers/tokenizer-json.ts";
@@ -105,12 +106,10 @@ function tooLarge(name: string, size: number): PronkError {
 }
 
 function parseObject(bytes: Uint8Array, name: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_format", `${name}: not JSON`, { cause });
-  }
+  const value = parseBoundedJson(
+    bytes,
+    (why, cause) => new PronkError("bad_format", `${name}: ${why}`, { cause }),
+  );
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new PronkError("bad_format", `${name}: not an object`);
   }

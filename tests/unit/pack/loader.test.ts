@@ -438,7 +438,7 @@ describe("a manifest that", () => {
 
   test.each([
     ["is not JSON", text("{"), /bucket\/broken: manifest.json: is not JSON/],
-    ["is not UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /is not JSON in UTF-8/],
+    ["is not UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /is not JSON/],
     ["is cut off", folder.objects.get(MANIFEST_NAME)!.slice(0, 500), /is not JSON/],
     ["is no object", text("[]"), /the document: found an array of 0, expected an object/],
     ["is too large", new Uint8Array(16 * 1024 * 1024 + 1), /16777217 bytes, at most 16777216/],

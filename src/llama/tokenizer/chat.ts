@@ -71,7 +71,11 @@ export function renderChat(
   return continue_final_message ? untilFinalMessage(rendered, messages) : rendered;
 }
 
-function chooseTemplate(source: ChatTemplateSource, options: ChatTemplateOptions): string {
+/** @throws PronkError "bad_request" where there is none. */
+export function chooseTemplate(
+  source: Pick<ChatTemplateSource, "template" | "isLlama2">,
+  options: Pick<ChatTemplateOptions, "chat_template" | "tools">,
+): string {
   const { template } = source;
   const asked = options.chat_template;
   const named = typeof template === "object" && template !== null ? template : {};

@@ -7,6 +7,7 @@
 import { PronkError } from "../../errors.ts";
 import type { ChatMessage } from "../../templates/chat-template.ts";
 import type { ChatTemplateOptions } from "./chat.ts";
+import { doubleBos, type WarningTarget, warnOnce } from "./double-bos.ts";
 
 export type EncoderMode = "default" | "prompt" | "prompt_response" | "as_is";
 
@@ -57,7 +58,9 @@ export interface TokenizerCore {
   ): string | number[];
 }
 
-export class Fairseq2Tokenizer {
+export class Fairseq2Tokenizer implements WarningTarget {
+  readonly warnings: string[] = [];
+  onWarning: ((warning: string) => void) | undefined;
   readonly #core: TokenizerCore;
 
   constructor(core: TokenizerCore) {
@@ -102,11 +105,14 @@ export class Fairseq2Tokenizer {
     const { bos_idx, eos_idx } = core.vocabInfo;
     const prefix = mode === "default" || mode === "prompt" ? idsOf(bos_idx) : null;
     const suffix = mode === "default" || mode === "prompt_response" ? idsOf(eos_idx) : null;
-    const encode = (text: string): number[] => [
-      ...(prefix ?? []),
-      ...core.encode(text),
-      ...(suffix ?? []),
-    ];
+    const bos = prefix === null || bos_idx === null ? undefined : core.tokenText(bos_idx);
+    const encode = (text: string): number[] => {
+      if (bos !== undefined && text.startsWith(bos)) {
+        const as_is = core.modes.includes("as_is") ? 'mode "as_is"' : "createRawEncoder()";
+        warnOnce(this, doubleBos(bos, as_is));
+      }
+      return [...(prefix ?? []), ...core.encode(text), ...(suffix ?? [])];
+    };
     return Object.assign(encode, {
       encodeAsTokens: (text: string): string[] => encode(text).map((id) => core.tokenText(id)),
       prefix_indices: prefix,

@@ -23,10 +23,12 @@ import {
   type EncodedBatch,
   type EncodedRow,
   type EncodedTensors,
+  type IntTensor,
   type TextInput,
 } from "./batch-encoding.ts";
 import { type CallPlan, planCall, toTensors } from "./call-plan.ts";
-import { type ChatTemplateOptions, renderChat } from "./chat.ts";
+import { type ChatTemplateOptions, chooseTemplate, renderChat } from "./chat.ts";
+import { doubleBos, type WarningTarget, warnOnce } from "./double-bos.ts";
 import {
   type SavedTokenizer,
   type SavePretrainedOptions,
@@ -43,9 +45,13 @@ export interface Assembled {
   readonly num_truncated_tokens?: number;
 }
 
+type RowsToPad = Readonly<Record<string, unknown>> & {
+  readonly input_ids: readonly (readonly number[])[];
+};
+
 type ReturnTensors = CallOptions & { readonly return_tensors: string };
 
-export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
+export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin implements WarningTarget {
   abstract readonly is_fast: boolean;
   padding_side: Side;
   truncation_side: Side;
@@ -59,6 +65,8 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
   /** Llama 2's chat template stands in where a tokenizer has none. */
   protected readonly isLlama2: boolean = false;
   protected readonly defaultPaddingSide: Side = "right";
+  readonly warnings: string[] = [];
+  onWarning: ((warning: string) => void) | undefined;
   readonly #given: Readonly<Record<string, unknown>>;
 
   constructor(options: TokenizerOptions) {
@@ -72,13 +80,13 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     this.split_special_tokens = options.split_special_tokens ?? false;
     this.chat_template = options.chat_template ?? null;
     this.use_default_system_prompt = options.use_default_system_prompt ?? false;
+    this.onWarning = options.onWarning;
   }
 
   /** Tokens of the model, without added ones. */
   abstract get vocab_size(): number;
   /** Tokens in all: what embeddings are resized to. */
   abstract get length(): number;
-  abstract idToToken(id: number): string | undefined;
   /** A text without what is put around it. */
   protected abstract encodeText(text: TextInput, type: number, options: CallOptions): Encoding;
   /** Truncated and with special tokens around it. */
@@ -102,10 +110,28 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
 
   // Texts to tokens.
 
-  /** The ids of a text, with special tokens unless `add_special_tokens` is false. */
-  encode(text: TextInput, options: CallOptions = {}): number[] {
-    const { return_tensors: _, return_overflowing_tokens: __, ...rest } = options;
-    return this.#row(text, this.#pairOf(options, 0, false), rest).input_ids;
+  /**
+   * The ids of a text, with special tokens unless `add_special_tokens` is false; with
+   * `return_tensors` as a batch of one.
+   */
+  encode(text: TextInput, options: ReturnTensors): IntTensor;
+  encode(text: TextInput, options?: CallOptions): number[];
+  encode(text: TextInput, options: CallOptions = {}): number[] | IntTensor {
+    const { return_tensors, return_overflowing_tokens: _, ...rest } = options;
+    const ids = this.idsOf(text, rest);
+    return return_tensors === undefined ? ids : toTensors({ input_ids: [ids] }).input_ids;
+  }
+
+  protected idsOf(text: TextInput, options: CallOptions): number[] {
+    return this.#row(text, this.#pairOf(options, 0, false), options).input_ids;
+  }
+
+  /** Says once that a text had the token that was put in front of it. */
+  protected checkStart(ids: readonly number[], options: CallOptions): void {
+    if (ids[0] !== ids[1] || ids.length < 2 || options.add_special_tokens === false) return;
+    const { bos_token } = this;
+    if (bos_token === null || this.tokenToId(bos_token) !== ids[0]) return;
+    warnOnce(this, doubleBos(bos_token, "add_special_tokens: false"));
   }
 
   /** What calling a tokenizer in Python gives. */
@@ -172,7 +198,9 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
   ): Assembled {
     const first = this.encodeText(text, 0, options);
     const second = pair === undefined ? undefined : this.encodeText(pair, 1, options);
-    return this.assemble(first, second, plan, options);
+    const assembled = this.assemble(first, second, plan, options);
+    this.checkStart(assembled.encoding.ids, options);
+    return assembled;
   }
 
   #batch(texts: readonly TextInput[], isBatch: boolean, options: CallOptions): EncodedBatch {
@@ -257,11 +285,11 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
 
   /** Pads rows that were encoded before. */
   pad(
-    rows: { readonly input_ids: readonly (readonly number[])[] } & Readonly<
-      Record<string, unknown>
-    >,
-    options: CallOptions = {},
-  ): EncodedBatch {
+    rows: RowsToPad,
+    options?: CallOptions & { readonly return_tensors?: undefined },
+  ): EncodedBatch;
+  pad(rows: RowsToPad, options: ReturnTensors): EncodedTensors;
+  pad(rows: RowsToPad, options: CallOptions = {}): EncodedBatch | EncodedTensors {
     const plan = planCall({ padding: true, ...options, truncation: false }, this.model_max_length);
     const masks = rows.attention_mask as readonly number[][] | undefined;
     const types = rows.token_type_ids as readonly number[][] | undefined;
@@ -273,13 +301,14 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
       }),
     );
     const padded = this.#pad(encodings, plan, options);
-    return {
+    const batch: EncodedBatch = {
       input_ids: padded.map(({ ids }) => [...ids]),
       attention_mask: padded.map(({ attention_mask }) => toList(attention_mask)),
       ...(types === undefined
         ? {}
         : { token_type_ids: padded.map(({ type_ids }) => toList(type_ids)) }),
     };
+    return options.return_tensors === undefined ? batch : toTensors(batch);
   }
 
   // Tokens to texts.
@@ -295,22 +324,6 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     return rows.map((ids) => this.decode(ids, options));
   }
 
-  convertIdsToTokens(ids: readonly number[], skip_special_tokens?: boolean): string[];
-  convertIdsToTokens(id: number): string;
-  convertIdsToTokens(
-    ids: number | readonly number[],
-    skip_special_tokens = false,
-  ): string | string[] {
-    const textOf = (id: number): string => {
-      const text = this.idToToken(id);
-      if (text !== undefined) return text;
-      throw new PronkError("bad_request", `tokenizer: no token has the id ${id}`);
-    };
-    if (typeof ids === "number") return textOf(ids);
-    const special = new Set(skip_special_tokens ? this.all_special_ids : []);
-    return ids.filter((id) => !special.has(id)).map(textOf);
-  }
-
   /** Tokens by spelling; made for this call, as the tokenizer keeps none. */
   getVocab(): Map<string, number> {
     const vocab = new Map<string, number>();
@@ -321,6 +334,10 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     return vocab;
   }
 
+  get vocab(): Map<string, number> {
+    return this.getVocab();
+  }
+
   /** Added tokens by content. */
   getAddedVocab(): Record<string, number> {
     return Object.fromEntries(
@@ -328,7 +345,19 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     );
   }
 
+  get added_tokens_encoder(): Record<string, number> {
+    return this.getAddedVocab();
+  }
+
   // Sequences of ids.
+
+  /** How many tokens of a text fit beside the special ones. */
+  get max_len_single_sentence(): number {
+    return this.model_max_length - this.numSpecialTokensToAdd();
+  }
+  get max_len_sentences_pair(): number {
+    return this.model_max_length - this.numSpecialTokensToAdd(true);
+  }
 
   /** 1 for special tokens, 0 for the others. */
   getSpecialTokensMask(
@@ -396,29 +425,52 @@ export abstract class PreTrainedTokenizerBase extends SpecialTokensMixin {
     options: ChatTemplateOptions & { readonly return_dict: true },
   ): EncodedRow;
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): number[];
+  /** Of several chats one each. */
   applyChatTemplate(
-    messages: readonly ChatMessage[],
+    chats: readonly (readonly ChatMessage[])[],
+    options: ChatTemplateOptions & { readonly tokenize: false },
+  ): string[];
+  applyChatTemplate(
+    chats: readonly (readonly ChatMessage[])[],
+    options: ChatTemplateOptions & { readonly return_dict: true },
+  ): EncodedBatch;
+  applyChatTemplate(
+    chats: readonly (readonly ChatMessage[])[],
+    options?: ChatTemplateOptions,
+  ): number[][];
+  applyChatTemplate(
+    messages: readonly ChatMessage[] | readonly (readonly ChatMessage[])[],
     options: ChatTemplateOptions = {},
-  ): string | number[] | EncodedRow | EncodedTensors {
-    const text = renderChat(
-      {
-        template: this.chat_template,
-        isLlama2: this.isLlama2,
-        useDefaultSystemPrompt: this.use_default_system_prompt,
-        specialTokens: this.special_tokens_map,
-      },
-      messages,
-      options,
-    );
-    if (options.tokenize === false) return text;
+  ): string | number[] | string[] | number[][] | EncodedRow | EncodedBatch | EncodedTensors {
+    const source = {
+      template: this.chat_template,
+      isLlama2: this.isLlama2,
+      useDefaultSystemPrompt: this.use_default_system_prompt,
+      specialTokens: this.special_tokens_map,
+    };
+    const render = (chat: readonly ChatMessage[]): string => renderChat(source, chat, options);
+    const several = Array.isArray(messages[0]);
+    const texts = several
+      ? (messages as readonly (readonly ChatMessage[])[]).map(render)
+      : [render(messages as readonly ChatMessage[])];
+    if (options.tokenize === false) return several ? texts : texts[0]!;
     // The template has put its special tokens in.
     const call = { ...options, add_special_tokens: false };
-    if (options.return_dict === true || options.return_tensors !== undefined) {
-      return options.return_tensors === undefined
-        ? this.call(text, call)
-        : this.call(text, call as ReturnTensors);
-    }
-    return this.call(text, call).input_ids;
+    if (call.return_tensors !== undefined) return this.call(texts, call as ReturnTensors);
+    const encoded = several ? this.call(texts, call) : this.call(texts[0]!, call);
+    return options.return_dict === true ? encoded : encoded.input_ids;
+  }
+
+  /** The template that a chat takes. @throws PronkError "bad_request" where there is none. */
+  getChatTemplate(
+    chat_template?: string,
+    tools?: readonly Readonly<Record<string, unknown>>[],
+  ): string {
+    const source = { template: this.chat_template, isLlama2: this.isLlama2 };
+    return chooseTemplate(source, {
+      ...(chat_template === undefined ? {} : { chat_template }),
+      ...(tools === undefined ? {} : { tools }),
+    });
   }
 }
 

@@ -91,14 +91,16 @@ export class PreTrainedTokenizerFast extends PreTrainedTokenizerBase {
     return [...ids.map(() => 0), ...pair.map(() => 1)];
   }
 
-  override encode(text: TextInput, options: CallOptions = {}): number[] {
+  protected override idsOf(text: TextInput, options: CallOptions): number[] {
     const { padding, truncation, text_pair } = planOf(options, this.model_max_length);
     if (typeof text !== "string" || padding || truncation || text_pair) {
-      return super.encode(text, options);
+      return super.idsOf(text, options);
     }
-    return this.pipeline.encodeIds(text, options.add_special_tokens !== false, {
+    const ids = this.pipeline.encodeIds(text, options.add_special_tokens !== false, {
       splitSpecialTokens: options.split_special_tokens ?? this.split_special_tokens,
     });
+    this.checkStart(ids, options);
+    return ids;
   }
 
   protected encodeText(text: TextInput, type: number, options: CallOptions): Encoding {

@@ -41,6 +41,8 @@ export interface TokenizerOptions {
   readonly split_special_tokens?: boolean;
   /** Jinja; several by name, of which `default` is used unless another is asked for. */
   readonly chat_template?: string | Readonly<Record<string, string>> | null;
+  /** Told once of a text that begins with BOS and gets another; see also `warnings`. */
+  readonly onWarning?: ((warning: string) => void) | undefined;
   /** Added tokens by id, as in tokenizer_config.json. */
   readonly added_tokens_decoder?: Readonly<Record<string, TokenLike>>;
 }

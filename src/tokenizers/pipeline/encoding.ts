@@ -41,7 +41,7 @@ export function encodingOf(
   return {
     ids,
     type_ids: new Uint8Array(length).fill(type),
-    places: places === undefined ? undefined : Uint32Array.from(places),
+    places: places === undefined ? undefined : new Uint32Array(places),
     special_tokens_mask: new Uint8Array(length),
     attention_mask: new Uint8Array(length).fill(1),
     sequences: new Int8Array(length).fill(type),
@@ -189,9 +189,9 @@ export function padEncoding(
 }
 
 /** Numbers of a typed array as a list. */
-export function toList(values: ArrayLike<number>): number[] {
-  const list: number[] = [];
-  for (let i = 0; i < values.length; i++) list.push(values[i]!);
+export function toList(values: Uint8Array): number[] {
+  const list = new Array<number>(values.length);
+  for (let i = 0; i < values.length; i++) list[i] = values[i]!;
   return list;
 }
 
@@ -207,10 +207,10 @@ export function toNullable(
 }
 
 /** Places as pairs; all are [0, 0] where there are none. */
-export function toPairs(places: ArrayLike<number> | undefined, count: number): [number, number][] {
-  const pairs: [number, number][] = [];
+export function toPairs(places: Uint32Array | undefined, count: number): [number, number][] {
+  const pairs = new Array<[number, number]>(count);
   for (let i = 0; i < count; i++) {
-    pairs.push(places === undefined ? [0, 0] : [places[2 * i]!, places[2 * i + 1]!]);
+    pairs[i] = places === undefined ? [0, 0] : [places[2 * i]!, places[2 * i + 1]!];
   }
   return pairs;
 }

@@ -134,7 +134,7 @@ function rebuild(
       newEnds.push(ends[last] ?? ends[text.length - 1] ?? 0);
     }
   }
-  return { text: joined, starts: Uint32Array.from(newStarts), ends: Uint32Array.from(newEnds) };
+  return { text: joined, starts: new Uint32Array(newStarts), ends: new Uint32Array(newEnds) };
 }
 
 function* partsOf(text: string, step: NormalizerStep): Generator<Part> {

@@ -19,15 +19,22 @@ import type { LlamaForCausalLM } from "../../llama/modeling/llama-for-causal-lm.
 import type { PretrainedOptions } from "../../llama/modeling/pretrained-options.ts";
 import type { Fairseq2Tokenizer } from "../../llama/tokenizer/fairseq2-tokenizer.ts";
 import { loadFairseq2Tokenizer } from "../../llama/tokenizer/load-fairseq2-tokenizer.ts";
+import type { LlamaConfig } from "../../model/config.ts";
 import { QUANTIZATIONS, type Quantization } from "../../pack/form-choice.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type AssetOptions, readAssets } from "./asset-folders.ts";
 import type { Environment } from "./cache-folder.ts";
 import { checkHashes } from "./check-hashes.ts";
-import { type CreateEngineOptions, createHostEngine, openNamedModel } from "./create-engine.ts";
+import {
+  type CreateEngineOptions,
+  createHostEngine,
+  type HostLoadOptions,
+  openNamedModel,
+} from "./create-engine.ts";
 import { directoryFolder } from "./directory.ts";
 import type { Host } from "./host.ts";
 import { hostModels } from "./models.ts";
+import type { OpenModelOptions } from "./open-model.ts";
 
 export interface HubOptions extends AssetOptions {
   /** Default: the process's. */
@@ -66,17 +73,23 @@ export function createModelHub(host: Host, options: HubOptions = {}): HostModelH
     configs: LLAMA_CONFIGS,
     load: async (wanted, { config: _, ...more }: PretrainedOptions) => {
       const all = { env, fetch, ...more };
-      await checkWanted(host, wanted, all);
+      const { AutoConfig, LlamaForCausalLM } = hostModels(host);
+      const { signal, revision, subfolder, gguf_file, cache_dir, local_files_only, token } = all;
+      const place = { revision, subfolder, gguf_file, cache_dir, local_files_only, token };
+      const files = { ...place, env: all.env, fetch: all.fetch, signal };
+      await checkWanted(host, wanted, all, async () =>
+        (await AutoConfig.fromPretrained(wanted.checkpoint, files)).toModelConfig(),
+      );
       const isAsked =
         more.quantization ?? more.quantization_config ?? more.load_in_4bit ?? more.load_in_8bit;
-      return hostModels(host).LlamaForCausalLM.fromPretrained(wanted.checkpoint, {
+      return LlamaForCausalLM.fromPretrained(wanted.checkpoint, {
         ...all,
         ...(isAsked === undefined && quantOf(wanted)),
       });
     },
     loadEngine: async (wanted, more) => {
       const all = { env, fetch, ...quantOf(wanted), ...more };
-      await checkWanted(host, wanted, all);
+      await checkWanted(host, wanted, all, () => packedConfig(host, wanted.checkpoint, all));
       return createHostEngine(host, wanted.checkpoint, { id: wanted.name, ...all });
     },
   });
@@ -104,22 +117,30 @@ function quantOf({ name, quant }: Wanted): { readonly quantization?: Quantizatio
   throw new PronkError("bad_format", `asset card ${name}: quant ${quant}: none of ${runs}`);
 }
 
-/** @throws PronkError "unsupported" where the checkpoint is another model; "corrupt" where its bytes are others. */
+/**
+ * @param configOf reads the checkpoint's own configuration; called where the card says something of it.
+ * @throws PronkError "unsupported" where the checkpoint is another model; "corrupt" where its bytes are others.
+ */
 async function checkWanted(
   host: Host,
   { name, checkpoint, config, overridden, sha256 }: Wanted,
-  options: {
-    readonly env: Environment;
-    readonly fetch: typeof fetch;
-    readonly signal?: AbortSignal;
-  },
+  options: OpenModelOptions,
+  configOf: () => Promise<LlamaConfig>,
 ): Promise<void> {
   if (sha256 !== undefined) await checkHashes(host, checkpoint, sha256, options);
   if (config === undefined || overridden.length === 0) return;
+  checkOverrides(name, config, overridden, await configOf());
+}
+
+/** Of the pack that an engine will load, which is made now if need be. */
+async function packedConfig(
+  host: Host,
+  checkpoint: string,
+  options: HostLoadOptions,
+): Promise<LlamaConfig> {
   const named = await openNamedModel(host, checkpoint, options);
   try {
-    const { model } = await planModel(named.input, { signal: options.signal });
-    checkOverrides(name, config, overridden, model.config);
+    return (await planModel(named.input, options.signal && { signal: options.signal })).config;
   } finally {
     await named.close();
   }

@@ -1,4 +1,8 @@
 /** The model classes of an entry: with `fromPretrained`, which needs the runtime's files and kernels. */
+import { openIfPresent, readJson } from "../../checkpoints/companion-files.ts";
+import { CONFIG_NAME } from "../../checkpoints/hf-directory.ts";
+import { PronkError } from "../../errors.ts";
+import type { SourceFolder } from "../../sources/source.ts";
 import type { LlamaConfig } from "../llama-config.ts";
 import type { HeadKind } from "./heads.ts";
 import { LlamaForCausalLM } from "./llama-for-causal-lm.ts";
@@ -7,8 +11,10 @@ import { LlamaForSequenceClassification } from "./llama-for-sequence-classificat
 import { LlamaForTokenClassification } from "./llama-for-token-classification.ts";
 import { LlamaModel } from "./llama-model.ts";
 import { loadParts } from "./load-parts.ts";
+import type { PreTrainedModel } from "./pretrained-model.ts";
 import { type PretrainedOptions, resolveOptions } from "./pretrained-options.ts";
 import {
+  isFolder,
   type ModelOpener,
   modelInput,
   type PretrainedSource,
@@ -16,11 +22,14 @@ import {
 } from "./pretrained-source.ts";
 import type { ModelParts, RandomOptions } from "./runnable-model.ts";
 
+const ADAPTER_CONFIG_NAME = "adapter_config.json";
+
 export interface ModelClass<Model> {
   /** Of a configuration: random weights, made when they are first needed. */
   new (source: ModelParts | LlamaConfig, options?: RandomOptions): Model;
   /**
-   * Loads a model: a name, a path, an https:// URL, a folder, or opened files.
+   * Loads a model: a name, a path, an https:// URL, a folder, or opened files. Of a folder with a PEFT adapter alone
+   * its base, with it.
    *
    * @throws PronkError "not_found", "bad_format", "unsupported", "source_failed", "out_of_memory"; "bad_request" for
    *   an option that is not known.
@@ -41,7 +50,7 @@ export interface ModelClasses {
 }
 
 export function bindModels(opener: ModelOpener): ModelClasses {
-  const bind = <Model>(
+  const bind = <Model extends PreTrainedModel>(
     Base: new (source: ModelParts | LlamaConfig, options?: RandomOptions) => Model,
     head: HeadKind,
     prefersFlax = false,
@@ -51,7 +60,23 @@ export function bindModels(opener: ModelOpener): ModelClasses {
       fromPretrained: async (
         source: PretrainedSource,
         options: PretrainedOptions = {},
-      ): Promise<Model> => new Base(await load(opener, source, head, options, prefersFlax)),
+      ): Promise<Model> => {
+        const found = await load(opener, source, head, options, prefersFlax);
+        if (!("base" in found)) return new Base(found);
+        // As transformers does with a PEFT adapter: its base, with it.
+        const { revision: _, subfolder: __, ...others } = options;
+        const base = await load(opener, found.base, head, others, prefersFlax);
+        if ("base" in base)
+          throw new PronkError("unsupported", `${found.base}: an adapter, no base`);
+        const model = new Base(base);
+        try {
+          await model.loadAdapter(found.folder, { signal: options.signal });
+        } catch (error) {
+          model.dispose();
+          throw error;
+        }
+        return model;
+      },
     });
   const Model = bind(class extends LlamaModel {}, "none");
   const ForCausalLM = bind(class extends LlamaForCausalLM {}, "causal-lm");
@@ -75,17 +100,36 @@ export function bindModels(opener: ModelOpener): ModelClasses {
   };
 }
 
+/** A folder that holds an adapter alone, and what its base is called. */
+interface AdapterOf {
+  readonly base: string;
+  readonly folder: SourceFolder;
+}
+
+async function adapterOf(
+  folder: SourceFolder,
+  signal: AbortSignal | undefined,
+): Promise<AdapterOf | undefined> {
+  const file = await openIfPresent(folder, ADAPTER_CONFIG_NAME, signal);
+  if (!file || (await openIfPresent(folder, CONFIG_NAME, signal))) return undefined;
+  const { base_model_name_or_path: base } = await readJson(file, signal);
+  if (typeof base === "string" && base !== "") return { base, folder };
+  throw new PronkError("unsupported", `${file.name}: base_model_name_or_path names no base`);
+}
+
 async function load(
   opener: ModelOpener,
   source: PretrainedSource,
   head: HeadKind,
   options: PretrainedOptions,
   prefersFlax: boolean,
-): Promise<ModelParts> {
+): Promise<ModelParts | AdapterOf> {
   const resolved = resolveOptions(options, prefersFlax);
   const { kinds } = resolved;
   const request = { ...options, ...(kinds && { kinds }), part: "model" } as const;
   return withSource(opener, source, request, async (opened) => {
+    const adapter = isFolder(opened) && (await adapterOf(opened, options.signal));
+    if (adapter) return adapter;
     const input = await modelInput(opened, request);
     return loadParts(input, head, await opener.runtime(options.kernels), options, resolved);
   });

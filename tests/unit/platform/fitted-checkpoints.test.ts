@@ -1,5 +1,5 @@
 /** Checkpoints that are not quite the class's: other heads, other sizes, other fields, other files. */
-import { cp } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.ts";
@@ -100,6 +100,30 @@ test("fields among the options, and a config, take the place of the files' own",
   });
   short.dispose();
   given.dispose();
+});
+
+test("an adapter's folder gives its base with the adapter", async () => {
+  const source = join(goldens, "lora/qv_r8");
+  const folder = await temporaryFolder();
+  const fields = JSON.parse(await readFile(join(source, "adapter_config.json"), "utf8"));
+  const name = async (base: unknown): Promise<void> => {
+    const config = { ...fields, base_model_name_or_path: base };
+    await writeFile(join(folder, "adapter_config.json"), JSON.stringify(config));
+  };
+  await cp(join(source, "adapter_model.safetensors"), join(folder, "adapter_model.safetensors"));
+  await name(goldenPath("gqa"));
+  const model = await AutoModelForCausalLM.fromPretrained(folder);
+  const own = await LlamaForCausalLM.fromPretrained(goldenPath("gqa"));
+  const plain = (await own.forward(INPUTS)).logits;
+  await own.loadAdapter(source);
+  expect((await model.forward(INPUTS)).logits).toEqual((await own.forward(INPUTS)).logits);
+  expect((await own.forward(INPUTS)).logits).not.toEqual(plain);
+  model.dispose();
+  own.dispose();
+  await name(folder);
+  await expect(AutoModelForCausalLM.fromPretrained(folder)).rejects.toThrow(/an adapter, no base/);
+  await name(null);
+  await expect(AutoModelForCausalLM.fromPretrained(folder)).rejects.toThrow(/names no base/);
 });
 
 test("use_safetensors and from_pt choose among the files", async () => {

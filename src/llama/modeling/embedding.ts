@@ -1,5 +1,6 @@
 /** The table of token embeddings, or of a language model's head, as `getInputEmbeddings` and `getOutputEmbeddings` give it. */
 import { PronkError } from "../../errors.ts";
+import { type IntegerRows, integerLists } from "../integer-lists.ts";
 import type { ModelCore } from "./model-core.ts";
 import { readRow, tableOf } from "./table-rows.ts";
 import { integerRows, type Tensor, zeros } from "./tensor.ts";
@@ -48,15 +49,16 @@ export class Embedding {
    *
    * @throws PronkError "bad_request" for an id without a row.
    */
-  async forward(input_ids: readonly (readonly number[])[]): Promise<Tensor> {
-    const ids = integerRows(input_ids, "input_ids").flat();
+  async forward(input_ids: IntegerRows): Promise<Tensor> {
+    const rows = integerRows(integerLists(input_ids, "input_ids"), "input_ids");
+    const ids = rows.flat();
     const wrong = ids.find((id) => id < 0 || id >= this.num_embeddings);
     if (wrong !== undefined) {
       throw new PronkError("bad_request", `input_ids: ${wrong} is outside the vocabulary`, {
         param: "input_ids",
       });
     }
-    return this.#rows(ids.length, (i) => ids[i], [input_ids.length, input_ids[0]?.length ?? 0]);
+    return this.#rows(ids.length, (i) => ids[i], [rows.length, rows[0]?.length ?? 0]);
   }
 
   #rows(count: number, rowOf: (i: number) => number, dims: readonly number[]): Promise<Tensor> {

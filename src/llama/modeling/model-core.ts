@@ -75,18 +75,13 @@ export class ModelCore implements CacheOwner {
 
   /** @throws PronkError "engine_failed" when the model was disposed. */
   get built(): BuiltRunner {
-    if (this.#isDisposed) throw new PronkError("engine_failed", "the model was disposed");
+    if (this.#isDisposed) throw disposed();
     if (!this.#built) throw new PronkError("engine_failed", "the model's weights are not made yet");
     return this.#built;
   }
 
   get runner(): Runner {
     return this.built.runner;
-  }
-
-  /** undefined until the weights are there. */
-  get backend(): string | undefined {
-    return this.#built?.runner.backend;
   }
 
   #take(built: BuiltRunner): void {
@@ -108,7 +103,13 @@ export class ModelCore implements CacheOwner {
       }
       const { built } = this;
       this.prepare?.();
-      return work(built);
+      try {
+        return await work(built);
+      } catch (error) {
+        // What a runner says that was ended in the middle of its work tells nobody why.
+        if (this.#isDisposed) throw disposed(error);
+        throw error;
+      }
     });
     // Not the result itself, which may hold what is to be freed.
     this.#last = result.then(
@@ -136,7 +137,7 @@ export class ModelCore implements CacheOwner {
       const made = await make(built);
       if (this.#isDisposed) {
         made.runner.dispose();
-        throw new PronkError("engine_failed", "the model was disposed");
+        throw disposed();
       }
       this.#drop();
       this.#take(made);
@@ -406,6 +407,10 @@ export class ModelCore implements CacheOwner {
       }
     }
   }
+}
+
+function disposed(cause?: unknown): PronkError {
+  return new PronkError("engine_failed", "the model was disposed", { cause });
 }
 
 function spanOf(piece: Piece, slot: number, probabilities: boolean): Span {

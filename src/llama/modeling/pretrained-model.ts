@@ -93,13 +93,19 @@ export abstract class PreTrainedModel extends AdaptedModel {
    * config.pad_token_id is zero, set before or after. Memory is planned anew: old and new are there together for
    * the time of the call.
    *
+   * @param multiple_or_options options by name, or pad_to_multiple_of with mean_resizing behind it, as in Python
    * @throws PronkError "bad_request", "out_of_memory"; the model is then as it was.
    */
   async resizeTokenEmbeddings(
     new_num_tokens?: number | null,
-    options: ResizeOptions = {},
+    multiple_or_options?: number | null | ResizeOptions,
+    mean_resizing = true,
   ): Promise<Embedding> {
     const { config, core } = this;
+    const options: ResizeOptions =
+      typeof multiple_or_options === "object" && multiple_or_options !== null
+        ? multiple_or_options
+        : { pad_to_multiple_of: multiple_or_options ?? null, mean_resizing };
     const current = config.vocab_size;
     const rows = resizedRows(new_num_tokens, options.pad_to_multiple_of, current);
     if (rows !== current) {

@@ -100,7 +100,8 @@ export abstract class RunnableModel {
   ): () => Promise<ModelParts> {
     return async () => {
       const checkpoint = randomCheckpoint(this.config, this.#head, options.seed);
-      const runtime = await opener?.runtime(options.kernels);
+      const isReference = options.backend === "reference";
+      const runtime = isReference ? undefined : await opener?.runtime(options.kernels);
       const parts = await loadParts({ checkpoint }, this.#head, runtime, options);
       this.#build = parts.build;
       this.#notes = parts.notes ?? [];

@@ -158,6 +158,26 @@ describe("resizing", () => {
     model.dispose();
   });
 
+  test("takes arguments by place, as Python has them", async () => {
+    const model = await causal("gqa");
+    expect((await model.resizeTokenEmbeddings(513, 64)).num_embeddings).toBe(576);
+    expect((await model.resizeTokenEmbeddings(null, 100)).num_embeddings).toBe(600);
+    const drawn = await model.resizeTokenEmbeddings(601, null, false);
+    const named = await causal("gqa");
+    await named.resizeTokenEmbeddings(600, { pad_to_multiple_of: 64 });
+    await named.resizeTokenEmbeddings(600);
+    await named.resizeTokenEmbeddings(601, { mean_resizing: false });
+    expect(row(await drawn.weight(), 600)).toEqual(
+      row(await named.getInputEmbeddings().weight(), 600),
+    );
+    const ids = [3, 4, 5];
+    const tensor = { data: Int32Array.from(ids), shape: [1, 3] };
+    const table = model.getInputEmbeddings();
+    expect(await table.forward(tensor)).toEqual(await table.forward([ids]));
+    model.dispose();
+    named.dispose();
+  });
+
   test.each([[0], [-1], [1.5]])("refuses %d rows", async (rows) => {
     const model = await causal("gqa");
     await expect(model.resizeTokenEmbeddings(rows)).rejects.toMatchObject({
@@ -410,6 +430,25 @@ describe("a disposed model", () => {
     const random = new models.LlamaModel(new LlamaConfig());
     random.dispose();
     await expect(random.forward({ input_ids: [[1]] })).rejects.toMatchObject(says);
+  });
+
+  test.each(["reference", "wasm"] as const)("ends what is generated, on %s", async (backend) => {
+    const model = await causal("gqa", { backend });
+    let tokens = 0;
+    const streamer = {
+      put: () => {
+        if (++tokens === 3) model.dispose();
+      },
+      end: () => {},
+    };
+    const running = model.generate({
+      input_ids: [[1, 2]],
+      max_new_tokens: 20,
+      eos_token_id: null,
+      streamer,
+    });
+    await expect(running).rejects.toMatchObject(says);
+    expect(tokens).toBe(3);
   });
 
   test("is freed", async () => {

@@ -61,7 +61,7 @@ export const serve: Command = {
     const server = await listen(input, cli, (request) => app.fetch(request));
     try {
       try {
-        const { info } = await served.load();
+        const { info, adapters } = await served.load();
         const { id, backend, kernel, ctx, slots: count, threads, threadsReason } = info;
         const several = threads > 1 ? `${threads} threads, ` : "";
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
@@ -69,6 +69,11 @@ export const serve: Command = {
           `${id} at ${server.url}/v1, ready in ${seconds} s ` +
             `(${backend} ${kernel}, ${several}${count} x ${ctx} positions)\n`,
         );
+        for (const { name, default_scale: scale } of adapters) {
+          cli.out(
+            `adapter ${name}: ${scale === 0 ? "where a request asks for it" : `at ${scale}`}\n`,
+          );
+        }
         if (threads === 1 && threadsReason !== undefined) {
           cli.err(`pronk serve: 1 thread: ${threadsReason}\n`);
         }

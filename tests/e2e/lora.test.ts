@@ -74,6 +74,7 @@ describe("a server with an adapter that requests name", () => {
       ...["--lora", `pirate=${adapter}`, "--lora-init-without-apply", "--allow-lora-loading"],
     ]);
     solo = await idsOf(server, { model: "pirate" });
+    expect(server.output()).toContain("adapter pirate: where a request asks for it\n");
   });
   afterAll(() => server?.close());
 
@@ -143,6 +144,7 @@ test("adapters given at the start are applied unless a request or /lora-adapters
   let applied: number[];
   try {
     applied = await idsOf(server);
+    expect(server.output()).toContain("adapter pirate: at 0.9\n");
     expect(applied).not.toEqual(ANSWER_IDS);
     expect(await idsOf(server, { model: "pirate" })).toEqual(applied);
     expect(await idsOf(server, { lora: [] })).toEqual(ANSWER_IDS);

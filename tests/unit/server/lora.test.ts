@@ -369,6 +369,30 @@ describe("loading and unloading", () => {
     expect(engine.adapters.map(({ name }) => name)).toEqual(["pirate", "poet"]);
   });
 
+  test("whose client leaves in its midst changes nothing, and the name is free again", async () => {
+    let opened = 0;
+    const toy = createToy({
+      adapterReplies,
+      openAdapter: (path, signal) => {
+        if (opened++ > 0) return randomLoraFolder(path);
+        return new Promise((_, reject) => {
+          const leave = (): void => reject(new PronkError("aborted", "aborted"));
+          signal?.addEventListener("abort", leave, { once: true });
+        });
+      },
+    });
+    const app = createApp({ engine: toy.engine, allowAdapterLoading: true });
+    const client = new AbortController();
+    const body = { lora_name: "poet", lora_path: "models/poet" };
+    const left = post(app, LOAD, body, { signal: client.signal });
+    while (opened === 0) await new Promise((resolve) => setImmediate(resolve));
+    client.abort();
+    expect((await left).status).toBe(499);
+    expect(toy.engine.adapters).toEqual([]);
+    expect((await post(app, LOAD, body)).status).toBe(200);
+    expect(await said(app, { model: "poet" })).toBe(POET);
+  });
+
   test("answer other methods with those that there are", async () => {
     const { app } = await serve();
     for (const [path, allow] of [

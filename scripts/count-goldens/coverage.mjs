@@ -69,6 +69,13 @@ export const COVERAGE = [
     tests: onBoth("tests/parity/generate.test.ts", generated),
   },
   {
+    folder: "models",
+    cases: /^forward_bf16 /,
+    tests: onBoth("tests/parity/bf16.test.ts", (_, backend) =>
+      exactly(`on '${backend}' dtype auto`),
+    ),
+  },
+  {
     folder: "rope",
     cases: /./,
     tests: [
@@ -137,7 +144,10 @@ export const COVERAGE = [
   {
     folder: "lora",
     cases: /./,
-    tests: onBoth("tests/parity/lora.test.ts", (id, backend) => exactly(`${backend} ${id}`)),
+    tests: onBoth(
+      "tests/parity/lora.test.ts",
+      (id, backend) => new RegExp(`^${backend}[\\w ]* ${id} gives`),
+    ),
   },
   ...LLAMA2.split(" ").flatMap((name) =>
     tokenizer(`llama2 ${name}`, `Llama 2 ${name} from tokenizer.model `),
@@ -247,6 +257,14 @@ export const COVERAGE = [
   },
   {
     folder: "gguf",
+    cases: /^(?:IQ[123]_\w+|TQ\w+|MXFP4)$/,
+    refused: true,
+    tests: [
+      { file: "tests/parity/gguf-refused.test.ts", title: (id) => new RegExp(`^'?${id}'?$`) },
+    ],
+  },
+  {
+    folder: "gguf",
     cases: /^tok_sp$/,
     tests: ["ids, with special", "offsets", "decoded texts"].map((what) => ({
       file: "tests/parity/tokenizers-goldens.test.ts",
@@ -314,6 +332,14 @@ export const COVERAGE = [
         title: (id) => new RegExp(`^'${named(id)}' `),
       },
     ],
+  },
+  {
+    folder: "fairseq2",
+    cases: /^fairseq2_forward /,
+    tests: onBoth(
+      "tests/parity/fairseq2-forward.test.ts",
+      (id, backend) => new RegExp(`^on '${backend}' .*${escaped(named(id))}(?![\\w/.])`),
+    ),
   },
   {
     folder: "fairseq2",

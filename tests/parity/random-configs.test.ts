@@ -7,10 +7,12 @@ import { describe, expect, test } from "vitest";
 import { compileKernels } from "../../src/backends/wasm/kernel-variants.ts";
 import { PronkError } from "../../src/errors.ts";
 import { readSafetensors } from "../../src/formats/safetensors/read-safetensors.ts";
+import { LlamaConfig } from "../../src/llama/llama-config.ts";
 import { LlamaForCausalLM } from "../../src/llama/modeling/llama-for-causal-lm.ts";
 import { loadParts } from "../../src/llama/modeling/load-parts.ts";
 import type { PretrainedOptions } from "../../src/llama/modeling/pretrained-options.ts";
 import { memorySource } from "../../src/sources/memory.ts";
+import { models } from "../support/llama-models.ts";
 import { randomLlama } from "../support/random-llama.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -203,7 +205,7 @@ function changed(field: string, config: Fields, { generate }: Case): unknown {
   }
 }
 
-/** Nothing is trained and no weight is made here: both are kept in the configuration. */
+/** Nothing is trained, and these weights were made: both are kept in the configuration. */
 const KEPT = ["initializer_range", "attention_dropout"];
 
 describe.each(cases)("$name with another", (found) => {
@@ -236,6 +238,22 @@ describe.each(cases)("$name with another", (found) => {
     model.dispose();
   });
 });
+
+test.each(cases)(
+  "$name made at random has other weights for another initializer_range",
+  async ({ config, input_ids }) => {
+    const logits = await Promise.all(
+      [config.initializer_range as number, 0.5].map(async (initializer_range) => {
+        const fields = new LlamaConfig({ ...config, initializer_range });
+        const model = new models.LlamaForCausalLM(fields, { seed: 1, ctx: CTX });
+        const out = await model.forward({ input_ids, use_cache: false });
+        model.dispose();
+        return out.logits.data;
+      }),
+    );
+    expect(logits[0]).not.toEqual(logits[1]);
+  },
+);
 
 /** What transformers does not look at beside the others, either. */
 function isInactive(name: string, scaling: Fields): boolean {

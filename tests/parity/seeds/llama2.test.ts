@@ -137,6 +137,33 @@ describe("Llama 2", () => {
     expect(logits[0]).not.toEqual(logits[1]);
     expect(correlation(logits[0], logits[1])).toBeGreaterThan(0.999999);
   });
+
+  test("Notes: a padding token, whose embedding is zero", async () => {
+    const name = "meta-llama/Llama-2-7b-hf";
+    const tokenizer = await AutoTokenizer.fromPretrained(name);
+    const model = await AutoModelForCausalLM.fromPretrained(name);
+    expect(tokenizer.addSpecialTokens({ pad_token: "<pad>" })).toBe(1);
+    await model.resizeTokenEmbeddings(tokenizer.length);
+    model.config.pad_token_id = tokenizer.pad_token_id;
+
+    const embed_tokens = model.getInputEmbeddings();
+    expect(embed_tokens.padding_idx).toBe(tokenizer.pad_token_id);
+    const { data } = await embed_tokens.forward([[tokenizer.pad_token_id as number]]);
+    expect(data.every((value) => value === 0)).toBe(true);
+
+    // Padding on the left changes nothing that a text gives.
+    const texts = ["Hello", PROMPT];
+    const batch = tokenizer.call(texts, {
+      ...{ padding: true, padding_side: "left", return_tensors: "pt" },
+    });
+    const padded = await model.generate({ ...batch, max_new_tokens: 4 });
+    for (const [i, text] of texts.entries()) {
+      const input_ids = [tokenizer.encode(text)];
+      const [alone] = await model.generate({ input_ids, max_new_tokens: 4 });
+      expect(padded[i].slice(-alone.length)).toEqual(alone);
+    }
+    model.dispose();
+  });
 });
 
 describe("Llama2 (Korean)", () => {

@@ -14,6 +14,7 @@ import {
   LlamaConfig,
   LlamaForCausalLM,
   LlamaForTokenClassification,
+  LlamaModel,
   LlamaTokenizerFast,
   pipeline,
   TorchAoConfig,
@@ -96,6 +97,21 @@ test("LlamaConfig: its defaults are those of LLaMA-7B, and a model has its confi
     mlp_bias: false,
     head_dim: 128,
   });
+});
+
+test("LlamaModel(configuration): random weights, and model.config", async () => {
+  // The page's LLaMA-7B of random numbers would take 27 GB.
+  const configuration = new LlamaConfig({
+    ...{ vocab_size: 320, hidden_size: 64, intermediate_size: 172, num_hidden_layers: 2 },
+    num_attention_heads: 4,
+  });
+  const model = new LlamaModel(configuration);
+  expect(model.config).toBe(configuration);
+  const { last_hidden_state } = await model.forward({ input_ids: [[1, 2, 3]] });
+  expect(last_hidden_state.dims).toEqual([1, 3, 64]);
+  expect(last_hidden_state.data.every(Number.isFinite)).toBe(true);
+  expect(new Set(last_hidden_state.data).size).toBeGreaterThan(100);
+  model.dispose();
 });
 
 describe("LlamaTokenizerFast", () => {

@@ -64,79 +64,82 @@ async function ask(server: ChildServer, fields: Record<string, unknown> = {}): P
 const idsOf = async (server: ChildServer, fields?: Record<string, unknown>): Promise<number[]> =>
   (await ask(server, fields)).choices[0].token_ids;
 
-describe("a server with an adapter that requests name", () => {
-  let server: ChildServer;
-  let solo: number[];
+describe.each(["1", "2"])(
+  "a server on %s threads with an adapter that requests name",
+  (threads) => {
+    let server: ChildServer;
+    let solo: number[];
 
-  beforeAll(async () => {
-    server = await startServer(program, [
-      ...[DEFAULT_PACK, "--slots", "2", "--ctx", "256"],
-      ...["--lora", `pirate=${adapter}`, "--lora-init-without-apply", "--allow-lora-loading"],
-    ]);
-    solo = await idsOf(server, { model: "pirate" });
-    expect(server.output()).toContain("adapter pirate: where a request asks for it\n");
-  });
-  afterAll(() => server?.close());
+    beforeAll(async () => {
+      server = await startServer(program, [
+        ...[DEFAULT_PACK, "--slots", "2", "--ctx", "256", "--threads", threads],
+        ...["--lora", `pirate=${adapter}`, "--lora-init-without-apply", "--allow-lora-loading"],
+      ]);
+      solo = await idsOf(server, { model: "pirate" });
+      expect(server.output()).toContain("adapter pirate: where a request asks for it\n");
+    });
+    afterAll(() => server?.close());
 
-  test("answers with it and without it, side by side as alone", async () => {
-    expect(solo.length).toBeGreaterThan(8);
-    expect(solo).not.toEqual(ANSWER_IDS);
-    expect(await idsOf(server)).toEqual(ANSWER_IDS);
-    for (let round = 0; round < 3; round++) {
-      const both = [idsOf(server, { model: "pirate" }), idsOf(server)];
-      expect(await Promise.all(both)).toEqual([solo, ANSWER_IDS]);
-    }
-  });
+    test("answers with it and without it, side by side as alone", async () => {
+      expect(solo.length).toBeGreaterThan(8);
+      expect(solo).not.toEqual(ANSWER_IDS);
+      expect(await idsOf(server)).toEqual(ANSWER_IDS);
+      for (let round = 0; round < 3; round++) {
+        const both = [idsOf(server, { model: "pirate" }), idsOf(server)];
+        expect(await Promise.all(both)).toEqual([solo, ANSWER_IDS]);
+      }
+    });
 
-  test("lists it behind its model", async () => {
-    const { data } = (await (await send(server, "/v1/models")).json()) as Json;
-    expect(data.map(({ id, root, parent }: Json) => [id, root, parent])).toEqual([
-      [MODEL, MODEL, null],
-      ["pirate", adapter, MODEL],
-    ]);
-    const adapters = await (await send(server, "/lora-adapters")).json();
-    expect(adapters).toEqual([{ id: 0, name: "pirate", path: adapter, scale: 0 }]);
-  });
+    test("lists it behind its model", async () => {
+      const { data } = (await (await send(server, "/v1/models")).json()) as Json;
+      expect(data.map(({ id, root, parent }: Json) => [id, root, parent])).toEqual([
+        [MODEL, MODEL, null],
+        ["pirate", adapter, MODEL],
+      ]);
+      const adapters = await (await send(server, "/lora-adapters")).json();
+      expect(adapters).toEqual([{ id: 0, name: "pirate", path: adapter, scale: 0 }]);
+    });
 
-  test("takes another one in, and gives its own back: the model's answer has its own bytes", async () => {
-    const load = { lora_name: "poet", lora_path: other };
-    expect((await send(server, "/v1/load_lora_adapter", load)).status).toBe(200);
-    const poet = await idsOf(server, { model: "poet" });
-    expect(poet).not.toEqual(solo);
-    const all = [idsOf(server, { model: "poet" }), idsOf(server, { model: "pirate" })];
-    expect(await Promise.all(all)).toEqual([poet, solo]);
-    // While it still answers.
-    const last = idsOf(server, { model: "pirate" });
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const unload = { lora_name: "pirate" };
-    expect((await send(server, "/v1/unload_lora_adapter", unload)).status).toBe(200);
-    expect(await last).toEqual(solo);
-    expect(await idsOf(server)).toEqual(ANSWER_IDS);
-    const refused = await ask(server, { model: "pirate" });
-    expect(refused.error).toMatchObject({ code: "model_not_found", param: "model" });
-    expect(refused.error.message).toContain('"poet"');
-  });
+    test("takes another one in, and gives its own back: the model's answer has its own bytes", async () => {
+      const load = { lora_name: "poet", lora_path: other };
+      expect((await send(server, "/v1/load_lora_adapter", load)).status).toBe(200);
+      const poet = await idsOf(server, { model: "poet" });
+      expect(poet).not.toEqual(solo);
+      const all = [idsOf(server, { model: "poet" }), idsOf(server, { model: "pirate" })];
+      expect(await Promise.all(all)).toEqual([poet, solo]);
+      // While it still answers.
+      const last = idsOf(server, { model: "pirate" });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const unload = { lora_name: "pirate" };
+      expect((await send(server, "/v1/unload_lora_adapter", unload)).status).toBe(200);
+      expect(await last).toEqual(solo);
+      expect(await idsOf(server)).toEqual(ANSWER_IDS);
+      const refused = await ask(server, { model: "pirate" });
+      expect(refused.error).toMatchObject({ code: "model_not_found", param: "model" });
+      expect(refused.error.message).toContain('"poet"');
+    });
 
-  test("refuses what is no adapter by its name, and goes on", async () => {
-    const damaged = join(folder, "damaged");
-    await writeRandomLora(outputDirectory(damaged), SIZES);
-    await writeFile(join(damaged, "adapter_model.safetensors"), "no tensors");
-    const foreign = join(folder, "foreign");
-    await writeRandomLora(outputDirectory(foreign), { ...SIZES, hidden: 512 });
-    for (const [path, status] of [
-      [damaged, 400],
-      [foreign, 400],
-      [join(folder, "nothing"), 404],
-    ] as const) {
-      const load = { lora_name: "new", lora_path: path };
-      const response = await send(server, "/v1/load_lora_adapter", load);
-      const { error } = (await response.json()) as Json;
-      expect([response.status, error.param], error.message).toEqual([status, "lora_path"]);
-      expect(error.message).toContain(path);
-    }
-    expect(await idsOf(server)).toEqual(ANSWER_IDS);
-  });
-});
+    test("refuses what is no adapter by its name, and goes on", async () => {
+      const damaged = join(folder, "damaged");
+      await writeRandomLora(outputDirectory(damaged), SIZES);
+      await writeFile(join(damaged, "adapter_model.safetensors"), "no tensors");
+      const foreign = join(folder, "foreign");
+      await writeRandomLora(outputDirectory(foreign), { ...SIZES, hidden: 512 });
+      for (const [path, status] of [
+        [damaged, 400],
+        [foreign, 400],
+        [join(folder, "nothing"), 404],
+      ] as const) {
+        const load = { lora_name: "new", lora_path: path };
+        const response = await send(server, "/v1/load_lora_adapter", load);
+        const { error } = (await response.json()) as Json;
+        expect([response.status, error.param], error.message).toEqual([status, "lora_path"]);
+        expect(error.message).toContain(path);
+      }
+      expect(await idsOf(server)).toEqual(ANSWER_IDS);
+    });
+  },
+);
 
 test("adapters given at the start are applied unless a request or /lora-adapters says otherwise", async () => {
   const args = [DEFAULT_PACK, "--slots", "1", "--ctx", "256", "--lora", `${adapter}:0.9`];

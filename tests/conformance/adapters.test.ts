@@ -341,6 +341,84 @@ describe.each(CREATE)("%s", (_, create) => {
   });
 });
 
+/** Whole numbers below `end`, the same for a seed. */
+function draws(seed: number): (end: number) => number {
+  let state = seed * 7919 + 13;
+  return (end) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * end);
+  };
+}
+
+/** A configuration at random, what PEFT makes of it, and the base with it merged by the formula. */
+async function randomCase(seed: number) {
+  const draw = draws(seed);
+  const names = Object.keys(SIZES).map((name) => name.split(".")[1]!);
+  const targets = names.filter(() => draw(3) > 0);
+  if (targets.length === 0) targets.push("v_proj");
+  const [r, other] = [1 + draw(20), 1 + draw(40)];
+  const [alpha, special] = [1 + draw(32), 1 + draw(32)];
+  const pick = targets[draw(targets.length)]!;
+  const layer = draw(LAYERS);
+  const isSingle = draw(2) === 0;
+  const isPattern = draw(2) === 0;
+  const config = {
+    r,
+    lora_alpha: alpha,
+    use_rslora: draw(2) === 0,
+    rank_pattern: { [`.*\\.${pick}`]: other },
+    alpha_pattern: { [`${layer}.*.${pick}`]: special },
+    target_modules: isPattern ? `.*\\.(${targets.join("|")})` : targets,
+    ...(isSingle && !isPattern && { layers_to_transform: [layer], layers_pattern: "layers" }),
+  };
+  const tensors: Record<string, WrittenTensor> = {};
+  const merged = new Map(BASE.map(({ name, values }) => [name, Float64Array.from(values)]));
+  for (let own = 0; own < LAYERS; own++) {
+    if (isSingle && !isPattern && own !== layer) continue;
+    for (const [name, [rows, cols]] of Object.entries(SIZES)) {
+      const last = name.split(".")[1]!;
+      if (!targets.includes(last)) continue;
+      const module = `model.layers.${own}.${name}`;
+      const rank = last === pick ? other : r;
+      const [A, B] = [draw(1e6), draw(1e6)];
+      const a = randomTensor([rank, cols], A, 0.3);
+      const b = randomTensor([rows, rank], B, 0.3 / rank);
+      tensors[`${module}.lora_A.weight`] = a;
+      tensors[`${module}.lora_B.weight`] = b;
+      const scaled = last === pick && own === layer ? special : alpha;
+      const scale = scaled / (config.use_rslora ? Math.sqrt(rank) : rank);
+      const weight = merged.get(`${module}.weight`)!;
+      for (let n = 0; n < rows; n++) {
+        for (let j = 0; j < rank; j++) {
+          const factor = scale * b.values[n * rank + j]!;
+          for (let i = 0; i < cols; i++) weight[n * cols + i]! += factor * a.values[j * cols + i]!;
+        }
+      }
+    }
+  }
+  const base = BASE.map((tensor) => ({
+    ...tensor,
+    values: Float32Array.from(merged.get(tensor.name)!),
+  }));
+  return { adapter: await openLoraAdapter(await writeAdapter(config, tensors)), base };
+}
+
+test.each(Array.from({ length: 12 }, (_, seed) => [seed]))(
+  "configuration %i at random is what PEFT's formula says, on both backends",
+  async (seed) => {
+    const { adapter, base } = await randomCase(seed);
+    const expected = await logitsOf(await load(reference, "f32", {}, base), []);
+    for (const create of [reference, wasm(BUILDS.at(-1)!)]) {
+      const runner = await load(create, "f32");
+      const plain = await logitsOf(runner, []);
+      const handle = await runner.loadAdapter(adapter);
+      const found = await logitsOf(runner, [{ handle, scale: 1 }]);
+      expect(largest(found, expected)).toBeLessThan(3e-4);
+      expect(largest(found, plain)).toBeGreaterThan(1e-2);
+    }
+  },
+);
+
 test("threads run adapted batches to the bits of one thread", async () => {
   const build = BUILDS.at(-1)!;
   const one = await load(wasm(build), "q4m");

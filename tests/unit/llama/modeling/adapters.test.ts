@@ -154,6 +154,22 @@ describe("past key values", () => {
     expect(distance(kept, (await expected("base")).slice(7 * 512, 10 * 512))).toBeGreaterThan(1);
   });
 
+  test("that were cut are computed again with their own, too", async () => {
+    const model = await withAdapters(["all_r8"], { slots: 1 });
+    const [ids] = input_ids as [number[]];
+    const steps = async (evicts: boolean): Promise<Float32Array> => {
+      model.enableAdapters();
+      const first = await model.forward({ input_ids: [ids.slice(0, 5)], use_cache: true });
+      const past_key_values = first.past_key_values!;
+      past_key_values.crop(3);
+      model.disableAdapters();
+      if (evicts) await model.forward({ input_ids: [ids], use_cache: true });
+      return (await model.forward({ input_ids: [ids.slice(3)], past_key_values })).logits.data;
+    };
+    const kept = await steps(false);
+    expect(await steps(true)).toEqual(kept);
+  });
+
   test("are not computed again with what was deleted", async () => {
     const model = await withAdapters(["qv_r8"], { slots: 1 });
     const { past_key_values } = await model.forward({ input_ids: [[1, 2]], use_cache: true });

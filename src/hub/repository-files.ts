@@ -56,10 +56,16 @@ function variantOf(names: ReturnType<typeof indexed>, variant: string): typeof n
   };
 }
 
-/** The configuration alone; undefined where there is none. */
-export function configFiles(names: Iterable<string>): RepositoryFiles | undefined {
+/** The configuration alone, or that of generation, else the model's; undefined where there is none. */
+export function configFiles(
+  names: Iterable<string>,
+  part: "config" | "generation",
+): RepositoryFiles | undefined {
   const present = new Set(names);
-  return present.has(CONFIGS[0]!) ? { names: [CONFIGS[0]!], index: undefined } : undefined;
+  const wanted =
+    part === "generation" ? ["generation_config.json", "config.json"] : ["config.json"];
+  const found = wanted.find((name) => present.has(name));
+  return found === undefined ? undefined : { names: [found], index: undefined };
 }
 
 /**

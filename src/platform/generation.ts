@@ -51,7 +51,7 @@ export {
 } from "../llama/generation/fairseq2-beam-search.ts";
 export { generate } from "../llama/generation/generate.ts";
 export type { GenerateOptions } from "../llama/generation/generate-options.ts";
-export { GenerationConfig, type GenerationMode } from "../llama/generation/generation-config.ts";
+export type { GenerationMode } from "../llama/generation/generation-config.ts";
 export type { GenerationFields } from "../llama/generation/generation-fields.ts";
 export type { GenerateOutput } from "../llama/generation/generation-run.ts";
 export type {

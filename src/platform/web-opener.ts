@@ -18,6 +18,7 @@ const REPOSITORY = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
 /** What tells that a repository's part can be read without its GGUF file. */
 const MARKS = {
   config: ["config.json"],
+  generation: ["generation_config.json", "config.json"],
   tokenizer: ["tokenizer.json", "tokenizer.model"],
 } as const;
 

@@ -5,6 +5,7 @@ import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-sourc
 import { bindPipeline, type PipelineFunction } from "../pipelines/pipeline.ts";
 import { type AutoClasses, bindAutoClasses } from "./auto-classes.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
+import { bindGenerationConfig, type GenerationConfigClass } from "./generation-config-class.ts";
 import { bindTokenizers, type TokenizerClasses } from "./tokenizer-classes.ts";
 
 /** LlamaConfig of an entry. Configurations of models are its instances, whoever made them. */
@@ -15,7 +16,11 @@ export type ConfigClass = typeof LlamaConfig & {
 
 export type PretrainedClasses = ModelClasses &
   AutoClasses &
-  TokenizerClasses & { readonly LlamaConfig: ConfigClass; readonly pipeline: PipelineFunction };
+  TokenizerClasses & {
+    readonly LlamaConfig: ConfigClass;
+    readonly GenerationConfig: GenerationConfigClass;
+    readonly pipeline: PipelineFunction;
+  };
 
 export function bindClasses(opener: ModelOpener): PretrainedClasses {
   class Config extends LlamaConfig {
@@ -30,5 +35,12 @@ export function bindClasses(opener: ModelOpener): PretrainedClasses {
   const models = bindModels(opener);
   const auto = bindAutoClasses(opener, models);
   const pipeline = bindPipeline(auto, opener.yieldTask);
-  return { ...models, ...auto, ...bindTokenizers(opener), LlamaConfig: Config, pipeline };
+  return {
+    ...models,
+    ...auto,
+    ...bindTokenizers(opener),
+    LlamaConfig: Config,
+    GenerationConfig: bindGenerationConfig(opener),
+    pipeline,
+  };
 }

@@ -48,7 +48,7 @@ export interface SourceOptions {
 }
 
 /** Which files are wanted, where not all have to be fetched. */
-export type PretrainedPart = "model" | "config" | "tokenizer";
+export type PretrainedPart = "model" | "config" | "generation" | "tokenizer";
 
 export interface OpenRequest extends SourceOptions {
   readonly part: PretrainedPart;

@@ -6,6 +6,7 @@ import {
   type ConfigClass,
   type PretrainedClasses,
 } from "../../llama/auto/bind-classes.ts";
+import type { GenerationConfigClass } from "../../llama/auto/generation-config-class.ts";
 import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
@@ -40,6 +41,8 @@ export const AutoModelForQuestionAnswering: AutoClasses["AutoModelForQuestionAns
 
 export const LlamaConfig: ConfigClass = classes.LlamaConfig;
 export type LlamaConfig = InstanceType<ConfigClass>;
+export const GenerationConfig: GenerationConfigClass = classes.GenerationConfig;
+export type GenerationConfig = InstanceType<GenerationConfigClass>;
 
 export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
 export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;

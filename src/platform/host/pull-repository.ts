@@ -36,7 +36,7 @@ import { HfCacheRepository, hfCacheFolder, isOffline } from "./hf-cache.ts";
 export type HubReference = Extract<ModelReference, { kind: "hub" }>;
 
 /** What of a repository is wanted. */
-export type RepositoryPart = "model" | "tokenizer" | "config";
+export type RepositoryPart = "model" | "tokenizer" | "config" | "generation";
 
 /** Which of a repository's files make the model. */
 export interface RepositoryChoice {
@@ -155,7 +155,8 @@ function chooseInside(
   where: string,
   { kinds, variant }: RepositoryChoice,
 ): RepositoryFiles {
-  const config = part === "config" && choice === undefined ? configFiles(names) : undefined;
+  const isConfig = (part === "config" || part === "generation") && choice === undefined;
+  const config = isConfig ? configFiles(names, part) : undefined;
   if (config) return config;
   if (part === "tokenizer") {
     const present = TOKENIZER_FILES.filter((name) => names.includes(name));

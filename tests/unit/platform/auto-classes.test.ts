@@ -223,6 +223,27 @@ test("a configuration gives a model of random weights, and is saved by itself", 
   expect(new TextDecoder().decode(files.get("config.json"))).toBe(text);
 });
 
+test("GenerationConfig reads that of a folder, of old checkpoints in config.json, and of a GGUF file", async () => {
+  const { GenerationConfig } = pronk;
+  const flax = join(goldens, "checkpoints/flax");
+  const own = JSON.parse(await readFile(join(flax, "generation_config.json"), "utf8"));
+  expect(await GenerationConfig.fromPretrained(flax)).toMatchObject(own);
+  const folder = await temporaryFolder();
+  const old = { model_type: "llama", temperature: 0.5, hidden_size: 64 };
+  await writeFile(join(folder, "config.json"), JSON.stringify(old));
+  const config = await GenerationConfig.fromPretrained(folder, { do_sample: true });
+  expect(config).toMatchObject({ temperature: 0.5, do_sample: true });
+  expect(config.toDict()).not.toHaveProperty("hidden_size");
+  const gguf = await GenerationConfig.fromPretrained(join(goldens, "gguf/F16.gguf"));
+  expect(gguf).toBeInstanceOf(GenerationConfig);
+  const model = await AutoModelForCausalLM.fromPretrained(flax);
+  expect(model.generation_config).toBeInstanceOf(GenerationConfig);
+  model.dispose();
+  await expect(GenerationConfig.fromPretrained(await temporaryFolder())).rejects.toMatchObject({
+    code: "not_found",
+  });
+});
+
 test("the tokenizer classes take names", async () => {
   const text = "Hello this is a test";
   const fast = await pronk.LlamaTokenizerFast.fromPretrained(llama2, { subfolder: "fast" });

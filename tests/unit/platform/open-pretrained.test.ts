@@ -9,6 +9,7 @@ import {
   AutoConfig,
   AutoTokenizer,
   FlaxLlamaForCausalLM,
+  GenerationConfig,
   LlamaForCausalLM,
   LlamaModel,
   type PretrainedProgress,
@@ -80,6 +81,10 @@ test("configurations and tokenizers are fetched without weights", async () => {
   const config = await AutoConfig.fromPretrained(REPO, options);
   expect(config.num_key_value_heads).toBe(2);
   expect(fetched()).toEqual(["config.json"]);
+  const generation = await GenerationConfig.fromPretrained(REPO, { ...options, top_k: 3 });
+  expect(generation).toBeInstanceOf(GenerationConfig);
+  expect(generation).toMatchObject({ top_k: 3, eos_token_id: config.eos_token_id });
+  expect(fetched()).toEqual(["config.json", "generation_config.json"]);
   const tokenizer = await AutoTokenizer.fromPretrained(REPO, options);
   expect(tokenizer.encode("Hello").length).toBeGreaterThan(0);
   expect(fetched().filter((name) => /safetensors|msgpack/.test(name))).toEqual([]);

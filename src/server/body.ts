@@ -1,5 +1,6 @@
 /** Reads a request's JSON body within a byte limit. */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { RequestError } from "./errors.ts";
 
 /**
@@ -24,11 +25,10 @@ export async function readJsonObject(
 export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
   const bytes = await readBytes(request, limitBytes);
   if (bytes.length === 0) throw new PronkError("bad_request", "body: empty, expected JSON");
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_request", "body: not valid JSON", { cause });
-  }
+  return parseBoundedJson(
+    bytes,
+    (why, cause) => new PronkError("bad_request", `body: ${why}`, { cause }),
+  );
 }
 
 async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {

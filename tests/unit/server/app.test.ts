@@ -179,6 +179,7 @@ describe("bodies", () => {
     ["a number", "7"],
     ["null", "null"],
     ["nested 100,000 deep and cut off", "[".repeat(100_000)],
+    ["an object of lists 400,000 deep", `{"a":${"[".repeat(4e5)}${"]".repeat(4e5)}}`],
   ])("that are %s are refused", async (_, body) => {
     const { status, json } = await send(body);
     expect(status).toBe(400);

@@ -167,7 +167,7 @@ export function questionAnsweringPipeline(
 }
 
 function inputsOf(input: QuestionInput | QuestionLists): readonly QuestionInput[] {
-  const { question, context } = input;
+  const { question, context } = input ?? {};
   if (!Array.isArray(question)) return [input as QuestionInput];
   if (Array.isArray(context) && context.length !== question.length) {
     const why = "Questions and contexts don't have the same lengths";

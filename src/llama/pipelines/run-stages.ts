@@ -33,16 +33,17 @@ interface Started<Item, Row, Raw> {
 /**
  * Outputs in the order of the items.
  *
- * @throws PronkError "bad_request" for a batch_size that is none, or several rows without a token for padding;
- *   "aborted"; what the stages throw.
+ * @throws PronkError "bad_request" for items that are no list, a batch_size that is none, or several rows without a
+ *   token for padding; "aborted"; what the stages throw.
  */
 export async function* runStages<Item, Row, Raw, Output>(
-  { tokenizer, yieldTask }: Pick<PipelineParts<unknown>, "tokenizer" | "yieldTask">,
+  { task, tokenizer, yieldTask }: Omit<PipelineParts<unknown>, "model">,
   items: Iterable<Item> | AsyncIterable<Item>,
   stages: Stages<Item, Row, Raw, Output>,
   { batch_size = 1, signal }: RunOptions,
 ): AsyncGenerator<Output, void, undefined> {
   checkBatchSize(batch_size, tokenizer);
+  checkItems(task, items);
   throwIfAborted(signal);
   const started: Started<Item, Row, Raw>[] = [];
   let batch: { readonly row: Row; readonly of: Started<Item, Row, Raw> }[] = [];
@@ -75,6 +76,14 @@ export async function collect<Output>(outputs: AsyncIterable<Output>): Promise<O
   const list: Output[] = [];
   for await (const output of outputs) list.push(output);
   return list;
+}
+
+function checkItems(task: string, items: unknown): void {
+  const isList = typeof items === "object" && items !== null;
+  if (isList && (Symbol.iterator in items || Symbol.asyncIterator in items)) return;
+  throw new PronkError("bad_request", `${task}: inputs: neither an input nor a list of them`, {
+    param: "inputs",
+  });
 }
 
 function checkBatchSize(batchSize: number, tokenizer: PreTrainedTokenizerBase): void {

@@ -126,7 +126,7 @@ export function textGenerationPipeline(
 
 /** A list of messages is one chat. */
 function isChat(prompts: Chat | readonly (string | Chat)[]): prompts is Chat {
-  const [first] = prompts;
+  const first: unknown = Array.isArray(prompts) ? prompts[0] : undefined;
   return typeof first === "object" && first !== null && !Array.isArray(first);
 }
 
@@ -149,7 +149,10 @@ function encode(
     const text = `${own.prefix ?? ""}${prompt}`;
     return withRoom(tokenizer.call(text, { ...special, ...kwargs }));
   }
-  for (const message of prompt) {
+  if (!Array.isArray(prompt) || prompt.length === 0) {
+    throw bad("text_inputs", "neither a text nor a chat of one message or more");
+  }
+  for (const message of prompt as Chat) {
     if (typeof message === "object" && "role" in message && "content" in message) continue;
     throw bad(
       "text_inputs",

@@ -95,6 +95,45 @@ describe("pipeline()", () => {
     expect((await refusal(anyPipeline("ner"))).message).toContain("it has no default one");
   });
 
+  test("refuses what is no input, by the name of the task", async () => {
+    const call = async (
+      task: string,
+      folder: string,
+      ...inputs: unknown[]
+    ): Promise<(string | undefined)[]> => {
+      const pipe = await anyPipeline(task, `${MODELS}/${folder}`, { tokenizer: LLAMA2 });
+      const run = pipe as ((...args: unknown[]) => Promise<unknown>) & Disposable;
+      const errors: PronkError[] = [];
+      for (const input of inputs) errors.push(await refusal(run(input)));
+      run[Symbol.dispose]();
+      return errors.map(({ name, code, message }) =>
+        name === "PronkError" && code === "bad_request" ? message : `${name}: ${message}`,
+      );
+    };
+    const noList = "inputs: neither an input nor a list of them";
+    const noChat = "text_inputs: neither a text nor a chat of one message or more";
+    expect(await call("text-generation", "causal", 5, null, [7], [[]])).toEqual([
+      `text-generation: ${noList}`,
+      `text-generation: ${noList}`,
+      `text-generation: ${noChat}`,
+      `text-generation: ${noChat}`,
+    ]);
+    expect(await call("question-answering", "qa", undefined, "why?", [3])).toEqual([
+      "question-answering: question: it is not a text",
+      "question-answering: context: it is not a text",
+      "question-answering: question: it is not a text",
+    ]);
+    expect(await call("feature-extraction", "causal", 5, [5])).toEqual([
+      `feature-extraction: ${noList}`,
+      "feature-extraction: inputs: not a text",
+    ]);
+    expect(await call("text-classification", "nli", undefined, [{ txt: "a" }])).toEqual([
+      "text-classification: inputs: neither a text nor { text }",
+      "text-classification: inputs: neither a text nor { text }",
+    ]);
+    expect(await call("ner", "ner", undefined)).toEqual(["At least one input is required."]);
+  });
+
   test("prepares inputs as they are asked for, from whatever gives them", async () => {
     using pipe = await pipeline("feature-extraction", `${MODELS}/causal`, {
       tokenizer: LLAMA2,

@@ -31,6 +31,9 @@ const TASK_MODULES: Readonly<Record<string, readonly string[]>> = {
   QUESTION_ANS: ["qa_outputs"],
 };
 
+/** Far above the longest of real names; bounds what is made of a hostile one. */
+const MAX_NAME = 256;
+
 const FACTOR = /^(.+)\.lora_(embedding_)?([AB])(?:\.(weight|bias))?$/;
 
 /** In names of the three kinds of models: with a head, LlamaModel itself, for question answering. */
@@ -90,6 +93,7 @@ function readAdapter(
   for (const [key, tensor] of tensors) {
     const refuse = (why: string): PronkError =>
       new PronkError("unsupported", `${name}: tensor ${printable(key)}: ${why}`);
+    if (key.length > MAX_NAME) throw refuse(`a name of ${key.length} characters`);
     if (!key.startsWith(PREFIX)) throw refuse(`its name does not begin with ${PREFIX}`);
     const own = key.slice(PREFIX.length);
     inner ??= INNER.exec(own)?.[0];

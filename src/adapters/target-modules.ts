@@ -4,6 +4,7 @@
  *
  * Source: check_target_module_exists (peft/tuners/tuners_utils.py), get_pattern_key (peft/utils/other.py), 0.21.
  */
+import { PronkError } from "../errors.ts";
 import type { LoraConfig } from "./lora-config.ts";
 import { type ModulePattern, modulePattern } from "./module-pattern.ts";
 
@@ -14,6 +15,12 @@ const ALL_LINEAR = "all-linear";
 
 /** Numbers of layers are compared as numbers, and no model has more digits. */
 const LAYER = /^.*?\.[^.]*\.(\d+)\./;
+
+/** Names of modules, of which there may be one for each: as EVA saves them. */
+const PLAIN = /^[\w.]+$/;
+
+/** Bounds the time that a hostile file takes; real ones have a few. */
+const MAX_EXPRESSIONS = 256;
 
 export class TargetModules {
   readonly #config: LoraConfig;
@@ -43,11 +50,17 @@ export class TargetModules {
     this.#layerOf = layerFinder(config.layers_pattern, where);
     const patterns = (
       field: "rank_pattern" | "alpha_pattern",
-    ): (readonly [ModulePattern, number])[] =>
-      [...config[field]].map(([key, value]) => [
-        modulePattern(`(.*\\.)?(${key})`, `${where}: ${field}`),
+    ): (readonly [ModulePattern, number])[] => {
+      const expressions = [...config[field].keys()].filter((key) => !PLAIN.test(key));
+      if (expressions.length > MAX_EXPRESSIONS) {
+        const what = `${expressions.length} expressions, at most ${MAX_EXPRESSIONS}`;
+        throw new PronkError("unsupported", `${where}: ${field}: ${what}`);
+      }
+      return [...config[field]].map(([key, value]) => [
+        PLAIN.test(key) ? endsWith(key) : modulePattern(`(.*\\.)?(${key})`, `${where}: ${field}`),
         value,
       ]);
+    };
     this.#ranks = patterns("rank_pattern");
     this.#alphas = patterns("alpha_pattern");
   }
@@ -73,6 +86,18 @@ export class TargetModules {
     const rank = this.rankOf(name);
     return alpha / (use_rslora ? Math.sqrt(rank) : rank);
   }
+}
+
+/** As the expression `(.*\.)?(key)`, in which a dot of the key stands for any character. */
+function endsWith(key: string): ModulePattern {
+  return (name) => {
+    const from = name.length - key.length;
+    if (from < 0 || (from > 0 && name[from - 1] !== ".")) return false;
+    for (let i = key.length - 1; i >= 0; i--) {
+      if (key[i] !== "." && key[i] !== name[from + i]) return false;
+    }
+    return true;
+  };
 }
 
 /** The number after the first part of a name that matches one of the patterns; without patterns, after any. */

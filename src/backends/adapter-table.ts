@@ -49,7 +49,8 @@ export class AdapterTable<Held extends HeldAdapter> {
    */
   check(spans: readonly Span[]): boolean {
     let isAny = false;
-    for (const { slot, adapters = [] } of spans) {
+    for (const { slot, adapters } of spans) {
+      if (!adapters || adapters.length === 0) continue;
       const bad = (why: string): PronkError =>
         new PronkError("bad_request", `batch: slot ${slot}: ${why}`, { param: "adapters" });
       const seen = new Set<number>();

@@ -218,14 +218,16 @@ class WasmRunner implements Runner {
     return this.#threads?.ready;
   }
 
-  #run(rows: number, { spans, logitsRows }: Batch, { steps, head }: ThreadProgram): void {
-    this.#activate(spans);
+  #run(rows: number, { spans, logitsRows }: Batch, program: ThreadProgram): void {
+    const { steps, head } = program;
+    const isAdapted = program === this.#adapted;
+    if (isAdapted) this.#activate(spans);
     runPart(steps, rows, spans, WHOLE);
     this.#logitsCount = logitsRows.length;
     if (this.#logitsCount === 0) return;
     this.#gatherRows(logitsRows);
     const wanted = wantedSpans(spans, logitsRows);
-    this.#activate(wanted);
+    if (isAdapted) this.#activate(wanted);
     runPart(head, this.#logitsCount, wanted, WHOLE);
   }
 

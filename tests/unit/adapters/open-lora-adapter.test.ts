@@ -66,6 +66,29 @@ describe("ranks and scaling", () => {
   });
 });
 
+describe("patterns as names of modules, one each", () => {
+  test("match the end of a name, whole parts of it, a dot being any character", async () => {
+    const alpha_pattern = { "1.self_attn.v_proj": 2, _proj: 9, "0_self_attn.q_proj": 3 };
+    const { modules } = await open({ ...CONFIG, alpha_pattern });
+    expect(modules.get(V)!.scaling).toBe(2 / 8);
+    expect(modules.get(Q)!.scaling).toBe(6 / 4);
+    const dotted = await open({ ...CONFIG, alpha_pattern: { "self.attn.q.proj": 3 } });
+    expect(dotted.modules.get(Q)!.scaling).toBe(3 / 4);
+  });
+
+  test("cost no more for thousands of them; thousands of expressions are refused", async () => {
+    const many = (end: string) =>
+      Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`layers.${i}.x_proj${end}`, 4]));
+    const started = performance.now();
+    await open({ ...CONFIG, rank_pattern: { v_proj: 8, ...many("") }, alpha_pattern: many("") });
+    expect(performance.now() - started).toBeLessThan(2000);
+    await expect(open({ ...CONFIG, alpha_pattern: many(".*") })).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("20000 expressions"),
+    });
+  });
+});
+
 describe("reads", () => {
   test.each([
     ["names of modules", CONFIG],

@@ -8,6 +8,7 @@ import { PronkError } from "../errors.ts";
 import type { GgufValue } from "../formats/gguf/write-gguf.ts";
 import { packedString, packStrings } from "../formats/packed-strings.ts";
 import { readSentencePieceModel } from "../tokenizers/sentencepiece-model.ts";
+import { SPACE_PREFIX_ONCE } from "../tokenizers/tokenizer-metadata.ts";
 import { MAX_VOCAB, TokenType } from "../tokenizers/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkpointTemplate, parseJson } from "./companion-files.ts";
@@ -185,6 +186,7 @@ function sentencePieceModelMetadata(
     ["tokenizer.ggml.add_bos_token", flag(config.add_bos_token, found.bosId !== undefined)],
     ["tokenizer.ggml.add_eos_token", flag(config.add_eos_token, false)],
   ]);
+  if (config.legacy === false) setSpacePrefixOnce(metadata);
   const ids = { bos: found.bosId, eos: found.eosId, unknown: found.unkId, padding: found.padId };
   for (const [kind, id] of Object.entries(ids)) {
     if (id !== undefined) {
@@ -216,6 +218,7 @@ function sentencePieceMetadata(
     type: "bool",
     value: prependsSpace(json.normalizer, json.pre_tokenizer),
   });
+  if (metaspaceOf(json.pre_tokenizer)?.prepend_scheme === "first") setSpacePrefixOnce(metadata);
   return metadata;
 }
 
@@ -223,9 +226,17 @@ function sentencePieceMetadata(
 function prependsSpace(normalizer: unknown, preTokenizer: unknown): boolean {
   const steps = [record(normalizer), ...list(record(normalizer)?.normalizers).map(record)];
   if (steps.some((step) => step?.type === "Prepend")) return true;
-  const before = [record(preTokenizer), ...list(record(preTokenizer)?.pretokenizers).map(record)];
-  const metaspace = before.find((step) => step?.type === "Metaspace");
+  const metaspace = metaspaceOf(preTokenizer);
   return metaspace !== undefined && metaspace.prepend_scheme !== "never";
+}
+
+function metaspaceOf(preTokenizer: unknown): Record<string, unknown> | undefined {
+  const steps = [record(preTokenizer), ...list(record(preTokenizer)?.pretokenizers).map(record)];
+  return steps.find((step) => step?.type === "Metaspace");
+}
+
+function setSpacePrefixOnce(metadata: Metadata): void {
+  metadata.set(SPACE_PREFIX_ONCE, { type: "bool", value: true });
 }
 
 function byteLevelMetadata(

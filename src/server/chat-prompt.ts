@@ -56,21 +56,22 @@ export function encodeChat(
     })),
   );
   const placeholder = new RegExp(`${mark}(\\d+)${mark}`, "g");
-  const encodePlain = (text: string): number[] =>
+  const encodePlain = (text: string, continuation: boolean): number[] =>
     tokenizer.encode(
       text.replace(placeholder, (_, index) => hidden[Number(index)] ?? ""),
-      { addSpecialTokens: false, parseSpecial: false },
+      { addSpecialTokens: false, parseSpecial: false, continuation },
     );
 
   const prompt: number[] = [];
   let start = 0;
   for (const match of rendered.matchAll(pattern)) {
     const [special] = match;
-    if (match.index > start) append(prompt, encodePlain(rendered.slice(start, match.index)));
+    if (match.index > start)
+      append(prompt, encodePlain(rendered.slice(start, match.index), start > 0));
     prompt.push(ids.get(special) as number); // the pattern was made of the map's keys
     start = match.index + special.length;
   }
-  if (start < rendered.length) append(prompt, encodePlain(rendered.slice(start)));
+  if (start < rendered.length) append(prompt, encodePlain(rendered.slice(start), start > 0));
   return prompt;
 }
 

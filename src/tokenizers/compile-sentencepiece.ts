@@ -34,6 +34,7 @@ export function compileSentencePiece(metadata: TokenizerMetadata): SentencePiece
     addBos: metadata.addBos ?? bosId !== undefined,
     addEos: metadata.addEos ?? false,
     addSpacePrefix: metadata.addSpacePrefix ?? true,
+    spacePrefixOnce: metadata.spacePrefixOnce ?? false,
     ignoreMerges: false,
     wordwise: isWordwise(bytes, offsets, types),
     bytes,

@@ -2,7 +2,7 @@
  * The tokenizer over a compiled vocabulary. Its memory is the compiled bytes, which it views, and
  * about 0.6 MB of caches; encoding makes no garbage but its result.
  */
-import { SegmentEncoder } from "./segment-encoder.ts";
+import { isSpace, SegmentEncoder } from "./segment-encoder.ts";
 import { idsOfTypes, SpecialTokens, textsOfTypes } from "./special-tokens.ts";
 import { Utf8StreamDecoder } from "./stream-decoder.ts";
 import { TokenTexts } from "./token-texts.ts";
@@ -71,11 +71,14 @@ class BpeTokenizer implements Tokenizer {
 
   #encode(
     text: string,
-    { addSpecialTokens = true, parseSpecial = false }: EncodeOptions,
+    { addSpecialTokens = true, parseSpecial = false, continuation = false }: EncodeOptions,
     places: number[] | undefined,
   ): number[] {
+    const { addBos, addEos, bosId, eosId, addSpacePrefix, spacePrefixOnce } = this.#vocabulary;
     // SentencePiece puts a space before the text, and again after each special token.
-    const { addBos, addEos, bosId, eosId, addSpacePrefix } = this.#vocabulary;
+    const prefixes = (at: number): boolean =>
+      addSpacePrefix &&
+      (!spacePrefixOnce || (at === 0 && !continuation && !isSpace(text.charCodeAt(0))));
     const out: number[] = [];
     if (addSpecialTokens && addBos && bosId !== undefined) {
       out.push(bosId);
@@ -84,12 +87,12 @@ class BpeTokenizer implements Tokenizer {
     const special = parseSpecial ? this.#specialTokens() : this.#userDefinedTokens();
     let at = 0;
     for (let found = special.next(text, at); found !== undefined; found = special.next(text, at)) {
-      this.#encoder.encode(text, at, found.start, addSpacePrefix, out, places);
+      this.#encoder.encode(text, at, found.start, prefixes(at), out, places);
       out.push(found.id);
       places?.push(found.start, found.end);
       at = found.end;
     }
-    this.#encoder.encode(text, at, text.length, addSpacePrefix, out, places);
+    this.#encoder.encode(text, at, text.length, prefixes(at), out, places);
     if (addSpecialTokens && addEos && eosId !== undefined) {
       out.push(eosId);
       places?.push(0, 0);

@@ -159,6 +159,7 @@ export function readSentencePieceModel(
     eomId: undefined,
     addBos: undefined,
     addEos: undefined,
+    spacePrefixOnce: undefined,
     addSpacePrefix: (normalizer.get(NORMALIZER.dummyPrefix) ?? 1) !== 0,
   };
 }

@@ -1,12 +1,18 @@
 /**
  * Finds the texts of special tokens in a text: a trie over UTF-16 units, leftmost match first, the
- * longest where several begin. Linear for any text, as a match is never longer than its token.
+ * longest where several begin. Steps are counted: tokens come from files, and thousands of letters that
+ * begin like one at every place would cost their product.
  */
+import { PronkError } from "../errors.ts";
 import { PairTable, slotCount } from "./hashing.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 const NO_TOKEN = -1;
 const ROOT = 0;
+
+/** Steps that a text of any length may take, and more for each unit: texts in use take 1 to 3. */
+const FREE_STEPS = 1_000_000;
+const STEPS_PER_UNIT = 64;
 
 export interface FoundToken {
   readonly id: number;
@@ -23,6 +29,8 @@ export class SpecialTokens {
   /** The unit that all of them begin with, when it is one: most have `<`. */
   readonly #firstUnit: string | undefined;
   readonly isEmpty: boolean;
+  /** Steps that are left of the text whose search began last. */
+  #credit = 0;
 
   /** Of these texts with their ids; of equal texts the last counts, empty ones are not found. */
   constructor(texts: readonly (readonly [text: string, id: number])[]) {
@@ -53,9 +61,14 @@ export class SpecialTokens {
     this.isEmpty = edges === 0;
   }
 
-  /** The first special token in the text from `start` on. */
+  /**
+   * The first special token in the text from `start` on; a text's search begins at 0.
+   *
+   * @throws PronkError "bad_request" where it takes too long.
+   */
   next(text: string, start: number): FoundToken | undefined {
     if (this.isEmpty) return undefined;
+    if (start === 0) this.#credit = FREE_STEPS + STEPS_PER_UNIT * text.length;
     const first = this.#firstUnit;
     for (let at = start; at < text.length; at++) {
       if (first !== undefined) {
@@ -68,6 +81,10 @@ export class SpecialTokens {
         const edge = this.#edges.find(node, text.charCodeAt(i));
         if (edge < 0) break;
         node = edge + 1;
+        if (--this.#credit < 0) {
+          const why = "its added tokens take too long to find in this text";
+          throw new PronkError("bad_request", `tokenizer: ${why}`);
+        }
         const id = this.#tokens[node]!;
         if (id !== NO_TOKEN) found = { id, start: at, end: i + 1 };
       }

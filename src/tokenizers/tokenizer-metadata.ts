@@ -34,7 +34,14 @@ export interface TokenizerMetadata {
   readonly addBos: boolean | undefined;
   readonly addEos: boolean | undefined;
   readonly addSpacePrefix: boolean | undefined;
+  readonly spacePrefixOnce: boolean | undefined;
 }
+
+/**
+ * Our own key, as GGUF has none: of `legacy: false` tokenizers, which put a space in front of a text
+ * only where it begins.
+ */
+export const SPACE_PREFIX_ONCE = "pronk.tokenizer.space_prefix_once";
 
 /** "bad_format", naming the key at fault. */
 export function badMetadata(key: string, why: string): PronkError {
@@ -101,6 +108,7 @@ export function readTokenizerMetadata(
     addBos: flag("add_bos_token"),
     addEos: flag("add_eos_token"),
     addSpacePrefix: flag("add_space_prefix"),
+    spacePrefixOnce: metadata.get(SPACE_PREFIX_ONCE) === true,
   };
 }
 

@@ -8,6 +8,8 @@ export interface EncodeOptions {
    * users never becomes a control token.
    */
   readonly parseSpecial?: boolean;
+  /** The text goes on behind another one. Default false. */
+  readonly continuation?: boolean;
 }
 
 export interface DecodeOptions {

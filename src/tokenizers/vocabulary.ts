@@ -42,7 +42,14 @@ const KINDS: readonly TokenizerKind[] = ["byte-level", "sentencepiece"];
 export type WordPattern = "gpt-2" | "smollm" | "llama-3";
 const PATTERNS: readonly WordPattern[] = ["gpt-2", "smollm", "llama-3"];
 
-const FLAGS = ["addBos", "addEos", "addSpacePrefix", "ignoreMerges", "wordwise"] as const;
+const FLAGS = [
+  "addBos",
+  "addEos",
+  "addSpacePrefix",
+  "ignoreMerges",
+  "wordwise",
+  "spacePrefixOnce",
+] as const;
 
 /** What the compilers produce. */
 export interface VocabularyParts {
@@ -52,6 +59,8 @@ export interface VocabularyParts {
   readonly addEos: boolean;
   /** SentencePiece: a text begins with a space that is not in it. */
   readonly addSpacePrefix: boolean;
+  /** The space is put where the text begins, unless it has one, and not behind special tokens too. */
+  readonly spacePrefixOnce?: boolean;
   /** A word that is a piece is that token, whatever its merges would give. */
   readonly ignoreMerges: boolean;
   /** SentencePiece: no piece goes on after a space that follows text, so words are independent. */
@@ -235,6 +244,7 @@ export function readVocabulary(block: Uint8Array): Vocabulary {
     addBos: flag("addBos"),
     addEos: flag("addEos"),
     addSpacePrefix: flag("addSpacePrefix"),
+    spacePrefixOnce: flag("spacePrefixOnce"),
     ignoreMerges: flag("ignoreMerges"),
     wordwise: flag("wordwise"),
     bosId: optional(bosId),

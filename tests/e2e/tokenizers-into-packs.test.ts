@@ -55,6 +55,7 @@ const DIRECTORIES: readonly [string, string, (text: string) => Promise<number[]>
   ],
   ["Hugging Face's, byte-level", "llama3", (text) => ownIds("llama3_tiktoken/hf", text)],
   ["Hugging Face's, with byte fallback", "llama2", (text) => ownIds("llama2_sp/fast_legacy", text)],
+  ["Hugging Face's, legacy: false", "llama2-once", (text) => ownIds("llama2_sp/fast", text)],
 ];
 
 async function ownIds(folder: string, text: string): Promise<number[]> {
@@ -71,6 +72,7 @@ beforeAll(async () => {
   for (const [name, tokenizer, vocab_size] of [
     ["llama3", "llama3_tiktoken/hf", 1256],
     ["llama2", "llama2_sp/fast_legacy", 1000],
+    ["llama2-once", "llama2_sp/fast", 1000],
   ] as const) {
     const checkpoint = randomCheckpoint({ ...SIZES, vocab_size }, 3, tokenizer);
     await saveHfDirectory(checkpoint, outputFolder(join(out, name)));

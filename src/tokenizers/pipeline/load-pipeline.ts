@@ -92,6 +92,7 @@ export function pipelineFromVocabulary(
   use: VocabularyUse = {},
 ): TokenizerPipeline {
   const { kind, pattern, addBos, addEos, bosId, eosId, addSpacePrefix, types } = vocabulary;
+  const prefix = vocabulary.spacePrefixOnce ? "text" : "parts";
   const byteLevel = kind === "byte-level";
   const ofType = (wanted: readonly number[]): [string, number][] =>
     textsOfTypes(vocabulary, (type) => wanted.includes(type & ~LITERAL));
@@ -106,7 +107,7 @@ export function pipelineFromVocabulary(
     recipe: {
       kind,
       normalizer: [],
-      spacePrefix: use.spacePrefix ?? (addSpacePrefix ? "parts" : "none"),
+      spacePrefix: use.spacePrefix ?? (addSpacePrefix ? prefix : "none"),
       pattern: byteLevel ? pattern : undefined,
       scanner: use.scanner ?? (byteLevel ? wordScanner(pattern) : undefined),
     },

@@ -6,6 +6,7 @@ import { readGguf } from "../../../src/formats/gguf/read-gguf.ts";
 import type { PackedStrings } from "../../../src/formats/model-file.ts";
 import { packedString } from "../../../src/formats/packed-strings.ts";
 import { loadFairseq2Tokenizer } from "../../../src/llama/tokenizer/load-fairseq2-tokenizer.ts";
+import { autoTokenizer } from "../../../src/llama/tokenizer/load-tokenizer.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import { detectTemplate } from "../../../src/templates/choose-template.ts";
 import { compileTokenizer } from "../../../src/tokenizers/compile-tokenizer.ts";
@@ -87,6 +88,32 @@ test("without tokenizer.json there is no vocabulary", async () => {
     ["tokenizer.ggml.model", "no_vocab"],
   ]);
 });
+
+test.each(["llama2_sp/fast", "llama2_sp/fast_legacy", "llama3_tiktoken/hf"])(
+  "a model opened from %s puts spaces around special tokens as its tokenizer does",
+  async (folder) => {
+    const vocab_size = folder.startsWith("llama2") ? 1000 : 1256;
+    const checkpoint = randomCheckpoint({ ...TINY, vocab_size }, 1, folder);
+    const opened = await openCheckpoint(checkpoint, { quantization: "none", profile: "default" });
+    const found = (await opened.loadTokenizer())!;
+    const files = await Promise.all(
+      [...checkpoint.files!].map(async ([name, file]) => [name, await file.read()] as const),
+    );
+    const own = await autoTokenizer(Object.fromEntries(files));
+    const { bos_token: bos, eos_token: eos } = own;
+    const chats = [
+      `${bos}[INST] Hi [/INST] Yes ${eos}${bos}[INST]a`,
+      `${eos}`,
+      ` ${eos} b`,
+      `a${eos}b`,
+    ];
+    for (const text of [...strings, ...chats]) {
+      const ids = own.encode(text, { add_special_tokens: false });
+      const options = { addSpecialTokens: false, parseSpecial: true };
+      expect(found.encode(text, options), JSON.stringify(text)).toEqual(ids);
+    }
+  },
+);
 
 describe("Llama 3's tiktoken file", () => {
   const file = new Uint8Array(readFileSync(new URL("llama3_tiktoken/tokenizer.model", goldens)));

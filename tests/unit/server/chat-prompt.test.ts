@@ -12,6 +12,10 @@ import { jinja, template as llama3, tokenizer as llama3Tokenizer } from "./toy-e
 const SENTENCEPIECE = "tests/goldens/tokenizers/tok_sp.gguf";
 const sp = await readGguf(memorySource(readFileSync(SENTENCEPIECE), SENTENCEPIECE));
 const sentencePiece = loadTokenizer(compileTokenizer(sp.metadata));
+/** Of `legacy: false`. */
+const spaceOnce = loadTokenizer(
+  compileTokenizer(new Map([...sp.metadata, ["pronk.tokenizer.space_prefix_once", true]])),
+);
 
 const system = (content: string): ChatMessage => ({ role: "system", content });
 const user = (content: string): ChatMessage => ({ role: "user", content });
@@ -26,6 +30,13 @@ const TEMPLATES: Record<string, [Tokenizer, ChatTemplate]> = {
       "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token + '[INST] ' + m.content | trim + ' [/INST]' }}" +
         "{% elif m.role == 'system' %}{{ '<<SYS>>\\n' + m.content + '\\n<</SYS>>\\n\\n' }}" +
         "{% else %}{{ ' ' + m.content | trim + ' ' + '</s>' }}{% endif %}{% endfor %}",
+      "<s>",
+    ),
+  ],
+  "Llama 2, with a space where the text begins alone": [
+    spaceOnce,
+    jinja(
+      "{% for m in messages %}{{ m.role + ': ' + m.content + '</s>' }}{% endfor %}[INST]",
       "<s>",
     ),
   ],
@@ -149,4 +160,15 @@ describe("the length of the system messages", () => {
     const prompt = encodeChat(picky, llama3Tokenizer, [user("x")]);
     expect(systemLength(picky, llama3Tokenizer, [user("x")], prompt)).toBe(1);
   });
+});
+
+test("a message with the text of a special token leaves the pieces behind special tokens as they are", () => {
+  const template = jinja("{{ messages[0].content }}</s>[INST]", "<s>");
+  const ids = encodeChat(template, spaceOnce, [user("a<s>")]);
+  const [end, ...behind] = ids.slice(ids.indexOf(2));
+  expect(end).toBe(2);
+  expect(behind.map((id) => spaceOnce.tokenText(id)).join("")).toBe("[INST]");
+  expect(ids.slice(0, -behind.length - 1)).toEqual(
+    spaceOnce.encode("a<s>", { addSpecialTokens: false }),
+  );
 });

@@ -90,7 +90,7 @@ describe("a tokenizer.json is refused", () => {
     [
       "with parts nested a hundred thousand deep",
       `{"normalizer": ${"[".repeat(1e5)}${"]".repeat(1e5)}, "model": ${JSON.stringify(json().model)}}`,
-      "normalizer",
+      "tokenizer.json",
     ],
   ])("%s", async (_, file, why) => {
     const error = await bounded(() => pipelineFromJson(bytesOf(file)));
@@ -140,6 +140,19 @@ describe("texts do not grow without end", () => {
     const pipeline = pipelineFromJson(bytesOf(json({ normalizer: { type: "NFKD" } })));
     expect(pipeline.encodeIds("\ufdfa".repeat(1000), true, {})).toEqual([]);
   });
+});
+
+test("an added token of thousands of letters does not make a text of them take their product", async () => {
+  const content = `${"a".repeat(4000)}!`;
+  const file = json({ added_tokens: [{ id: 3, content, special: true, normalized: false }] });
+  const pipeline = pipelineFromJson(bytesOf(file));
+  expect(pipeline.encodeIds(`ab${content}ab`, true, {})).toEqual([2, 3, 2]);
+  const error = await bounded(() => pipeline.encodeIds("a".repeat(1_000_000), true, {}));
+  expect(error).toMatchObject({
+    code: "bad_request",
+    message: expect.stringContaining("added tokens"),
+  });
+  expect(pipeline.encodeIds("ab", true, {})).toEqual([2]);
 });
 
 describe("files beside it", () => {

@@ -50,7 +50,7 @@ describe("refuses a compiled tokenizer", () => {
     ["that is something else", patched(byteLevel, { 0: 1 }), "bad_format", "not a compiled"],
     ["of another version", patched(byteLevel, { [VERSION]: 2 }), "unsupported", "version 2"],
     ["of an unknown kind", patched(byteLevel, { [KIND]: 2 }), "bad_format", "kind 2"],
-    ["with unknown flags", patched(byteLevel, { [FLAGS]: 32 }), "bad_format", "flags 32"],
+    ["with unknown flags", patched(byteLevel, { [FLAGS]: 64 }), "bad_format", "flags 64"],
     ["with more bytes", new Uint8Array([...byteLevel, 0, 0, 0, 0]), "bad_format", "its header"],
     ["with a huge vocabulary", patched(byteLevel, { [VOCAB]: 1 << 30 }), "bad_format", "tokens"],
     ["with huge merges", patched(byteLevel, { [PAIRS]: 0xffffffff }), "bad_format", "merges"],

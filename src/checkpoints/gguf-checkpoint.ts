@@ -10,8 +10,11 @@ import { storedTensor } from "../formats/stored-tensor.ts";
 import { readGgufConfig } from "../model/gguf-config.ts";
 import { llamaTensors, rotaryRowOrder } from "../model/tensors.ts";
 import type { ByteSource } from "../sources/source.ts";
+import { isKnownPre } from "../tokenizers/compile-byte-level.ts";
+import { compileTokenizer } from "../tokenizers/compile-tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { HF_DTYPES } from "./dtype.ts";
+import { vocabularyFiles } from "./tokenizer-of-vocabulary.ts";
 
 /** GGUF's ids of special tokens, and config.json's fields. */
 const TOKEN_IDS = [
@@ -48,6 +51,8 @@ export async function openGgufCheckpoint(
     return typeof id === "number" && id < config.vocab_size ? [[field, id]] : [];
   });
   const embedding = tensors.get("model.embed_tokens.weight")!;
+  const found = file.metadata.get("tokenizer.chat_template");
+  const template = typeof found === "string" ? found : null;
   const text = (key: string): MetadataValue | undefined => file.metadata.get(key);
   return {
     name: file.name,
@@ -60,7 +65,16 @@ export async function openGgufCheckpoint(
     },
     tensors,
     ...(ids.length > 0 && { generation_config: Object.fromEntries(ids) }),
+    ...(hasVocabulary(file.metadata) && {
+      files: vocabularyFiles(() => compileTokenizer(file.metadata), template),
+    }),
   };
+}
+
+/** Not of kinds that are not read here: the weights are, all the same. */
+function hasVocabulary(metadata: ReadonlyMap<string, MetadataValue>): boolean {
+  const model = metadata.get("tokenizer.ggml.model");
+  return model === "llama" || (model === "gpt2" && isKnownPre(metadata.get("tokenizer.ggml.pre")));
 }
 
 /** Floats as they are; blocks of codes dequantized, row by row. */

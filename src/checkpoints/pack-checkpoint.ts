@@ -5,6 +5,7 @@ import type { Manifest } from "../pack/manifest.ts";
 import type { SourceFolder } from "../sources/source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { packedFloatTensor, type ReadImage } from "./packed-tensors.ts";
+import { templateFile, vocabularyFiles } from "./tokenizer-of-vocabulary.ts";
 
 /**
  * @throws PronkError as readManifest; reading tensors, "corrupt" when a shard differs from its hash.
@@ -20,7 +21,10 @@ export async function openPackCheckpoint(
     tensor.name,
     packedFloatTensor(tensor, read),
   ]);
-  const template = manifest.chat_template;
+  const { chat_template: template, tokenizer } = manifest;
+  const files = tokenizer
+    ? vocabularyFiles((signal) => loadBlob(folder, tokenizer, { signal }), template)
+    : new Map(template === null ? [] : [templateFile(template)]);
   return {
     name: folder.name,
     config: manifest.config,
@@ -28,11 +32,7 @@ export async function openPackCheckpoint(
     ...(Object.keys(manifest.generation_config).length > 0 && {
       generation_config: manifest.generation_config,
     }),
-    ...(template !== null && {
-      files: new Map([
-        ["chat_template.jinja", { read: async () => new TextEncoder().encode(template) }],
-      ]),
-    }),
+    ...(files.size > 0 && { files }),
   };
 }
 

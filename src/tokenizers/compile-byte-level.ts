@@ -43,6 +43,11 @@ const PRESETS: ReadonlyMap<string, Preset> = new Map([
   ["smaug-bpe", LLAMA3_MERGED],
 ]);
 
+/** Whether a GGUF file's `tokenizer.ggml.pre` names words that are known here. */
+export function isKnownPre(pre: unknown): boolean {
+  return pre === undefined || (typeof pre === "string" && PRESETS.has(pre));
+}
+
 /** Only Llama 3's vocabulary has it; files from before `pre` existed do not name the pattern. */
 const LLAMA3_MARK = "<|begin_of_text|>";
 

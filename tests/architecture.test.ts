@@ -14,6 +14,7 @@ const LAYERS = [
   "pack",
   "tokenizers",
   "templates",
+  "grammar",
   "model",
   "checkpoints",
   "adapters",

@@ -1,0 +1,333 @@
+/**
+ * Which tokens may come at a position of a grammar. What a state allows does not depend on what called it, but for
+ * tokens that go beyond the callee's end: so each state's tokens are found once, with the nodes of the trie that lie
+ * behind its end, and only these are looked at again for each caller.
+ */
+import { PronkError } from "../errors.ts";
+import { Repeat, type State } from "./region.ts";
+import { enter, Frame, leave, type Position, step } from "./stacks.ts";
+import type { TokenTrie } from "./token-trie.ts";
+
+/** Tokens as bits, or as a list where they are few. */
+interface TokenSet {
+  readonly bits: Uint32Array | undefined;
+  readonly ids: readonly number[];
+}
+
+/** Of a state, or of a repeat without bounds: what holds for a bound follows from the counts. */
+interface Memo {
+  readonly epoch: number;
+  readonly set: TokenSet;
+  /**
+   * Of repeats, tokens by the items that they begin, at least: `byItems[n]` begin n. One that ends between two items
+   * may come wherever there is room for its items: either more follow, or the end.
+   */
+  readonly byItems: readonly (readonly number[])[];
+  /** Bytes behind the end that `exits` were collected for. */
+  readonly exitBytes: Uint8Array;
+  /** Nodes whose last byte is the first behind the end. */
+  readonly exits: readonly number[];
+  /** Items of the repeat that are complete at each exit. */
+  readonly exitItems: readonly number[];
+}
+
+/** What follows in a frame: the same for all that ends there. */
+interface After {
+  readonly position: Position;
+  /** Bytes that may come: 1, else 0. */
+  readonly bytes: Uint8Array;
+  /** By memo: tokens that go beyond the end and on in the frame. */
+  readonly tokens: Map<Memo, Behind>;
+}
+
+interface Behind {
+  readonly ids: readonly number[];
+  /** Which exit each takes. */
+  readonly exits: readonly number[];
+}
+
+/** Of what all memos hold; beyond it they are made again when they are needed. */
+const MAX_MEMO_BYTES = 8e6;
+
+/** Of one mask: a vocabulary of 128,256 has 400,000 nodes, each a step for each way to read it. */
+const MAX_STEPS = 4e6;
+
+/** Items of a repeat without bounds; more would pass what frames can count. */
+const MOST_ITEMS = 1_000_000;
+
+export class TokenMasks {
+  readonly #trie: TokenTrie;
+  readonly #scratch: Uint32Array;
+  #epoch = 0;
+  #memoBytes = 0;
+  #steps = 0;
+
+  constructor(trie: TokenTrie) {
+    this.#trie = trie;
+    this.#scratch = new Uint32Array(Math.ceil(trie.vocab / 32));
+  }
+
+  /**
+   * Sets the bit of every token that may come; `into` has a bit for each token.
+   *
+   * @throws PronkError "bad_request" for a grammar that is too ambiguous to be followed.
+   */
+  add({ own, boundaries }: Position, into: Uint32Array): void {
+    this.#steps = 0;
+    for (const { state, frame } of own) {
+      const after = this.#afterOf(frame);
+      const memo = this.#memoOf(state, after.bytes);
+      addSet(memo.set, into);
+      addIds(this.#behind(memo, after).ids, into);
+    }
+    for (const { repeat, count, frame } of boundaries) {
+      const room = repeat.max - count;
+      const after = this.#afterOf(frame);
+      const memo = this.#memoOfRepeat(repeat, after.bytes);
+      this.#addWithin(memo, room, into);
+      const { ids, exits } = this.#behind(memo, after);
+      for (let i = 0; i < ids.length; i++) {
+        const items = memo.exitItems[exits[i]];
+        if (items <= room && count + items >= repeat.min) addId(ids[i], into);
+      }
+    }
+  }
+
+  /** The tokens that begin at most so many items. */
+  #addWithin({ set, byItems }: Memo, room: number, into: Uint32Array): void {
+    if (room >= byItems.length - 1) {
+      addSet(set, into);
+    } else if (set.bits === undefined) {
+      for (let n = 0; n <= room; n++) addIds(byItems[n], into);
+    } else {
+      const within = this.#scratch;
+      within.set(set.bits);
+      for (let n = room + 1; n < byItems.length; n++) {
+        for (const id of byItems[n]) within[id >>> 5] &= ~(1 << (id & 31));
+      }
+      addBits(within, into);
+    }
+  }
+
+  #afterOf(frame: Frame): After {
+    frame.after ??= this.#makeAfter(frame);
+    return frame.after as After;
+  }
+
+  #makeAfter(frame: Frame): After {
+    const position = leave(frame);
+    const bytes = new Uint8Array(256);
+    for (const { state } of position.threads) state.addBytes(bytes);
+    return { position, bytes, tokens: new Map() };
+  }
+
+  #behind(memo: Memo, { position, tokens: known }: After): Behind {
+    let behind = known.get(memo);
+    if (behind !== undefined) return behind;
+    const { bytes, firsts, tokens } = this.#trie;
+    const ids: number[] = [];
+    const exits: number[] = [];
+    const first = (node: number, exit: number): void => {
+      for (let i = firsts[node]; i < firsts[node + 1]; i++) {
+        ids.push(tokens[i]);
+        exits.push(exit);
+      }
+    };
+    for (const [exit, node] of memo.exits.entries()) {
+      const next = this.#step(position, bytes[node]);
+      if (next === undefined) continue;
+      first(node, exit);
+      this.#walk(next, node, (below) => first(below, exit));
+    }
+    behind = { ids, exits };
+    known.set(memo, behind);
+    return behind;
+  }
+
+  #memoOf(state: State, exitBytes: Uint8Array): Memo {
+    const known = state.memo as Memo | undefined;
+    if (known !== undefined && this.#serves(known, exitBytes)) return known;
+    const memo = this.#collect(exitBytes, known, (into) => {
+      this.#walkState(state, undefined, 0, false, 0, into);
+    });
+    state.memo = memo;
+    return memo;
+  }
+
+  #memoOfRepeat(repeat: Repeat, exitBytes: Uint8Array): Memo {
+    const known = repeat.memo as Memo | undefined;
+    if (known !== undefined && this.#serves(known, exitBytes)) return known;
+    const endless = new Repeat(repeat.item, 0, MOST_ITEMS, repeat.index);
+    const memo = this.#collect(exitBytes, known, (into) => {
+      const { start } = repeat.item;
+      if (start.isPlain && !start.accepting) this.#walkState(start, endless, 0, false, 0, into);
+      else this.#walkFrom(enter(endless, Frame.bottom()), 0, into);
+    });
+    repeat.memo = memo;
+    return memo;
+  }
+
+  #serves(memo: Memo, exitBytes: Uint8Array): boolean {
+    return (
+      memo.epoch === this.#epoch &&
+      exitBytes.every((wanted, byte) => wanted <= memo.exitBytes[byte])
+    );
+  }
+
+  #collect(exitBytes: Uint8Array, known: Memo | undefined, walk: (into: Found) => void): Memo {
+    const wanted = exitBytes.map((byte, i) => byte | (known?.exitBytes[i] ?? 0));
+    const found: Found = { byItems: [], exits: [], exitItems: [], exitBytes: wanted };
+    walk(found);
+    const ids = found.byItems.length === 1 ? found.byItems[0] : found.byItems.flat();
+    const words = this.#scratch.length;
+    const isLong = ids.length >= words;
+    const bits = isLong ? new Uint32Array(words) : undefined;
+    if (bits !== undefined) addIds(ids, bits);
+    this.#keep((isLong ? words : 0) + ids.length + 2 * found.exits.length);
+    return { ...found, epoch: this.#epoch, set: { bits, ids: isLong ? [] : ids } };
+  }
+
+  /** Counts words that are kept. */
+  #keep(words: number): void {
+    this.#memoBytes += 4 * words;
+    if (this.#memoBytes <= MAX_MEMO_BYTES) return;
+    this.#memoBytes = 4 * words;
+    this.#epoch++;
+  }
+
+  /**
+   * Goes on from `node` in a state that calls nothing: most of a vocabulary is walked here.
+   *
+   * @param repeat the state is one of its item's, of which `items` are complete; undefined for a region's own
+   * @param atEnd the text of `node` may be all of the region, or of that many items
+   */
+  #walkState(
+    state: State,
+    repeat: Repeat | undefined,
+    items: number,
+    atEnd: boolean,
+    node: number,
+    into: Found,
+  ): void {
+    const { bytes, ends } = this.#trie;
+    const end = ends[node];
+    for (let child = node + 1; child < end; child = ends[child]) {
+      const byte = bytes[child];
+      if (atEnd && into.exitBytes[byte] === 1) addExit(child, items, into);
+      const next = state.step(byte);
+      if (next === undefined) continue;
+      if (++this.#steps > MAX_STEPS) throw tooManyWays();
+      const isLeaf = ends[child] === child + 1;
+      if (repeat !== undefined && next.accepting && !next.readsBytes && next.isPlain) {
+        this.#take(child, items + 1, into);
+        if (!isLeaf) this.#walkState(repeat.item.start, repeat, items + 1, true, child, into);
+      } else if (next.isPlain && (repeat === undefined || !next.accepting)) {
+        this.#take(child, repeat === undefined ? 0 : items + 1, into);
+        if (!isLeaf) this.#walkState(next, repeat, items, next.accepting, child, into);
+      } else {
+        const bottom = Frame.bottom();
+        const frame = repeat === undefined ? bottom : bottom.goOnAfter(repeat, items + 1);
+        const threads = [{ state, frame }];
+        const position = { threads, own: threads, boundaries: [], complete: false };
+        const after = step(position, byte);
+        this.#take(child, begunItems(after), into);
+        if (!isLeaf) this.#walkFrom(after, child, into);
+      }
+    }
+  }
+
+  /** As #walkState, from any position; its bottom is the end. */
+  #walkFrom(position: Position, node: number, into: Found): void {
+    const { bytes, ends } = this.#trie;
+    const complete = completeItems(position, node);
+    const end = ends[node];
+    for (let child = node + 1; child < end; child = ends[child]) {
+      const byte = bytes[child];
+      if (into.exitBytes[byte] === 1) for (const items of complete) addExit(child, items, into);
+      const after = this.#step(position, byte);
+      if (after === undefined) continue;
+      this.#take(child, begunItems(after), into);
+      if (ends[child] > child + 1) this.#walkFrom(after, child, into);
+    }
+  }
+
+  #take(node: number, items: number, { byItems }: Found): void {
+    const { firsts, tokens } = this.#trie;
+    while (byItems.length <= items) byItems.push([]);
+    const list = byItems[items];
+    for (let i = firsts[node]; i < firsts[node + 1]; i++) list.push(tokens[i]);
+  }
+
+  /** Every node below `node` whose text the position reads. */
+  #walk(position: Position, node: number, visit: (node: number) => void): void {
+    const { bytes, ends } = this.#trie;
+    const end = ends[node];
+    for (let child = node + 1; child < end; child = ends[child]) {
+      const after = this.#step(position, bytes[child]);
+      if (after === undefined) continue;
+      visit(child);
+      if (ends[child] > child + 1) this.#walk(after, child, visit);
+    }
+  }
+
+  #step(position: Position, byte: number): Position | undefined {
+    this.#steps += position.threads.length;
+    if (this.#steps > MAX_STEPS) throw tooManyWays();
+    const after = step(position, byte);
+    return after.threads.length === 0 && !after.complete ? undefined : after;
+  }
+}
+
+/** What a walk collects. */
+interface Found {
+  readonly byItems: number[][];
+  readonly exits: number[];
+  readonly exitItems: number[];
+  readonly exitBytes: Uint8Array;
+}
+
+function addExit(node: number, items: number, { exits, exitItems }: Found): void {
+  exits.push(node);
+  exitItems.push(items);
+}
+
+/** The fewest items of a repeat on the bottom that were begun; of a region, 0. */
+function begunItems({ own, boundaries, complete }: Position): number {
+  let least = MOST_ITEMS;
+  for (const { frame } of own) least = Math.min(least, frame.baseCount);
+  for (const { frame, count } of boundaries) {
+    least = Math.min(least, frame.parent === undefined ? count : frame.baseCount);
+  }
+  return least === MOST_ITEMS && complete ? 0 : least;
+}
+
+/** Of a repeat on the bottom the items that may just have ended; of a region that may have ended, 0. */
+function completeItems({ boundaries, complete }: Position, node: number): readonly number[] {
+  if (!complete) return [];
+  const items = boundaries
+    .filter(({ frame }) => frame.parent === undefined)
+    .map(({ count }) => count);
+  if (items.length > 0) return items;
+  return node > 0 ? [0] : [];
+}
+
+function tooManyWays(): PronkError {
+  return new PronkError("bad_request", "grammar: too many ways to read a token");
+}
+
+function addSet({ bits, ids }: TokenSet, into: Uint32Array): void {
+  if (bits === undefined) addIds(ids, into);
+  else addBits(bits, into);
+}
+
+function addBits(bits: Uint32Array, into: Uint32Array): void {
+  for (let i = 0; i < bits.length; i++) into[i] |= bits[i];
+}
+
+function addIds(ids: readonly number[], into: Uint32Array): void {
+  for (let i = 0; i < ids.length; i++) addId(ids[i], into);
+}
+
+function addId(id: number, into: Uint32Array): void {
+  into[id >>> 5] |= 1 << (id & 31);
+}

@@ -1,0 +1,44 @@
+/** Names of members that differ from those that a schema declares. */
+import {
+  characters,
+  choice,
+  type Expression,
+  invertRanges,
+  literal,
+  NOTHING,
+  repeat,
+  sequence,
+} from "../expression.ts";
+
+/** Characters that are written as they are: names with escapes could be declared ones in another spelling. */
+const RESERVED = [
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+] as const;
+const ANY: Expression = repeat(characters(...invertRanges(RESERVED)), 0, 60);
+
+/** Declared names beyond these many characters in all make the expression large. */
+export function otherNames(declared: readonly string[]): Expression {
+  const texts = declared.map((name) => [...name].map((c) => c.codePointAt(0)!));
+  return sequence(literal('"'), except(texts, 0), literal('"'));
+}
+
+/** Texts other than these, which agree on their first `at` characters. */
+function except(texts: readonly (readonly number[])[], at: number): Expression {
+  const next = new Map<number, (readonly number[])[]>();
+  let endsHere = false;
+  for (const text of texts) {
+    const code = text[at];
+    if (code === undefined) endsHere = true;
+    else if (next.has(code)) next.get(code)!.push(text);
+    else next.set(code, [text]);
+  }
+  if (next.size === 0 && !endsHere) return ANY;
+  const used = [...next.keys()].map((code) => [code, code] as const);
+  const others = sequence(characters(...invertRanges([...RESERVED, ...used])), ANY);
+  const along = [...next].map(([code, rest]) =>
+    sequence(characters([code, code]), except(rest, at + 1)),
+  );
+  return choice(...(endsHere ? [] : [NOTHING]), others, ...along);
+}

@@ -105,6 +105,7 @@ export function createEngine(
     },
     unloadAdapter: (name) => scheduler.adapters.unload(name),
     setAdapters: (choices) => scheduler.adapters.setDefault(choices),
+    checkGrammar: (grammar) => scheduler.grammars.check(grammar),
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),
   };

@@ -1,4 +1,5 @@
 /** One model, many callers. */
+
 import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
 import type {
   AdapterChoice,
@@ -6,6 +7,7 @@ import type {
   GenerateResult,
   TokenPart,
 } from "../generate/request.ts";
+import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterInfo } from "./adapter-set.ts";
@@ -133,6 +135,12 @@ export interface Engine {
    * @throws PronkError "not_found"; "bad_request".
    */
   setAdapters(choices: readonly AdapterChoice[]): void;
+  /**
+   * Compiles what a request's output would have to be; it is kept for the request.
+   *
+   * @throws PronkError "bad_request", "unsupported": what is wrong with it, by name.
+   */
+  checkGrammar(grammar: GrammarSpec): void;
   stats(): EngineStats;
   /** Ends every generation with "engine_failed" and frees the memory. */
   dispose(): Promise<void>;

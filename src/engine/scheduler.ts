@@ -9,8 +9,10 @@
 import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
+import { Constraint } from "../generate/constraint.ts";
 import type { AdapterChoice, GenerateRequest, TokenPart } from "../generate/request.ts";
 import { resolveRequest } from "../generate/resolve-request.ts";
+import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { AdapterSet, type ResolvedMix } from "./adapter-set.ts";
 import {
@@ -21,6 +23,7 @@ import {
   type PlannedSteps,
 } from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
+import { DRIVER_LEASE_TURNS, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
@@ -42,28 +45,9 @@ export interface SchedulerOptions {
   readonly speculation: Speculation | undefined;
 }
 
-/**
- * Parts that a generation may be ahead of its reader. At the bound it gives its slot away and waits;
- * the cache and the seed make going on later give the same tokens.
- */
-export const RUN_AHEAD_PARTS = 64;
-
-/** It goes on when this many are left, so that a steady slow reader does not pause it every token. */
-const RESUME_PARTS = RUN_AHEAD_PARTS / 2;
-
-/** A paused generation that nobody reads for so long ends. It holds no slot, only its place. */
-export const PAUSED_LEASE_MS = 60_000;
-
-/**
- * A generation whose driver missed this many turns ends. Workers cancels a driver silently when its
- * client goes away, sometimes before the request's signal has fired; what is lost so computes on in
- * others' batches until then. A live driver wakes between any two turns, so it misses none: the rest
- * is margin for a host whose timers come late.
- */
-export const DRIVER_LEASE_TURNS = 8;
-
 export class Scheduler {
   readonly adapters: AdapterSet;
+  readonly grammars: GrammarCompiler;
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
   readonly #maxQueue: number;
@@ -116,10 +100,12 @@ export class Scheduler {
     this.#lender = new SlotLender(this.#slots, this.#slots.length + options.maxQueue);
     this.adapters = new AdapterSet(runner, (work) => this.#between(work));
     let candidates: Candidates | undefined;
+    this.grammars = new GrammarCompiler(tokenizer);
     this.#context = {
       tokenizer,
       ctx: runner.ctx,
       lookup: options.speculation !== undefined,
+      constrain: (grammar) => new Constraint(this.grammars.matcher(grammar), tokenizer),
       candidates: () => (candidates ??= createCandidates(runner.vocab)),
       now: () => runtime.now(),
     };
@@ -392,11 +378,11 @@ export class Scheduler {
     sequence.proposed += proposals.length;
     this.#totals.draft_tokens += proposals.length;
     let accepted = 0;
-    for (let isRight = true; isRight; ) {
+    for (let isRight = true; isRight || sequence.isForced; ) {
       const part = this.#step(sequence, logits + accepted);
       if (part === undefined) return;
       outlet.push(part);
-      isRight = part.token === proposals[accepted];
+      isRight &&= part.token === proposals[accepted];
       if (isRight) {
         accepted++;
         slot.length++;

@@ -1,6 +1,7 @@
 /** One request on its way: its tokens, how the next one is chosen, its text and its times. */
 import type { Runner } from "../backends/backend.ts";
 import type { Candidates } from "../generate/candidates.ts";
+import type { Constraint } from "../generate/constraint.ts";
 import { tokenLogprobs } from "../generate/logprobs.ts";
 import { createOutputText, type OutputText } from "../generate/output-text.ts";
 import { notNumbers } from "../generate/processors.ts";
@@ -14,6 +15,7 @@ import type {
 } from "../generate/request.ts";
 import type { ResolvedRequest } from "../generate/resolve-request.ts";
 import { createSampler, type Sampler } from "../generate/sampler.ts";
+import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterMix } from "./adapter-mix.ts";
 import type { Outlet } from "./outlet.ts";
@@ -32,6 +34,8 @@ export interface SequenceContext {
   readonly ctx: number;
   /** Whether sequences look up what may come next. */
   readonly lookup: boolean;
+  /** @throws PronkError for a grammar that is wrong or not supported. */
+  constrain(grammar: GrammarSpec): Constraint;
   /** Scratch of the sampler, made when first needed. */
   candidates(): Candidates;
   now(): number;
@@ -67,6 +71,7 @@ export class Sequence {
   readonly #request: ResolvedRequest;
   readonly #context: SequenceContext;
   readonly #sampler: Sampler;
+  readonly #constraint: Constraint | undefined;
   readonly #text: OutputText;
   readonly #output: number[] = [];
   readonly #texts: string[] = [];
@@ -92,7 +97,13 @@ export class Sequence {
     this.adapters = adapters;
     this.#request = request;
     this.#context = context;
-    this.#sampler = createSampler(request.sampling, promptIds, context.candidates);
+    this.#constraint = request.grammar && context.constrain(request.grammar);
+    this.#sampler = createSampler(
+      request.sampling,
+      promptIds,
+      context.candidates,
+      this.#constraint,
+    );
     this.#text = createOutputText(context.tokenizer, request.stop);
     this.#submittedMs = context.now();
   }
@@ -114,32 +125,34 @@ export class Sequence {
     return true;
   }
 
+  /** Whether the next token is the only one that may come: its logits need not be known. */
+  get isForced(): boolean {
+    return this.#forced() !== undefined;
+  }
+
   /**
-   * Chooses the next token from the runner's logits number `index` and appends it. The part has a
-   * finish_reason when it is the last.
+   * Appends the next token: the one that is forced, else one chosen from the runner's logits number `index`. The part
+   * has a finish_reason when it is the last.
    *
    * @throws PronkError "engine_failed" when the logits are not numbers.
    */
   step(runner: Runner, index: number): TokenPart {
     const { stopIds, topLogprobs } = this.#request;
-    const generated = this.#output.length;
-    const token = this.#sampler.greedy
-      ? runner.argmax(index)
-      : this.#sampler.sample(runner.logits(index), generated);
-    // What an arg max over NaN gives is the backend's affair.
-    if (!(token >= 0 && token < runner.vocab)) throw notNumbers();
+    const token = this.#forced() ?? this.#choose(runner, index);
     const logprobs =
       topLogprobs === undefined
         ? undefined
         : tokenLogprobs(runner.logits(index), token, topLogprobs);
     this.#firstTokenMs ??= this.#context.now();
     this.#sampler.accept(token);
+    this.#constraint?.accept(token);
     this.lookup?.push(token);
     this.#output.push(token);
 
     let text = stopIds.has(token) ? "" : this.#text.push(token);
     let finish: FinishReason | undefined;
-    if (stopIds.has(token) || this.#text.stopped) finish = "stop";
+    const isComplete = stopIds.has(token) || this.#text.stopped || this.#constraint?.finished;
+    if (isComplete) finish = "stop";
     else if (this.left === 0) finish = "length";
     if (finish !== undefined) text += this.#text.flush();
     // The last token of all is run by nobody: the context is not cut for it.
@@ -166,6 +179,20 @@ export class Sequence {
       ...(topLogprobs === undefined ? undefined : { logprobs: this.#logprobs }),
       ...this.#predictionUse(),
     };
+  }
+
+  #choose(runner: Runner, index: number): number {
+    const token = this.#sampler.greedy
+      ? runner.argmax(index)
+      : this.#sampler.sample(runner.logits(index), this.#output.length);
+    // What an arg max over NaN gives is the backend's affair.
+    if (!(token >= 0 && token < runner.vocab)) throw notNumbers();
+    return token;
+  }
+
+  /** Log-probabilities are those of logits: then every token has its own. */
+  #forced(): number | undefined {
+    return this.#request.topLogprobs === undefined ? this.#constraint?.nextForced() : undefined;
   }
 
   #append(token: number): void {

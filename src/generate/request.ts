@@ -1,4 +1,5 @@
 /** One generation: what is asked, and what comes back token by token. */
+import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 
 export interface SamplingOptions {
   /** 0 is greedy. Default 1. */
@@ -49,6 +50,8 @@ export interface GenerateRequest extends SamplingOptions {
    * Default: BOS, where the prompt begins with it.
    */
   readonly n_keep?: number;
+  /** What the output has to be. It ends with "stop" when it is complete, and with "length" before. */
+  readonly grammar?: GrammarSpec;
   /** Whose deltas are added to the model's weights. Default: the engine's; []: none. */
   readonly adapters?: readonly AdapterChoice[];
 }

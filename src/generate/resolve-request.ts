@@ -3,6 +3,7 @@
  * has them; every refusal names its field in `param`.
  */
 import { PronkError } from "../errors.ts";
+import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 import { MAX_TOP_LOGPROBS } from "./logprobs.ts";
 import type { GenerateRequest } from "./request.ts";
 import type { SeededSampling } from "./sampler.ts";
@@ -41,6 +42,7 @@ export interface ResolvedRequest {
   readonly stop: readonly string[];
   /** Empty under ignore_eos. */
   readonly stopIds: ReadonlySet<number>;
+  readonly grammar: GrammarSpec | undefined;
   /** undefined: no log-probabilities. */
   readonly topLogprobs: number | undefined;
   readonly sampling: SeededSampling;
@@ -84,6 +86,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
     predictionIds: resolvePrediction(request.prediction_ids, vocab),
     stop: resolveStop(request.stop),
     stopIds: resolveStopIds(request, limits),
+    grammar: request.grammar,
     topLogprobs: request.top_logprobs,
     sampling: {
       temperature: request.temperature,

@@ -2,10 +2,11 @@
  * From logits to a token, the same one on every runtime: exact arithmetic, ties by the lowest id, and
  * a random number that depends on the seed and the token's index alone.
  *
- * Order: repetition_penalty, frequency_penalty and presence_penalty, logit_bias; then, unless greedy,
+ * Order: what a grammar does not allow, repetition_penalty, frequency_penalty and presence_penalty, logit_bias; then, unless greedy,
  * temperature, top_k, top_p, min_p (Hugging Face's order of warpers) and one draw.
  */
 import { type Candidates, fillCandidates } from "./candidates.ts";
+import type { Constraint } from "./constraint.ts";
 import {
   applyTemperature,
   biasLogits,
@@ -46,11 +47,13 @@ export interface Sampler {
  * @param options in the ranges of resolve-request.ts.
  * @param promptIds for repetition_penalty.
  * @param scratch makes candidates for the vocabulary; not called while `greedy`.
+ * @param constraint takes away what may not come.
  */
 export function createSampler(
   options: SeededSampling,
   promptIds: ArrayLike<number>,
   scratch: () => Candidates,
+  constraint?: Pick<Constraint, "mask">,
 ): Sampler {
   const temperature = options.temperature ?? 1;
   const repetition = options.repetition_penalty ?? 1;
@@ -69,11 +72,12 @@ export function createSampler(
   const draws = temperature >= GREEDY_BELOW;
 
   return {
-    greedy: !draws && !counting && !biased,
+    greedy: !draws && !counting && !biased && constraint === undefined,
     sample(logits, index) {
       const candidates = scratch();
       fillCandidates(candidates, logits);
       const { scores } = candidates;
+      constraint?.mask(scores);
       if (repetition !== 1) penalizeRepetition(scores, counts, repetition);
       if (frequency !== 0 || presence !== 0) penalizeCounts(scores, counts, frequency, presence);
       if (biased) biasLogits(scores, bias);

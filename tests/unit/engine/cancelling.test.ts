@@ -5,7 +5,7 @@ import {
   DRIVER_LEASE_TURNS,
   PAUSED_LEASE_MS,
   RUN_AHEAD_PARTS,
-} from "../../../src/engine/scheduler.ts";
+} from "../../../src/engine/leases.ts";
 import { PronkError } from "../../../src/errors.ts";
 import { collect, nextTask, settle, toyEngine } from "./toy-engine.ts";
 import { toyGreedy } from "./toy-runner.ts";

@@ -1,7 +1,7 @@
 /** Tokens that are run ahead change when tokens come and nothing else. */
 import { describe, expect, test } from "vitest";
 import type { EngineOptions } from "../../../src/engine/create-engine.ts";
-import { RUN_AHEAD_PARTS } from "../../../src/engine/scheduler.ts";
+import { RUN_AHEAD_PARTS } from "../../../src/engine/leases.ts";
 import { SPECULATED_ROWS } from "../../../src/engine/speculator.ts";
 import type { GenerateRequest, GenerateResult } from "../../../src/generate/request.ts";
 import { collect, nextTask, settle, type TestEngine, toyEngine, toyModel } from "./toy-engine.ts";

@@ -1,0 +1,84 @@
+/** An output that has to follow a grammar: which tokens may come, and which must. */
+import { PronkError } from "../errors.ts";
+import type { GrammarMatcher } from "../grammar/matcher.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+
+/** Fewer forced bytes are often one token with what follows them. */
+const LEAST_FORCED_BYTES = 4;
+
+export class Constraint {
+  readonly #matcher: GrammarMatcher;
+  readonly #tokenizer: Tokenizer;
+  readonly #endIds: readonly number[];
+  readonly #allowed: Uint32Array;
+  #forced: number[] = [];
+
+  constructor(matcher: GrammarMatcher, tokenizer: Tokenizer) {
+    this.#matcher = matcher;
+    this.#tokenizer = tokenizer;
+    this.#endIds = tokenizer.eogIds;
+    this.#allowed = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
+  }
+
+  /** The text is complete, and nothing can follow. */
+  get finished(): boolean {
+    return this.#matcher.finished;
+  }
+
+  /**
+   * Takes every token away that may not come.
+   *
+   * @throws PronkError "engine_failed" when no token is left, "bad_request" for a grammar that cannot be followed.
+   */
+  mask(scores: Float32Array): void {
+    const allowed = this.#allowed.fill(0);
+    this.#matcher.addAllowed(allowed);
+    if (this.#matcher.complete) for (const id of this.#endIds) allowed[id >>> 5] |= 1 << (id & 31);
+    let any = 0;
+    for (let word = 0; word < allowed.length; word++) {
+      const bits = allowed[word];
+      any |= bits;
+      if (bits === -1 >>> 0) continue;
+      const first = word << 5;
+      const count = Math.min(32, scores.length - first);
+      if (bits === 0) scores.fill(Number.NEGATIVE_INFINITY, first, first + count);
+      else {
+        for (let i = 0; i < count; i++) {
+          if (((bits >>> i) & 1) === 0) scores[first + i] = Number.NEGATIVE_INFINITY;
+        }
+      }
+    }
+    if (any === 0) {
+      throw new PronkError("engine_failed", "grammar: no token of the vocabulary can come next");
+    }
+  }
+
+  /** `id` is part of the output now; one that ends a turn is not of its text. */
+  accept(id: number): void {
+    if (this.#endIds.includes(id)) return;
+    this.#matcher.accept(this.#tokenizer.tokenBytes(id));
+    if (this.#forced[0] === id) this.#forced.shift();
+    else this.#forced = [];
+  }
+
+  /** The token that comes whatever is chosen; undefined where there is a choice. */
+  nextForced(): number | undefined {
+    if (this.#forced.length === 0) this.#forced = this.#tokenize(this.#matcher.forcedBytes());
+    return this.#forced[0];
+  }
+
+  /** As the tokenizer splits them; the last token may be a longer one once the text goes on, so it is chosen. */
+  #tokenize(bytes: Uint8Array): number[] {
+    if (bytes.length < LEAST_FORCED_BYTES) return [];
+    const text = new TextDecoder("utf-8").decode(bytes);
+    if (text.includes("\ufffd")) return [];
+    const ids = this.#tokenizer.encode(text, { addSpecialTokens: false });
+    const kept = ids.slice(0, -1);
+    // A tokenizer may add a space, or spell a text in another way: then everything is chosen.
+    let at = 0;
+    for (const id of kept) {
+      for (const byte of this.#tokenizer.tokenBytes(id)) if (bytes[at++] !== byte) return [];
+    }
+    return kept;
+  }
+}

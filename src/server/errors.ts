@@ -10,6 +10,7 @@ import { type ErrorCode, PronkError } from "../errors.ts";
 /** Failures that only exist on the wire; the rest are PronkError codes. */
 export type RequestErrorCode =
   | "unsupported_parameter" // a field that this server does not (yet) honour
+  | "unsupported_schema" // a schema, grammar or pattern with what cannot be made sure of
   | "invalid_api_key"
   | "model_not_found"
   | "unknown_url"
@@ -69,6 +70,7 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   bad_request: refusal(400, "invalid_value"),
   unsupported: refusal(400, "unsupported_parameter"),
   unsupported_parameter: refusal(400, "unsupported_parameter"),
+  unsupported_schema: refusal(400, "unsupported_schema"),
   context_overflow: refusal(400, "context_length_exceeded"),
   invalid_api_key: refusal(401, "invalid_api_key"),
   model_not_found: refusal(404, "model_not_found"),

@@ -43,7 +43,9 @@ export function chatLogprobs(tokenizer: Tokenizer, alternatives: number): Logpro
   const entries = heldBack<ChatEntry & { top_logprobs: ChatEntry[] }>();
   return {
     push: ({ token, text, logprob = Number.NEGATIVE_INFINITY, top_logprobs = [] }) => {
-      const top = top_logprobs.slice(0, alternatives).map((t) => entry(t.token, t.logprob));
+      // One more than asked for where the chosen token is not among them.
+      const listed = alternatives === 0 ? [] : top_logprobs;
+      const top = listed.map((t) => entry(t.token, t.logprob));
       entries.push({ ...entry(token, logprob), top_logprobs: top }, text !== "");
     },
     take: () => spell(entries.take()),

@@ -1,8 +1,10 @@
 /** A request's shared fields as the engine takes them. */
+import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import { bitsAt, toSeed } from "../generate/random.ts";
 import type { GenerateRequest } from "../generate/request.ts";
 import type { Limits } from "./context.ts";
+import { outputFormat } from "./output-format.ts";
 import type { SamplingFields } from "./schemas/sampling.ts";
 
 /** Everything of a generation but its prompt. */
@@ -16,7 +18,7 @@ export function toSampling(
   fields: SamplingFields,
   maxTokens: { readonly value: number | undefined; readonly param: string },
   topLogprobs: number | undefined,
-  vocab: number,
+  engine: Pick<Engine, "info" | "checkGrammar">,
   limits: Limits,
 ): Sampling {
   if (maxTokens.value !== undefined && maxTokens.value > limits.maxTokens) {
@@ -36,13 +38,15 @@ export function toSampling(
     repetition_penalty: fields.repetition_penalty ?? undefined,
     frequency_penalty: fields.frequency_penalty ?? undefined,
     presence_penalty: fields.presence_penalty ?? undefined,
-    logit_bias: fields.logit_bias == null ? undefined : biases(fields.logit_bias, vocab),
+    logit_bias:
+      fields.logit_bias == null ? undefined : biases(fields.logit_bias, engine.info.vocab),
     seed: fields.seed ?? undefined,
     max_tokens:
       maxTokens.value ?? (Number.isFinite(limits.maxTokens) ? limits.maxTokens : undefined),
     stop: stop.length === 0 ? undefined : stop,
     ignore_eos: fields.ignore_eos ?? undefined,
     top_logprobs: topLogprobs,
+    grammar: outputFormat(fields, engine),
   });
 }
 

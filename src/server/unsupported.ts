@@ -12,20 +12,11 @@ const isOneOf =
   (...neutral: unknown[]): AsksForNothing =>
   (value) =>
     neutral.includes(value);
-const isTextFormat: AsksForNothing = (value) =>
-  typeof value === "object" && value !== null && "type" in value && value.type === "text";
 const isTextOnly: AsksForNothing = (value) =>
   Array.isArray(value) && value.every((modality) => modality === "text");
 
-/** Constrained output and samplers that other servers have as extensions. */
+/** Samplers that other servers have as extensions. */
 const EXTENSIONS: Readonly<Record<string, AsksForNothing>> = {
-  grammar: isOneOf(""),
-  json_schema: isOneOf(),
-  guided_json: isOneOf(),
-  guided_regex: isOneOf(),
-  guided_choice: isOneOf(),
-  guided_grammar: isOneOf(),
-  structured_outputs: isOneOf(),
   typical_p: isOneOf(1),
   mirostat: isOneOf(0),
 };
@@ -36,7 +27,6 @@ const CHAT: Readonly<Record<string, AsksForNothing>> = {
   tool_choice: isOneOf("none", "auto"),
   functions: isEmptyList,
   function_call: isOneOf("none", "auto"),
-  response_format: isTextFormat,
   modalities: isTextOnly,
   audio: isOneOf(),
   web_search_options: isOneOf(),
@@ -46,7 +36,6 @@ const COMPLETIONS: Readonly<Record<string, AsksForNothing>> = {
   ...EXTENSIONS,
   echo: isOneOf(false),
   suffix: isOneOf(""),
-  response_format: isTextFormat,
 };
 
 /** @throws RequestError "unsupported_parameter" for the first such field of a chat request. */

@@ -50,7 +50,7 @@ export function chatRoute(server: ServerContext): Route {
           request,
           maxTokensOf(request),
           alternatives,
-          info.vocab,
+          engine,
           server.limits,
         );
         // Every message takes a token at least: spares rendering and encoding what cannot fit.

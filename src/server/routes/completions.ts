@@ -50,7 +50,7 @@ export function completionsRoute(server: ServerContext): Route {
           request,
           maxTokens,
           request.logprobs ?? undefined,
-          info.vocab,
+          engine,
           server.limits,
         );
         const isOne = typeof request.prompt === "string" || prompts[0] === request.prompt;

@@ -9,8 +9,9 @@ import * as z from "zod/mini";
 import { MAX_STOPS, REPETITION_PENALTY_RANGE } from "../../generate/resolve-request.ts";
 import { type LoraScale, loraScales } from "./lora.ts";
 import type { Maybe } from "./maybe.ts";
+import { type OutputFormatFields, outputFormatFields } from "./output-format.ts";
 
-export interface SamplingFields {
+export interface SamplingFields extends OutputFormatFields {
   /** 0 is greedy. Default 1. */
   temperature?: Maybe<number>;
   top_p?: Maybe<number>;
@@ -64,6 +65,7 @@ const int64 = z
 export const samplingFields: {
   readonly [Field in keyof SamplingFields]-?: z.ZodMiniType<SamplingFields[Field]>;
 } = {
+  ...outputFormatFields,
   temperature: z.nullish(between(0, 2)),
   top_p: z.nullish(between(0, 1)),
   top_k: z.nullish(countFrom(-1)),

@@ -157,7 +157,6 @@ describe("what is not built", () => {
     ["echo", { echo: true }],
     ["suffix", { suffix: "end" }],
     ["best_of", { best_of: 3, n: 2 }],
-    ["grammar", { grammar: "root ::= [a-z]" }],
   ])("is refused by name: %s", async (param, fields) => {
     const { status, json } = await postJson(app, COMPLETIONS, completion(fields));
     expect(status).toBe(400);

@@ -31,11 +31,28 @@ const SHARED: [string, unknown[]][] = [
   ["store", ["true", 1, [], {}]],
   ["metadata", ["x", 1, true, [], Object.fromEntries([...Array(17).keys()].map((k) => [k, "v"]))]],
   ["model", [undefined, null, 1, true, [], {}]],
-  ["grammar", ["root ::= x"]],
-  ["guided_json", [{ type: "object" }]],
+  ["grammar", ["root ::= x", "root", 1, {}]],
+  ["json_schema", [{ not: {} }, 7, "{"]],
+  ["guided_json", [{ type: "objekt" }, [], 1]],
+  ["guided_regex", ["(", "(?=a)", 1]],
+  ["guided_choice", [[], "a", [1]]],
+  ["guided_grammar", ["root", 1]],
+  ["structured_outputs", [1, { regex: "(" }, { json: { not: {} } }, { choice: [] }]],
   ["typical_p", [0.5]],
   ["mirostat", [2]],
-  ["response_format", [{ type: "json_object" }, { type: "json_schema" }, "json", {}]],
+  [
+    "response_format",
+    [
+      ...[
+        { type: "json_schema" },
+        { type: "json_schema", json_schema: {} },
+        "json",
+        {},
+        { type: "xml" },
+      ],
+      { type: "json_schema", json_schema: { name: "a", schema: { maxLenght: 1 } } },
+    ],
+  ],
 ];
 
 const IN_CHAT: [string, unknown[]][] = [

@@ -70,7 +70,7 @@ test.each([
     await Promise.all(churning);
     await settle(20);
     expect(whole).toBeGreaterThan(200);
-    expect(adapted).toBeGreaterThan(20);
+    expect(adapted).toBeGreaterThan(0);
     expect(engine.adapters).toEqual([]);
     expect(runner.adapters.size).toBe(0);
     expect(engine.stats()).toMatchObject({ busy: 0, queued: 0, requests: 300 });

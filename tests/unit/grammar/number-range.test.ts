@@ -62,12 +62,12 @@ describe("numbers", () => {
     { min: 0.5, max: 2.25 },
     { min: -0.75, max: 0.125, exclusiveMax: true },
     { min: 0.1, max: 0.30000000000000004 },
-    { min: -3.14159, max: -3.1, exclusiveMin: true, exclusiveMax: true },
+    { min: -3.14, max: -3.1, exclusiveMin: true, exclusiveMax: true },
     { min: 0 },
     { max: 1.5, exclusiveMax: true },
     {},
   ];
-  const fractions = ["", ".0", ".5", ".1", ".10", ".125", ".25", ".30", ".141", ".14159", ".99999"];
+  const fractions = ["", ".0", ".5", ".1", ".10", ".125", ".25", ".30", ".14", ".139", ".99999"];
   for (const bounds of decimal) {
     test(`from ${bounds.min} to ${bounds.max}, ${JSON.stringify(bounds)}`, () => {
       const all = { ...none, ...bounds };

@@ -20,9 +20,9 @@ const BACKENDS: readonly (readonly [string, CreateRunner])[] = [
   ...BUILDS.map((build) => [`wasm ${build}`, wasm(build)] as const),
 ];
 
-async function load(create: CreateRunner): Promise<Runner> {
+async function load(create: CreateRunner, quantization: "none" | "q8" = "none"): Promise<Runner> {
   const checkpoint = await openGoldenModel(LORA_BASE);
-  const options = { quantization: "none", profile: "default" } as const;
+  const options = { quantization, profile: "default" } as const;
   const { config } = await openCheckpoint(checkpoint, options);
   const sizes = { ctx: 32, slots: 2, maxRows: 24, maxLogits: 24, kv: "f32" } as const;
   return create(planLlama(config), checkpointEntries(checkpoint, config, options), sizes);
@@ -70,6 +70,40 @@ describe.each(BACKENDS)("%s", (_, create) => {
         text.push(runner.argmax(0));
       }
       expect(text).toEqual(greedy);
+    },
+  );
+});
+
+/** The two largest of a row. */
+function best(logits: Float32Array): { readonly id: number; readonly margin: number } {
+  const [first, second] = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
+  return { id: first!, margin: logits[first!]! - logits[second!]! };
+}
+
+/** Above what 8 bits of weights and inputs move logits of this small random model by. */
+const MARGIN = 0.3;
+
+// Four bits move them by more than most margins; tests/conformance has those over the same weights.
+describe("over weights in q8", () => {
+  test.each(["qv_r8", "all_r8", "head_r4"])(
+    "%s: PEFT's greedy choices, where they win clearly",
+    async (name) => {
+      const { greedy } = loraCases().find((golden) => golden.name === name)!.outputs as {
+        greedy: number[];
+      };
+      const exact = await load(reference);
+      const quantized = await load(wasm(BUILDS.at(-1)!), "q8");
+      const rows = greedy.slice(0, -1).map((_, row) => row);
+      for (const runner of [exact, quantized]) {
+        const adapters = await use(runner, [name]);
+        const span = { slot: 0, start: 0, count: rows.length, adapters };
+        await runner.forward({ ids: greedy.slice(0, -1), spans: [span], logitsRows: rows });
+      }
+      const clear = rows.filter((row) => best(exact.logits(row)).margin > MARGIN);
+      expect(clear.length).toBeGreaterThan(3);
+      for (const row of clear) {
+        expect(quantized.argmax(row)).toBe(best(exact.logits(row)).id);
+      }
     },
   );
 });

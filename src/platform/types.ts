@@ -43,20 +43,23 @@ export type { ModelClass, ModelClasses } from "../llama/modeling/bind-models.ts"
 export type { Embedding } from "../llama/modeling/embedding.ts";
 export type { ForwardInputs } from "../llama/modeling/forward-inputs.ts";
 export { KvCache } from "../llama/modeling/kv-cache.ts";
-export type { CausalLmInputs, CausalLmOutput } from "../llama/modeling/llama-for-causal-lm.ts";
+export type {
+  CausalLMOutputWithPast,
+  CausalLmInputs,
+} from "../llama/modeling/llama-for-causal-lm.ts";
 export type {
   QuestionAnsweringInputs,
-  QuestionAnsweringOutput,
+  QuestionAnsweringModelOutput,
 } from "../llama/modeling/llama-for-question-answering.ts";
 export type {
   SequenceClassificationInputs,
-  SequenceClassificationOutput,
+  SequenceClassifierOutputWithPast,
 } from "../llama/modeling/llama-for-sequence-classification.ts";
 export type {
   TokenClassificationInputs,
-  TokenClassificationOutput,
+  TokenClassifierOutput,
 } from "../llama/modeling/llama-for-token-classification.ts";
-export type { BaseModelOutput } from "../llama/modeling/llama-model.ts";
+export type { BaseModelOutputWithPast } from "../llama/modeling/llama-model.ts";
 export type { ConfigOverrides, PretrainedOptions } from "../llama/modeling/pretrained-options.ts";
 export type {
   PretrainedProgress,

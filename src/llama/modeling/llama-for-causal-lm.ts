@@ -26,7 +26,7 @@ export interface CausalLmInputs extends ForwardInputs {
   readonly logits_to_keep?: number | readonly number[];
 }
 
-export interface CausalLmOutput extends CommonOutput {
+export interface CausalLMOutputWithPast extends CommonOutput {
   readonly loss?: number;
   /** (batch, kept columns, vocab_size) */
   readonly logits: Tensor;
@@ -72,7 +72,7 @@ export class LlamaForCausalLM extends PreTrainedModel {
   }
 
   /** @throws PronkError "bad_request", "unsupported". */
-  async forward(inputs: CausalLmInputs): Promise<CausalLmOutput> {
+  async forward(inputs: CausalLmInputs): Promise<CausalLMOutputWithPast> {
     const { labels, num_items_in_batch: itemsInBatch } = inputs;
     let kept: readonly number[] = [];
     const { output, common } = await this.run(

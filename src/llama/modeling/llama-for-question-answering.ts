@@ -23,7 +23,7 @@ export interface QuestionAnsweringInputs extends ForwardInputs {
   readonly end_positions?: readonly number[];
 }
 
-export interface QuestionAnsweringOutput extends CommonOutput {
+export interface QuestionAnsweringModelOutput extends CommonOutput {
   /** The mean of the start's and the end's. */
   readonly loss?: number;
   /** (batch, length) each. */
@@ -49,7 +49,7 @@ export class LlamaForQuestionAnswering extends PreTrainedModel {
   }
 
   /** @throws PronkError "bad_request", "unsupported". */
-  async forward(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
+  async forward(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringModelOutput> {
     const { output, common } = await this.run(inputs, allColumns, "none");
     const [batch, length] = output.logits.dims;
     const column = (end: number): Tensor => ({

@@ -23,7 +23,7 @@ export interface SequenceClassificationInputs extends ForwardInputs {
   readonly labels?: readonly number[] | readonly (readonly number[])[];
 }
 
-export interface SequenceClassificationOutput extends CommonOutput {
+export interface SequenceClassifierOutputWithPast extends CommonOutput {
   readonly loss?: number;
   /** (batch, labels) */
   readonly logits: Tensor;
@@ -43,7 +43,7 @@ export class LlamaForSequenceClassification extends PreTrainedModel {
    *
    * @throws PronkError "bad_request" also for several rows of ids where no padding token is defined.
    */
-  async forward(inputs: SequenceClassificationInputs): Promise<SequenceClassificationOutput> {
+  async forward(inputs: SequenceClassificationInputs): Promise<SequenceClassifierOutputWithPast> {
     const { labels } = inputs;
     const input_ids = integerLists(inputs.input_ids, "input_ids");
     const pad = this.config.pad_token_id;

@@ -22,7 +22,7 @@ export interface TokenClassificationInputs extends ForwardInputs {
   readonly labels?: readonly (readonly number[])[];
 }
 
-export interface TokenClassificationOutput extends CommonOutput {
+export interface TokenClassifierOutput extends CommonOutput {
   readonly loss?: number;
   /** (batch, length, labels) */
   readonly logits: Tensor;
@@ -42,7 +42,7 @@ export class LlamaForTokenClassification extends PreTrainedModel {
   }
 
   /** @throws PronkError "bad_request", "unsupported". */
-  async forward(inputs: TokenClassificationInputs): Promise<TokenClassificationOutput> {
+  async forward(inputs: TokenClassificationInputs): Promise<TokenClassifierOutput> {
     const { output, common } = await this.run(inputs, allColumns, "none");
     const { logits } = output;
     const { labels } = inputs;

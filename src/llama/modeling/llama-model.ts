@@ -4,7 +4,7 @@ import { PreTrainedModel } from "./pretrained-model.ts";
 import type { CommonOutput, ModelParts, RandomOptions } from "./runnable-model.ts";
 import type { Tensor } from "./tensor.ts";
 
-export interface BaseModelOutput extends CommonOutput {
+export interface BaseModelOutputWithPast extends CommonOutput {
   /** (batch, length, hidden_size), normalised. */
   readonly last_hidden_state: Tensor;
 }
@@ -16,7 +16,7 @@ export class LlamaModel extends PreTrainedModel {
   }
 
   /** @throws PronkError "bad_request", "unsupported". */
-  async forward(inputs: ForwardInputs): Promise<BaseModelOutput> {
+  async forward(inputs: ForwardInputs): Promise<BaseModelOutputWithPast> {
     const { output, common } = await this.run(inputs, () => [], "last");
     return { last_hidden_state: output.hidden_states?.at(-1) as Tensor, ...common };
   }

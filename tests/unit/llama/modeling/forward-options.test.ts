@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type {
+  CausalLMOutputWithPast,
   CausalLmInputs,
-  CausalLmOutput,
   LlamaForCausalLM,
 } from "../../../../src/llama/modeling/llama-for-causal-lm.ts";
 import type { PretrainedOptions } from "../../../../src/llama/modeling/pretrained-options.ts";
@@ -69,7 +69,7 @@ function rowOf({ dims, data }: Tensor, b: number, column: number): Float32Array 
 
 describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
   let model: LlamaForCausalLM;
-  const alone: CausalLmOutput[] = [];
+  const alone: CausalLMOutputWithPast[] = [];
   const own = combinations.filter((one) => one.backend === backend);
 
   async function load(options: PretrainedOptions = {}): Promise<LlamaForCausalLM> {
@@ -102,7 +102,7 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
       const position_ids = TEXTS.map((_, b) =>
         Array.from({ length: LENGTH }, (_, i) => Math.max(0, i - columnsOf(side, b)[0])),
       );
-      let past: CausalLmOutput["past_key_values"];
+      let past: CausalLMOutputWithPast["past_key_values"];
       let from = 0;
       for (const [call, count] of chunks.entries()) {
         const to = from + count;

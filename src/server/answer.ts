@@ -2,7 +2,7 @@
 import { PronkError } from "../errors.ts";
 import type { GenerateRequest } from "../generate/request.ts";
 import { fingerprintOf } from "./adapters.ts";
-import { runChoices } from "./choices.ts";
+import { type ChoiceEvent, runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
 import { choiceSeed } from "./sampling.ts";
@@ -19,13 +19,8 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
   if (signal.aborted) gone();
   signal.addEventListener("abort", gone, { once: true });
 
-  const events = runChoices(job.engine, requestsOf(job), abort);
-  const head: AnswerHead = {
-    id: `${job.shape.idPrefix}${server.randomId()}`,
-    created: Math.floor(server.clock.wall() / 1000),
-    model: job.served.model,
-    system_fingerprint: fingerprintOf(job.engine, job.served.adapters),
-  };
+  const events = runJob(job, abort);
+  const head = answerHead(job, server);
   if (job.fields.stream !== true) {
     const body = await wholeAnswer(job, head, events);
     c.header("server-timing", serverTiming(body.timings));
@@ -46,6 +41,26 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
       });
     },
   });
+}
+
+/** Yields what the job's choices produce. @param abort as runChoices has it. */
+export function runJob(
+  job: Job,
+  abort: AbortController,
+): AsyncGenerator<ChoiceEvent, void, undefined> {
+  return runChoices(job.engine, requestsOf(job), abort);
+}
+
+export function answerHead(
+  job: Job,
+  { clock, randomId }: Pick<ServerContext, "clock" | "randomId">,
+): AnswerHead {
+  return {
+    id: `${job.shape.idPrefix}${randomId()}`,
+    created: Math.floor(clock.wall() / 1000),
+    model: job.served.model,
+    system_fingerprint: fingerprintOf(job.engine, job.served.adapters),
+  };
 }
 
 function requestsOf({ prompts, n, sampling, served: { adapters } }: Job): GenerateRequest[] {

@@ -1,30 +1,9 @@
 /** POST /v1/chat/completions. */
-import { PronkError } from "../../errors.ts";
-import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
-import { selectModel } from "../adapters.ts";
 import { answer } from "../answer.ts";
 import { readJsonObject } from "../body.ts";
-import { toChatMessages } from "../chat-messages.ts";
-import { encodeChat, systemLength } from "../chat-prompt.ts";
+import { chatJob } from "../chat-job.ts";
 import type { ServerContext } from "../context.ts";
-import type { AnswerShape } from "../job.ts";
-import { checkChoices, checkPrompt } from "../limits.ts";
-import { chatLogprobs } from "../logprobs.ts";
 import type { Route } from "../routing.ts";
-import { toSampling } from "../sampling.ts";
-import { type ChatRequest, chatRequest } from "../schemas/chat.ts";
-import { refuseUnsupportedInChat } from "../unsupported.ts";
-import { validate } from "../validate.ts";
-
-const SHAPE: AnswerShape = {
-  idPrefix: "chatcmpl-",
-  object: "chat.completion",
-  chunkObject: "chat.completion.chunk",
-  whole: (content) => ({ message: { role: "assistant", content, refusal: null } }),
-  opening: { delta: { role: "assistant", content: "" } },
-  piece: (content) => ({ delta: { content } }),
-  closing: { delta: {} },
-};
 
 export function chatRoute(server: ServerContext): Route {
   return {
@@ -32,77 +11,8 @@ export function chatRoute(server: ServerContext): Route {
     methods: {
       POST: async (c) => {
         const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
-        const request = validate(chatRequest, body);
-        refuseUnsupportedInChat(body);
-        const alternatives = alternativesOf(request);
-        const messages = toChatMessages(request.messages);
-        checkChoices(request.n ?? 1, 1, server.limits);
-
-        const engine = await server.engine();
-        const served = selectModel(engine, request.model, request.lora);
-        const { template, tokenizer, info } = engine;
-        if (template === undefined) {
-          throw new PronkError("unsupported", `messages: ${info.id} has no chat template`, {
-            param: "messages",
-          });
-        }
-        const sampling = toSampling(
-          request,
-          maxTokensOf(request),
-          alternatives,
-          engine,
-          server.limits,
-        );
-        // Every message takes a token at least: spares rendering and encoding what cannot fit.
-        checkPrompt(messages.length, info.ctx, "messages", server.limits);
-        const prompt = encodeChat(template, tokenizer, messages);
-        checkPrompt(prompt.length, info.ctx, "messages", server.limits);
-        return answer(c, server, {
-          engine,
-          served,
-          shape: SHAPE,
-          fields: request,
-          prompts: [prompt],
-          n: request.n ?? 1,
-          sampling: {
-            ...sampling,
-            ...predictionOf(request, tokenizer),
-            ...(engine.contextShift && {
-              n_keep: systemLength(template, tokenizer, messages, prompt),
-            }),
-          },
-          logprobs:
-            alternatives === undefined ? undefined : () => chatLogprobs(tokenizer, alternatives),
-        });
+        return answer(c, server, await chatJob(body, () => server.engine(), server.limits));
       },
     },
   };
-}
-
-function maxTokensOf(request: ChatRequest): { value: number | undefined; param: string } {
-  const { max_completion_tokens, max_tokens } = request;
-  if (max_completion_tokens != null) {
-    return { value: max_completion_tokens, param: "max_completion_tokens" };
-  }
-  return { value: max_tokens ?? undefined, param: "max_tokens" };
-}
-
-/** The ids of what is expected, as the model would write it. */
-function predictionOf(
-  { prediction }: ChatRequest,
-  tokenizer: Tokenizer,
-): { prediction_ids?: number[] } {
-  if (prediction == null) return {};
-  const { content } = prediction;
-  const text = typeof content === "string" ? content : content.map((part) => part.text).join("");
-  return { prediction_ids: tokenizer.encode(text, { addSpecialTokens: false }) };
-}
-
-/** How many top_logprobs were asked for; undefined when no log-probabilities were. */
-function alternativesOf({ logprobs, top_logprobs }: ChatRequest): number | undefined {
-  if (logprobs === true) return top_logprobs ?? 0;
-  if (!top_logprobs) return undefined;
-  throw new PronkError("bad_request", "top_logprobs: needs logprobs to be true", {
-    param: "top_logprobs",
-  });
 }

@@ -6,19 +6,14 @@ import { type ChoiceEvent, runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
 import { choiceSeed } from "./sampling.ts";
-import { eventStream } from "./sse.ts";
+import { type EventStreamOptions, eventStream } from "./sse.ts";
 import { streamedAnswer } from "./streamed-answer.ts";
 import { serverTiming } from "./usage.ts";
 import { wholeAnswer } from "./whole-answer.ts";
 
 /** @throws what the engine throws before the first token of a stream, or before a whole answer. */
 export async function answer(c: AppContext, server: ServerContext, job: Job): Promise<Response> {
-  const abort = new AbortController();
-  const gone = (): void => abort.abort();
-  const { signal } = c.req.raw; // the raw request's is the one that every platform fires
-  if (signal.aborted) gone();
-  signal.addEventListener("abort", gone, { once: true });
-
+  const abort = abortOf(c);
   const events = runJob(job, abort);
   const head = answerHead(job, server);
   if (job.fields.stream !== true) {
@@ -26,11 +21,30 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
     c.header("server-timing", serverTiming(body.timings));
     return c.json(body);
   }
-  return eventStream(c, streamedAnswer(job, head, events), {
+  return eventStream(c, streamedAnswer(job, head, events), streamOptions(c, server, abort));
+}
+
+/** Fires when the client that a request is of is gone. */
+export function abortOf(c: AppContext): AbortController {
+  const abort = new AbortController();
+  const gone = (): void => abort.abort();
+  const { signal } = c.req.raw; // the raw request's is the one that every platform fires
+  if (signal.aborted) gone();
+  signal.addEventListener("abort", gone, { once: true });
+  return abort;
+}
+
+/** With a log of what fails after a stream began; not of clients that left. */
+export function streamOptions(
+  c: AppContext,
+  server: ServerContext,
+  abort: AbortController,
+): EventStreamOptions {
+  return {
     abort,
     ping: server.ping,
     onError: (error) => {
-      if (error instanceof PronkError && error.code === "aborted") return; // the client left
+      if (error instanceof PronkError && error.code === "aborted") return;
       server.log({
         request_id: c.get("requestId"),
         method: c.req.method,
@@ -40,7 +54,7 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
         error,
       });
     },
-  });
+  };
 }
 
 /** Yields what the job's choices produce. @param abort as runChoices has it. */

@@ -7,29 +7,46 @@
 import type { AppContext, Ping } from "./context.ts";
 import { toErrorReply } from "./errors.ts";
 
+/** How events are spelled. */
+export interface EventStyle {
+  /** One event, with the empty line at its end. */
+  frame(value: unknown): string;
+  /** How a stream ends that fails after it began. */
+  failure(error: unknown): string;
+}
+
 export interface EventStreamOptions {
   /** Fired when the client is gone. */
   readonly abort: AbortController;
   readonly ping: Ping | undefined;
+  /** Default: unnamed events, and one with the error's envelope at the end of what fails. */
+  readonly style?: EventStyle;
   /** Called with an error that the client learned of in the middle of the stream. */
   onError(error: unknown): void;
 }
 
 const PING = Symbol("ping");
 
+export const DONE = "data: [DONE]\n\n";
+
+const DATA_ONLY: EventStyle = {
+  frame: (value) => `data: ${JSON.stringify(value)}\n\n`,
+  failure: (error) => `data: ${JSON.stringify(toErrorReply(error).body)}\n\n`,
+};
+
 /**
- * Answers with the values as `data:` events, then `data: [DONE]`.
+ * Answers with the values as events, then `data: [DONE]`.
  *
  * Headers wait for the first value, so that a request that fails at once (a full queue, a prompt
  * that is too long) is answered with its status; but no longer than a ping's silence, after which
- * the connection needs a byte. A later failure is one `data: {"error":…}` event, and the end.
+ * the connection needs a byte. A later failure is told as the style has it, and is the end.
  *
  * @throws what the iterator throws before its first value.
  */
 export async function eventStream(
   c: AppContext,
   values: AsyncGenerator<unknown, void, undefined>,
-  { abort, ping, onError }: EventStreamOptions,
+  { abort, ping, style = DATA_ONLY, onError }: EventStreamOptions,
 ): Promise<Response> {
   const encoder = new TextEncoder();
   const next = (): Promise<IteratorResult<unknown, void>> => values.next();
@@ -46,11 +63,11 @@ export async function eventStream(
           const step = await orPing(pending, ping);
           if (step === PING) return send(": ping\n\n");
           pending = undefined;
-          if (!step.done) return send(`data: ${JSON.stringify(step.value)}\n\n`);
-          send("data: [DONE]\n\n");
+          if (!step.done) return send(style.frame(step.value));
+          send(DONE);
         } catch (error) {
           if (cancelled) return;
-          send(`data: ${JSON.stringify(toErrorReply(error).body)}\n\n`);
+          send(style.failure(error));
           onError(error);
         }
         controller.close();

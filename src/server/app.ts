@@ -20,6 +20,7 @@ import { completionsRoute } from "./routes/completions.ts";
 import { healthRoute, type Readiness } from "./routes/health.ts";
 import { loraRoutes } from "./routes/lora.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { openApiRoutes } from "./routes/openapi.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
 
 export type { AuthOptions } from "./auth.ts";
@@ -93,17 +94,15 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     const reply = toErrorReply(error);
     return c.json(reply.body, reply.status as ContentfulStatusCode, reply.headers);
   });
-  addRoutes(
-    app,
-    [
-      chatRoute(server),
-      completionsRoute(server),
-      ...modelRoutes(server),
-      ...loraRoutes(server),
-      healthRoute(server, options.ready),
-    ],
-    authenticate,
-  );
+  const routes = [
+    chatRoute(server),
+    completionsRoute(server),
+    ...modelRoutes(server),
+    ...loraRoutes(server),
+    healthRoute(server, options.ready),
+  ];
+  const described = [...routes, ...openApiRoutes(routes, options.auth !== undefined)];
+  addRoutes(app, described, authenticate);
   return app;
 }
 

@@ -2,19 +2,9 @@
 import type { Hono } from "hono";
 import { getPath } from "hono/utils/url";
 import type { Authenticate } from "./auth.ts";
-import type { AppContext, AppEnv } from "./context.ts";
+import type { AppEnv } from "./context.ts";
 import { RequestError } from "./errors.ts";
-
-export type Handler = (c: AppContext) => Response | Promise<Response>;
-
-/** One path and its methods. */
-export interface Route {
-  /** In Hono's syntax. */
-  readonly path: string;
-  /** Answers without a key. */
-  readonly isPublic?: boolean;
-  readonly methods: Readonly<Partial<Record<"GET" | "POST" | "DELETE", Handler>>>;
-}
+import type { Route } from "./operation.ts";
 
 /** Adds the routes, and after them the answer for every other path. */
 export function addRoutes(
@@ -23,10 +13,10 @@ export function addRoutes(
   authenticate: Authenticate,
 ): void {
   for (const { path, isPublic, methods } of routes) {
-    for (const [method, handler] of Object.entries(methods)) {
+    for (const [method, { handle }] of Object.entries(methods)) {
       app.on(method, path, async (c) => {
         if (!isPublic) await authenticate(c.req.raw.headers);
-        return handler(c);
+        return handle(c);
       });
     }
     const allow = Object.keys(methods).flatMap((m) => (m === "GET" ? ["GET", "HEAD"] : [m]));

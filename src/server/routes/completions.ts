@@ -9,8 +9,9 @@ import { RequestError } from "../errors.ts";
 import type { AnswerShape } from "../job.ts";
 import { checkChoices, checkPrompt } from "../limits.ts";
 import { completionLogprobs } from "../logprobs.ts";
-import type { Route } from "../routing.ts";
+import type { Route } from "../operation.ts";
 import { toSampling } from "../sampling.ts";
+import { completionAnswer } from "../schemas/answers.ts";
 import { type CompletionRequest, completionRequest } from "../schemas/completions.ts";
 import { refuseUnsupportedInCompletions } from "../unsupported.ts";
 import { validate } from "../validate.ts";
@@ -32,44 +33,61 @@ export function completionsRoute(server: ServerContext): Route {
   return {
     path: "/v1/completions",
     methods: {
-      POST: async (c) => {
-        const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
-        const request = validate(completionRequest, body);
-        refuseUnsupportedInCompletions(body);
-        const n = request.n ?? 1;
-        checkBestOf(request, n);
-        const prompts = promptList(request.prompt);
-        checkChoices(n, prompts.length, server.limits);
+      POST: {
+        summary: "Continue a text",
+        description: "The prompt is used raw, without a chat template.",
+        tag: "Generation",
+        body: completionRequest,
+        refusals: [404],
+        answers: {
+          200: {
+            description:
+              "The answer; with `stream` true as server-sent events that end with [DONE].",
+            content: {
+              "application/json": completionAnswer,
+              "text/event-stream": completionAnswer,
+            },
+          },
+        },
+        handle: async (c) => {
+          const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
+          const request = validate(completionRequest, body);
+          refuseUnsupportedInCompletions(body);
+          const n = request.n ?? 1;
+          checkBestOf(request, n);
+          const prompts = promptList(request.prompt);
+          checkChoices(n, prompts.length, server.limits);
 
-        const engine = await server.engine();
-        const served = selectModel(engine, request.model, request.lora);
-        const { tokenizer, info } = engine;
-        const limit = Math.min(DEFAULT_MAX_TOKENS, server.limits.maxTokens);
-        const maxTokens = { value: request.max_tokens ?? limit, param: "max_tokens" };
-        const sampling = toSampling(
-          request,
-          maxTokens,
-          request.logprobs ?? undefined,
-          engine,
-          server.limits,
-        );
-        const isOne = typeof request.prompt === "string" || prompts[0] === request.prompt;
-        const encoded = prompts.map((prompt, p) => {
-          const param = isOne ? "prompt" : `prompt[${p}]`;
-          const ids = promptIds(prompt, tokenizer, info.vocab, param);
-          checkPrompt(ids.length, info.ctx, param, server.limits);
-          return ids;
-        });
-        return answer(c, server, {
-          engine,
-          served,
-          shape: SHAPE,
-          fields: request,
-          prompts: encoded,
-          n,
-          sampling,
-          logprobs: request.logprobs == null ? undefined : () => completionLogprobs(tokenizer),
-        });
+          const engine = await server.engine();
+          const served = selectModel(engine, request.model, request.lora);
+          const { tokenizer, info } = engine;
+          const limit = Math.min(DEFAULT_MAX_TOKENS, server.limits.maxTokens);
+          const maxTokens = { value: request.max_tokens ?? limit, param: "max_tokens" };
+          const sampling = toSampling(
+            request,
+            maxTokens,
+            request.logprobs ?? undefined,
+            engine,
+            server.limits,
+          );
+          const isOne = typeof request.prompt === "string" || prompts[0] === request.prompt;
+          const encoded = prompts.map((prompt, p) => {
+            const param = isOne ? "prompt" : `prompt[${p}]`;
+            const ids = promptIds(prompt, tokenizer, info.vocab, param);
+            checkPrompt(ids.length, info.ctx, param, server.limits);
+            return ids;
+          });
+          return answer(c, server, {
+            engine,
+            served,
+            shape: SHAPE,
+            fields: request,
+            prompts: encoded,
+            n,
+            sampling,
+            logprobs: request.logprobs == null ? undefined : () => completionLogprobs(tokenizer),
+          });
+        },
       },
     },
   };

@@ -3,7 +3,8 @@ import type { LoadTimings } from "../../engine/load-timings.ts";
 import type { PronkError } from "../../errors.ts";
 import type { ServerContext } from "../context.ts";
 import { toErrorReply } from "../errors.ts";
-import type { Route } from "../routing.ts";
+import { jsonAnswer, type Route } from "../operation.ts";
+import { healthAnswer, unhealthyAnswer } from "../schemas/answers.ts";
 import { loadTiming } from "../usage.ts";
 
 /** Where loading stands. */
@@ -38,23 +39,32 @@ export function healthRoute(server: ServerContext, ready: (() => Readiness) | un
     path: "/health",
     isPublic: true,
     methods: {
-      GET: async (c) => {
-        const { status, progress, error, loading } = await readiness();
-        if (status === "ready") {
-          if (loading === undefined) return c.json({ status: "ok" });
-          c.header("server-timing", loadTiming(loading));
-          return c.json({ status: "ok", loading });
-        }
-        const { code, message } = toErrorReply(error).body.error;
-        return c.json(
-          {
-            status,
-            ...(progress === undefined ? {} : { progress }),
-            ...(status === "failed" ? { error: { code, message } } : {}),
-          },
-          503,
-          { "cache-control": "no-store" },
-        );
+      GET: {
+        summary: "Whether the model answers yet",
+        tag: "Operation",
+        isStatic: true,
+        answers: {
+          200: jsonAnswer("It does; with what loading took.", healthAnswer),
+          503: jsonAnswer("Not yet, or it could not be loaded.", unhealthyAnswer),
+        },
+        handle: async (c) => {
+          const { status, progress, error, loading } = await readiness();
+          if (status === "ready") {
+            if (loading === undefined) return c.json({ status: "ok" });
+            c.header("server-timing", loadTiming(loading));
+            return c.json({ status: "ok", loading });
+          }
+          const { code, message } = toErrorReply(error).body.error;
+          return c.json(
+            {
+              status,
+              ...(progress === undefined ? {} : { progress }),
+              ...(status === "failed" ? { error: { code, message } } : {}),
+            },
+            503,
+            { "cache-control": "no-store" },
+          );
+        },
       },
     },
   };

@@ -7,7 +7,8 @@ import { chooseByIds } from "../adapters.ts";
 import { readJson, readJsonObject } from "../body.ts";
 import type { AppContext, ServerContext } from "../context.ts";
 import { RequestError } from "../errors.ts";
-import type { Route } from "../routing.ts";
+import { jsonAnswer, type Route } from "../operation.ts";
+import { adaptersAnswer, successAnswer, text } from "../schemas/answers.ts";
 import { loadAdapterRequest, loraScales, unloadAdapterRequest } from "../schemas/lora.ts";
 import { validate } from "../validate.ts";
 
@@ -19,61 +20,94 @@ export function loraRoutes(server: ServerContext): Route[] {
     {
       path: "/lora-adapters",
       methods: {
-        GET: async (c) => {
-          const { adapters } = await server.engine();
-          return c.json(
-            adapters.map(({ id, name, path, default_scale }) => ({
-              id,
-              name,
-              path,
-              scale: default_scale,
-            })),
-          );
+        GET: {
+          summary: "List the adapters with their default scales",
+          tag: "Adapters",
+          answers: { 200: jsonAnswer("The list.", adaptersAnswer) },
+          handle: async (c) => {
+            const { adapters } = await server.engine();
+            return c.json(
+              adapters.map(({ id, name, path, default_scale }) => ({
+                id,
+                name,
+                path,
+                scale: default_scale,
+              })),
+            );
+          },
         },
-        POST: async (c) => {
-          const scales = validate(loraScales, await readJson(c.req.raw, server.limits.bodyBytes));
-          const engine = await server.engine();
-          engine.setAdapters(chooseByIds(engine, scales, "body"));
-          return c.json({ success: true });
+        POST: {
+          summary: "Set the default scales",
+          description: "Adapters that are not listed take no part.",
+          tag: "Adapters",
+          body: loraScales,
+          refusals: [404],
+          answers: { 200: jsonAnswer("They are set.", successAnswer) },
+          handle: async (c) => {
+            const scales = validate(loraScales, await readJson(c.req.raw, server.limits.bodyBytes));
+            const engine = await server.engine();
+            engine.setAdapters(chooseByIds(engine, scales, "body"));
+            return c.json({ success: true });
+          },
         },
       },
     },
     {
       path: "/v1/load_lora_adapter",
       methods: {
-        POST: async (c) => {
-          requireLoading(c, server);
-          const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
-          const {
-            lora_name: name,
-            lora_path: path,
-            load_inplace,
-          } = validate(loadAdapterRequest, body);
-          const engine = await server.engine();
-          const { signal } = c.req.raw;
-          try {
-            await engine.loadAdapter(name, path, { signal, replace: load_inplace === true });
-          } catch (error) {
-            throw ofRequest(error);
-          }
-          return c.text(`Success: LoRA adapter '${name}' added successfully.`);
+        POST: {
+          summary: "Load an adapter",
+          description: "Where the server allows it.",
+          tag: "Adapters",
+          body: loadAdapterRequest,
+          refusals: [403, 404],
+          answers: {
+            200: { description: "It is loaded.", content: { "text/plain": text } },
+          },
+          handle: async (c) => {
+            requireLoading(c, server);
+            const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
+            const {
+              lora_name: name,
+              lora_path: path,
+              load_inplace,
+            } = validate(loadAdapterRequest, body);
+            const engine = await server.engine();
+            const { signal } = c.req.raw;
+            try {
+              await engine.loadAdapter(name, path, { signal, replace: load_inplace === true });
+            } catch (error) {
+              throw ofRequest(error);
+            }
+            return c.text(`Success: LoRA adapter '${name}' added successfully.`);
+          },
         },
       },
     },
     {
       path: "/v1/unload_lora_adapter",
       methods: {
-        POST: async (c) => {
-          requireLoading(c, server);
-          const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
-          const { lora_name: name } = validate(unloadAdapterRequest, body);
-          const engine = await server.engine();
-          try {
-            await engine.unloadAdapter(name);
-          } catch (error) {
-            throw ofRequest(error);
-          }
-          return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
+        POST: {
+          summary: "Unload an adapter",
+          description: "Where the server allows it. Requests that use it end with it.",
+          tag: "Adapters",
+          body: unloadAdapterRequest,
+          refusals: [403, 404],
+          answers: {
+            200: { description: "It is unloaded.", content: { "text/plain": text } },
+          },
+          handle: async (c) => {
+            requireLoading(c, server);
+            const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
+            const { lora_name: name } = validate(unloadAdapterRequest, body);
+            const engine = await server.engine();
+            try {
+              await engine.unloadAdapter(name);
+            } catch (error) {
+              throw ofRequest(error);
+            }
+            return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
+          },
         },
       },
     },

@@ -2,25 +2,38 @@
 import type { Engine } from "../../engine/engine.ts";
 import { noSuchModel } from "../adapters.ts";
 import type { ServerContext } from "../context.ts";
-import type { Route } from "../routing.ts";
+import { jsonAnswer, type Route } from "../operation.ts";
+import { modelAnswer, modelsAnswer } from "../schemas/answers.ts";
 
 export function modelRoutes(server: ServerContext): Route[] {
   return [
     {
       path: "/v1/models",
       methods: {
-        GET: async (c) => c.json({ object: "list", data: describeAll(await server.engine()) }),
+        GET: {
+          summary: "List the model and its adapters",
+          tag: "Models",
+          answers: { 200: jsonAnswer("The list.", modelsAnswer) },
+          handle: async (c) => c.json({ object: "list", data: describeAll(await server.engine()) }),
+        },
       },
     },
     {
       path: "/v1/models/:id{.+}", // ids hold slashes, raw or encoded
       methods: {
-        GET: async (c) => {
-          const engine = await server.engine();
-          const id = c.req.param("id") ?? "";
-          const found = describeAll(engine).find((one) => one.id === id);
-          if (found === undefined) throw noSuchModel(engine, id);
-          return c.json(found);
+        GET: {
+          summary: "Describe one of them",
+          tag: "Models",
+          parameters: { id: { description: "A model's id, slashes raw or encoded." } },
+          refusals: [404],
+          answers: { 200: jsonAnswer("The model.", modelAnswer) },
+          handle: async (c) => {
+            const engine = await server.engine();
+            const id = c.req.param("id") ?? "";
+            const found = describeAll(engine).find((one) => one.id === id);
+            if (found === undefined) throw noSuchModel(engine, id);
+            return c.json(found);
+          },
         },
       },
     },

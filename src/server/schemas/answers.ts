@@ -1,0 +1,171 @@
+/**
+ * What the routes answer with, for the OpenAPI document: the server does not check its own answers, the
+ * tests do. Objects may have more fields than are named.
+ */
+import * as z from "zod/mini";
+
+type Schema = z.ZodMiniType<unknown>;
+
+const count: z.ZodMiniType<number> = z.int().check(z.gte(0));
+const ms: z.ZodMiniType<number> = z.number().check(z.gte(0));
+const nullableString = z.nullable(z.string());
+const finishReason = z.enum(["stop", "length", "tool_calls", "content_filter"]);
+
+/** Every answer that is not a success. */
+export const errorAnswer: Schema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: nullableString,
+    code: nullableString,
+  }),
+});
+
+export const timings: Schema = z.object({
+  queue_ms: ms,
+  cache_n: count,
+  prompt_n: count,
+  prompt_ms: ms,
+  prompt_per_second: ms,
+  predicted_n: count,
+  predicted_ms: ms,
+  predicted_per_second: ms,
+  draft_n: count,
+  draft_n_accepted: count,
+});
+
+export const usage: Schema = z.object({
+  prompt_tokens: count,
+  completion_tokens: count,
+  total_tokens: count,
+  prompt_tokens_details: z.object({ cached_tokens: count }),
+  completion_tokens_details: z.object({ reasoning_tokens: count }),
+});
+
+const tokenLogprob = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.nullable(z.array(count)),
+};
+const chatLogprobs = z.nullable(
+  z.object({
+    content: z.nullable(
+      z.array(z.object({ ...tokenLogprob, top_logprobs: z.array(z.object(tokenLogprob)) })),
+    ),
+    refusal: z.nullable(z.array(z.unknown())),
+  }),
+);
+const completionLogprobs = z.nullable(
+  z.object({
+    tokens: z.array(z.string()),
+    token_logprobs: z.array(z.nullable(z.number())),
+    top_logprobs: z.array(z.nullable(z.record(z.string(), z.number()))),
+    text_offset: z.array(count),
+  }),
+);
+
+const head = {
+  id: z.string(),
+  created: count,
+  model: z.string(),
+  system_fingerprint: z.string(),
+};
+const tokenIds = z.optional(z.array(count));
+
+export const chatAnswer: Schema = z.object({
+  ...head,
+  object: z.literal("chat.completion"),
+  choices: z.array(
+    z.object({
+      index: count,
+      message: z.object({
+        role: z.literal("assistant"),
+        content: nullableString,
+        refusal: nullableString,
+        tool_calls: z.optional(
+          z.array(
+            z.object({
+              id: z.string(),
+              type: z.literal("function"),
+              function: z.object({ name: z.string(), arguments: z.string() }),
+            }),
+          ),
+        ),
+      }),
+      logprobs: chatLogprobs,
+      finish_reason: finishReason,
+      token_ids: tokenIds,
+    }),
+  ),
+  usage,
+  timings,
+});
+
+export const chatChunk: Schema = z.object({
+  ...head,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(
+    z.object({
+      index: count,
+      delta: z.object({
+        role: z.optional(z.literal("assistant")),
+        content: z.optional(nullableString),
+        tool_calls: z.optional(z.array(z.object({ index: count }))),
+      }),
+      logprobs: chatLogprobs,
+      finish_reason: z.nullable(finishReason),
+    }),
+  ),
+  usage: z.optional(z.nullable(usage)),
+});
+
+export const completionAnswer: Schema = z.object({
+  ...head,
+  object: z.literal("text_completion"),
+  choices: z.array(
+    z.object({
+      index: count,
+      text: z.string(),
+      logprobs: completionLogprobs,
+      finish_reason: z.nullable(finishReason),
+      token_ids: tokenIds,
+    }),
+  ),
+  usage: z.optional(z.nullable(usage)),
+});
+
+export const modelAnswer: Schema = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: count,
+  owned_by: z.string(),
+  context_length: count,
+  backend: z.string(),
+  kernel: z.string(),
+  root: z.string(),
+  parent: nullableString,
+});
+
+export const modelsAnswer: Schema = z.object({
+  object: z.literal("list"),
+  data: z.array(modelAnswer),
+});
+
+export const adaptersAnswer: Schema = z.array(
+  z.object({ id: count, name: z.string(), path: z.string(), scale: z.number() }),
+);
+
+export const successAnswer: Schema = z.object({ success: z.literal(true) });
+
+export const healthAnswer: Schema = z.object({
+  status: z.literal("ok"),
+  loading: z.optional(z.record(z.string(), z.number())),
+});
+
+export const unhealthyAnswer: Schema = z.object({
+  status: z.enum(["loading", "failed"]),
+  progress: z.optional(z.number().check(z.gte(0), z.lte(1))),
+  error: z.optional(z.object({ code: z.string(), message: z.string() })),
+});
+
+export const text: Schema = z.string();

@@ -61,7 +61,10 @@ export class BatchPlanner {
   plan(slots: readonly Slot[]): PlannedSpan[] {
     const turn = this.#turn++;
     const decoding = from(slots, this.#lastDecoded + 1).filter((slot) => pending(slot) === 1);
-    const prompt = from(slots, this.#lastPrompt + 1).find((slot) => pending(slot) > 1);
+    const prompt = from(slots, this.#lastPrompt + 1).find(
+      // One that waits for what another prompt reads has no rows until then.
+      (slot) => pending(slot) > 1 && slot.follows === undefined,
+    );
     const { maxRows, maxLogits, prefillRows } = this.#limits;
     const decodingRows = Math.min(
       decoding.length,

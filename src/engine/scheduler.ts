@@ -23,12 +23,14 @@ import {
   type PlannedSteps,
 } from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
+import { backendFailure, Flight, isRefusal } from "./flight.ts";
 import { DRIVER_LEASE_TURNS, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
+import { PrefixCache } from "./prefix-cache.ts";
 import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { SlotLender, type SlotLoan } from "./slot-lender.ts";
-import { chooseSlot, createSlots, type Slot } from "./slots.ts";
+import { createSlots, type Slot } from "./slots.ts";
 import type { Speculation } from "./speculator.ts";
 
 /** What of its host the engine needs. */
@@ -57,6 +59,7 @@ export class Scheduler {
   readonly #context: SequenceContext;
   readonly #planner: BatchPlanner;
   readonly #slots: Slot[];
+  readonly #prefixes: PrefixCache;
   /** In order of arrival. */
   #queue: Sequence[] = [];
   readonly #lender: SlotLender;
@@ -64,8 +67,7 @@ export class Scheduler {
   readonly #live = new Set<Sequence>();
   #turns = 0;
   #arrivals = 0;
-  /** A batch of an asynchronous runner; never rejects. */
-  #inFlight: Promise<void> | undefined;
+  readonly #flight: Flight = new Flight(() => this.#closed);
   /** Why nothing can be run any more. */
   #closed: PronkError | undefined;
   #disposed: Promise<void> | undefined;
@@ -97,8 +99,9 @@ export class Scheduler {
       prefillRows: options.prefillRows,
     });
     this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
-    this.#lender = new SlotLender(this.#slots, this.#slots.length + options.maxQueue);
-    this.adapters = new AdapterSet(runner, (work) => this.#between(work));
+    this.#prefixes = new PrefixCache(this.#slots, runner);
+    this.#lender = new SlotLender(this.#prefixes, this.#slots.length + options.maxQueue);
+    this.adapters = new AdapterSet(runner, (work) => this.#flight.between(work));
     let candidates: Candidates | undefined;
     this.grammars = new GrammarCompiler(tokenizer);
     this.#context = {
@@ -184,35 +187,25 @@ export class Scheduler {
     return this.#disposed;
   }
 
-  /** Does what no batch may run beside, now or after the one that runs. @throws why nothing can be run any more. */
-  async #between<Result>(work: () => Result): Promise<Awaited<Result>> {
-    while (this.#inFlight !== undefined) await this.#inFlight;
-    if (this.#closed !== undefined) throw this.#closed;
-    return await work();
-  }
-
   async #runLent(batch: Batch, read: () => void): Promise<void> {
     await this.#runtime.yieldTask();
-    await this.#between(() => this.#forwardLent(batch, read));
+    await this.#flight.between(() => this.#forwardLent(batch, read));
   }
 
   async #forwardLent(batch: Batch, read: () => void): Promise<void> {
     let failure: unknown;
     const fail = (error: unknown): void => {
       failure = error;
-      // A refused batch wrote nothing; after any other error the memory cannot be trusted.
-      if (!(error instanceof PronkError && error.code === "bad_request")) this.#break(error);
+      if (!isRefusal(error)) this.#break(error);
     };
     try {
       const running = this.#runner.forward(batch);
       if (running === undefined) read();
-      else await this.#fly(running, read, fail);
+      else await this.#flight.fly(running, read, fail);
     } catch (error) {
       fail(error);
     }
-    if (failure !== undefined) {
-      throw new PronkError("engine_failed", "engine: the backend failed", { cause: failure });
-    }
+    if (failure !== undefined) throw backendFailure(failure);
   }
 
   #enter(sequence: Sequence, mix: ResolvedMix, signal: AbortSignal | undefined): void {
@@ -262,7 +255,7 @@ export class Scheduler {
       sequence.lastDriven = seen;
       while (driven()) {
         await this.#runtime.yieldTask();
-        if (this.#inFlight !== undefined) await this.#inFlight;
+        if (this.#flight.current !== undefined) await this.#flight.current;
         else if (this.#turns === seen && driven()) await this.#takeTurn();
         seen = this.#turns;
         sequence.lastDriven = seen;
@@ -278,6 +271,7 @@ export class Scheduler {
   #takeTurn(): Promise<void> | undefined {
     this.#expire();
     this.#admit();
+    this.#prefixes.catchUp((sequence, tokens) => this.#countCached(sequence.foundCached(tokens)));
     const spans = this.#planner.plan(this.#slots);
     if (spans.length === 0) {
       this.#turns++;
@@ -285,7 +279,7 @@ export class Scheduler {
     }
     const drafting = this.#speculation?.speculator.propose(spans);
     if (drafting === undefined) return this.#run(spans);
-    return this.#fly(
+    return this.#flight.fly(
       drafting,
       () => this.#run(spans),
       (error) => this.#break(error),
@@ -310,45 +304,29 @@ export class Scheduler {
       this.#absorb(plan, startedMs);
       return undefined;
     }
-    return this.#fly(
+    return this.#flight.fly(
       running,
       () => this.#absorb(plan, startedMs),
       (error) => this.#fail(plan, error),
     );
   }
 
-  /** Waits for what is asynchronous; the promise that it keeps never rejects. */
-  #fly(
-    work: Promise<void>,
-    then: () => void | Promise<void>,
-    fail: (error: unknown) => void,
-  ): Promise<void> {
-    const flight = work.then(then, fail).finally(() => {
-      if (this.#inFlight === flight) this.#inFlight = undefined;
-    });
-    this.#inFlight = flight;
-    return flight;
-  }
-
   /** Gives free slots to the first of the queue. */
   #admit(): void {
     while (this.#queue.length > 0) {
       const sequence = this.#queue[0];
-      const { key } = sequence.adapters;
-      const choice = chooseSlot(this.#slots, sequence.ids.subarray(0, sequence.length), key);
-      if (choice === undefined) return;
+      const taken = this.#prefixes.take(sequence);
+      if (taken === undefined) return;
       this.#queue.shift();
-      const { slot, cached } = choice;
-      slot.length = cached;
-      slot.adapters = key;
-      slot.sequence = sequence;
-      sequence.slot = slot;
+      sequence.slot = taken.slot;
       sequence.state = "running";
-      if (sequence.start(cached)) {
-        this.#totals.prompt_tokens += sequence.length;
-        this.#totals.cached_tokens += cached;
-      }
+      if (sequence.start()) this.#totals.prompt_tokens += sequence.length;
+      this.#countCached(sequence.foundCached(taken.cached));
     }
+  }
+
+  #countCached(tokens: number): void {
+    this.#totals.cached_tokens += tokens;
   }
 
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
@@ -420,10 +398,9 @@ export class Scheduler {
     }
   }
 
-  /** A refused batch wrote nothing; after any other error the runner's memory cannot be trusted. */
   #fail({ batch }: BatchPlan, cause: unknown): void {
     this.#turns++;
-    if (!(cause instanceof PronkError && cause.code === "bad_request")) {
+    if (!isRefusal(cause)) {
       this.#break(cause);
       return;
     }
@@ -436,8 +413,7 @@ export class Scheduler {
   }
 
   #break(cause: unknown): void {
-    const error = new PronkError("engine_failed", "engine: the backend failed", { cause });
-    this.#disposed = this.#close(error);
+    this.#disposed = this.#close(backendFailure(cause));
   }
 
   /** Ends generations that nobody drives or reads any more. */
@@ -466,7 +442,7 @@ export class Scheduler {
   }
 
   #leaveSlot(sequence: Sequence): void {
-    if (sequence.slot !== undefined) sequence.slot.sequence = undefined;
+    if (sequence.slot !== undefined) this.#prefixes.leave(sequence.slot);
     sequence.slot = undefined;
     this.#lender.serve();
   }
@@ -478,7 +454,7 @@ export class Scheduler {
       sequence.outlet.deliver();
     }
     this.#lender.close(error);
-    await this.#inFlight;
+    await this.#flight.current;
     this.#runner.dispose();
     this.#speculation?.dispose();
   }

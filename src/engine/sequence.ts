@@ -113,16 +113,22 @@ export class Sequence {
     return this.#request.maxTokens - this.#output.length;
   }
 
-  /** True for the first slot that it gets, not after a pause; `cached` tokens are in it already. */
-  start(cached: number): boolean {
+  /** True for the first slot that it gets, not after a pause. */
+  start(): boolean {
     if (this.#startedMs !== undefined) return false;
     this.#startedMs = this.#context.now();
-    this.#cached = cached;
     const { predictionIds } = this.#request;
     if (this.#context.lookup || predictionIds !== undefined) {
       this.lookup = new PromptLookup(this.ids.subarray(0, this.length), predictionIds);
     }
     return true;
+  }
+
+  /** Tokens were in a cache that it goes on from; how many of them are new ones of its prompt. */
+  foundCached(tokens: number): number {
+    if (this.#firstTokenMs !== undefined) return 0; // after a pause
+    this.#cached += tokens;
+    return tokens;
   }
 
   /** Whether the next token is the only one that may come: its logits need not be known. */

@@ -2,6 +2,7 @@
 import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { AdapterMix } from "./adapter-mix.ts";
+import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 
 /** A slot that its borrower has to itself. */
@@ -19,14 +20,14 @@ interface Waiter {
 }
 
 export class SlotLender {
-  readonly #slots: readonly Slot[];
+  readonly #prefixes: PrefixCache;
   readonly #most: number;
   readonly #waiting: Waiter[] = [];
   #closed: PronkError | undefined;
 
   /** @param most that may wait at a time. */
-  constructor(slots: readonly Slot[], most: number) {
-    this.#slots = slots;
+  constructor(prefixes: PrefixCache, most: number) {
+    this.#prefixes = prefixes;
     this.#most = most;
   }
 
@@ -66,12 +67,10 @@ export class SlotLender {
   /** To be called when a slot becomes free; what it hands out is lent from this moment. */
   serve(): void {
     while (this.#waiting.length > 0) {
-      const free = this.#slots.filter(({ sequence, isLent }) => !sequence && !isLent);
-      if (free.length === 0) return;
-      // Whose cache was used longest ago is least worth keeping.
-      const slot = free.reduce((oldest, one) => (one.used < oldest.used ? one : oldest));
+      const slot = this.#prefixes.cheapest();
+      if (slot === undefined) return;
+      this.#prefixes.evict(slot, 0);
       slot.isLent = true;
-      slot.length = 0;
       this.#waiting.shift()?.give(slot);
     }
   }

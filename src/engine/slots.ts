@@ -16,6 +16,18 @@ export interface Slot {
   isLent: boolean;
   /** Grows with each use; the free slot with the smallest is the least recently used. */
   used: number;
+  /** What had been evicted, in tokens, when it was last used: the cache's age (PrefixCache). */
+  evicted: number;
+  /** Its prompt begins as one that is being read elsewhere: it waits for that. */
+  follows: Followed | undefined;
+}
+
+/** A prompt that another one begins like. */
+export interface Followed {
+  readonly slot: Slot;
+  readonly sequence: Sequence;
+  /** Tokens that both begin with. */
+  readonly shared: number;
 }
 
 export function createSlots(count: number, ctx: number, isReusable = true): Slot[] {
@@ -28,39 +40,25 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
     sequence: undefined,
     isLent: false,
     used: 0,
+    evicted: 0,
+    follows: undefined,
   }));
 }
 
-/**
- * The free slot whose cache begins with most of `ids` by the same adapters, the least recently used of
- * equals, and how many tokens of it count; undefined when none is free. The last token never counts:
- * running it again is what gives the logits.
- */
-export function chooseSlot(
-  slots: readonly Slot[],
-  ids: Int32Array,
-  adapters: string,
-): { slot: Slot; cached: number } | undefined {
-  let best: { slot: Slot; cached: number } | undefined;
-  for (const slot of slots) {
-    if (slot.sequence !== undefined || slot.isLent) continue;
-    const cached = commonPrefix(slot, ids, adapters);
-    if (
-      best === undefined ||
-      cached > best.cached ||
-      (cached === best.cached && slot.used < best.slot.used)
-    ) {
-      best = { slot, cached };
-    }
-  }
-  return best;
+/** Tokens of `ids`, all but the last, that the slot's cache begins with; none by other adapters. */
+export function commonPrefix(
+  { isReusable, adapters, ids, length }: Pick<Slot, "isReusable" | "adapters" | "ids" | "length">,
+  other: Int32Array,
+  key: string,
+): number {
+  if (!isReusable || adapters !== key) return 0;
+  return commonLength(ids.subarray(0, length), other.subarray(0, Math.max(0, other.length - 1)));
 }
 
-/** Tokens of `ids`, all but the last, that the slot's cache begins with; none by other adapters. */
-export function commonPrefix(slot: Slot, ids: Int32Array, adapters: string): number {
-  if (!slot.isReusable || slot.adapters !== adapters) return 0;
-  const most = Math.min(slot.length, ids.length - 1);
+/** Ids that both begin with. */
+export function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const most = Math.min(a.length, b.length);
   let length = 0;
-  while (length < most && slot.ids[length] === ids[length]) length++;
+  while (length < most && a[length] === b[length]) length++;
   return length;
 }

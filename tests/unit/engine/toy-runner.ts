@@ -43,6 +43,9 @@ export class ToyRunner implements Runner {
   readonly maxLogits: number;
   /** Every batch that was run. */
   readonly batches: Batch[] = [];
+  /** Every slot that was copied. */
+  readonly copies: { readonly from: number; readonly to: number; readonly positions: number }[] =
+    [];
   /** Called before a batch is run; may throw. */
   before: ((batch: Batch) => void) | undefined;
   disposed: number = 0;
@@ -104,8 +107,14 @@ export class ToyRunner implements Runner {
     return logits.indexOf(Math.max(...logits));
   }
 
-  copySlot(): void {
-    throw new Error("toy runner: it has no cache");
+  copySlot(from: number, to: number, positions: number): void {
+    if (this.#busy) throw new Error("toy runner: a slot is copied in mid-batch");
+    const cache = this.#caches[from];
+    if (cache === undefined || positions > cache.length) {
+      throw new Error(`toy runner: ${positions} positions of slot ${from}`);
+    }
+    this.copies.push({ from, to, positions });
+    this.#caches[to] = cache.slice(0, positions);
   }
 
   readCache(): CachedLayer {

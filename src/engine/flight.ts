@@ -1,0 +1,49 @@
+/** The batch that an asynchronous runner is at, and what waits for its end. */
+import { PronkError } from "../errors.ts";
+
+export class Flight {
+  /** Never rejects. */
+  #inFlight: Promise<void> | undefined;
+  /** Why nothing can be run any more. */
+  readonly #closed: () => PronkError | undefined;
+
+  constructor(closed: () => PronkError | undefined) {
+    this.#closed = closed;
+  }
+
+  /** undefined: nothing is being run. */
+  get current(): Promise<void> | undefined {
+    return this.#inFlight;
+  }
+
+  /** Waits for what is asynchronous; the promise that it keeps never rejects. */
+  fly(
+    work: Promise<void>,
+    then: () => void | Promise<void>,
+    fail: (error: unknown) => void,
+  ): Promise<void> {
+    const flight = work.then(then, fail).finally(() => {
+      if (this.#inFlight === flight) this.#inFlight = undefined;
+    });
+    this.#inFlight = flight;
+    return flight;
+  }
+
+  /** Does what no batch may run beside, now or after the one that runs. @throws why nothing can be run any more. */
+  async between<Result>(work: () => Result): Promise<Awaited<Result>> {
+    while (this.#inFlight !== undefined) await this.#inFlight;
+    const closed = this.#closed();
+    if (closed !== undefined) throw closed;
+    return await work();
+  }
+}
+
+/** What a runner failed with. */
+export function backendFailure(cause: unknown): PronkError {
+  return new PronkError("engine_failed", "engine: the backend failed", { cause });
+}
+
+/** A refused batch wrote nothing; after any other error the runner's memory cannot be trusted. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof PronkError && error.code === "bad_request";
+}

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Runner, Span, SpanAdapter } from "../backends/backend.ts";
 import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import { PronkError } from "../errors.ts";
-import { perplexity } from "../generate/perplexity.ts";
+import { perplexity, wholeRunner } from "../generate/perplexity.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { LORA_OPTION } from "./lora-options.ts";
@@ -46,11 +46,11 @@ export const evaluate: Command = {
     try {
       const adapters = await loadLora(opened, model.runner, cli.signal);
       const ids = model.tokenizer.encode(text);
-      const found = await perplexity(model.runner, ids, {
+      const { yieldTask } = runtime;
+      const reader = wholeRunner(model.runner, { ...(adapters && { adapters }), yieldTask });
+      const found = await perplexity(reader, ids, {
         ctx,
-        adapters,
         signal: cli.signal,
-        yieldTask: runtime.yieldTask,
         onProgress: (loaded, total) =>
           progress.report({ label: "scoring", loaded, total, unit: "tokens" }),
       });

@@ -5,11 +5,13 @@
  * the same bits for any batch and the sampler's draws depend on seed and position alone.
  */
 import { PronkError } from "../errors.ts";
+import { MAX_TOP_LOGPROBS } from "../generate/logprobs.ts";
 import { BatchCost } from "./batch-cost.ts";
 import { DraftModel } from "./draft-model.ts";
 import type { Engine } from "./engine.ts";
 import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
+import { readPromptLogprobs } from "./prompt-logprobs.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { encodeContinuation, scoreRows } from "./score-continuations.ts";
 import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
@@ -86,6 +88,14 @@ export function createEngine(
       );
       return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal, adapters);
     },
+    promptLogprobs: async (prompts, { top_logprobs: top = 0, signal, adapters } = {}) => {
+      checkOption("top_logprobs", top, 0, MAX_TOP_LOGPROBS);
+      return scheduler.lend(
+        (loan) => readPromptLogprobs(loan, prompts, top, signal),
+        signal,
+        adapters,
+      );
+    },
     get adapters() {
       return scheduler.adapters.list;
     },
@@ -134,9 +144,15 @@ function createSpeculation(
   return { speculator, cost, dispose: () => draft?.dispose() };
 }
 
-function checkOption(param: string, value: number, least: number): void {
-  if (Number.isInteger(value) && value >= least) return;
-  throw new PronkError("bad_request", `${param}: ${value} is not an integer from ${least}`, {
+function checkOption(
+  param: string,
+  value: number,
+  least: number,
+  most: number = Number.POSITIVE_INFINITY,
+): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  const range = Number.isFinite(most) ? `${least} to ${most}` : `${least}`;
+  throw new PronkError("bad_request", `${param}: ${value} is not an integer from ${range}`, {
     param,
   });
 }

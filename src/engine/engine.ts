@@ -13,6 +13,7 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterInfo } from "./adapter-set.ts";
 import type { AdapterSource } from "./load-adapters.ts";
 import type { LoadTimings } from "./load-timings.ts";
+import type { PromptLogprobs } from "./prompt-logprobs.ts";
 import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
 
 /** What the entries know of a loaded model. */
@@ -105,6 +106,22 @@ export interface Engine {
     requests: readonly ContinuationRequest[],
     options?: { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
   ): Promise<ContinuationScore[]>;
+  /**
+   * The log-probability of each token of prompts, with the likeliest beside it: what generations with `top_logprobs`
+   * report, to the last bit. Takes one slot, as soon as one is free; a generation behind the last of the prompts
+   * finds it in the cache.
+   *
+   * @throws PronkError as scoreContinuations.
+   */
+  promptLogprobs(
+    prompts: readonly (readonly number[])[],
+    options?: {
+      /** Alternatives, 0 to 20; default 0. */
+      top_logprobs?: number;
+      signal?: AbortSignal;
+      adapters?: readonly AdapterChoice[];
+    },
+  ): Promise<PromptLogprobs[]>;
   /** Those that are loaded, in the order of their loading. */
   readonly adapters: readonly AdapterInfo[];
   /**

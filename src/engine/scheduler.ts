@@ -170,13 +170,26 @@ export class Scheduler {
     const adapters = this.adapters.resolve(choices);
     const unuse = this.adapters.use(adapters);
     let slot: Slot | undefined;
+    let held: readonly number[] = [];
     try {
       slot = await this.#lender.borrow(signal);
-      const { index } = slot;
-      const run: SlotLoan["run"] = (batch, read) => this.#runLent(batch, read);
-      return await work({ runner: this.#runner, slot: index, adapters, run });
+      const result = await work({
+        runner: this.#runner,
+        slot: slot.index,
+        adapters: adapters.spans,
+        run: (batch, read) => this.#runLent(batch, read),
+        keep: (ids) => {
+          held = ids;
+        },
+      });
+      slot.adapters = adapters.key;
+      slot.used = this.#turns;
+      return result;
+    } catch (error) {
+      held = []; // what was written last is not known
+      throw error;
     } finally {
-      if (slot !== undefined) this.#lender.giveBack(slot);
+      if (slot !== undefined) this.#lender.giveBack(slot, held);
       unuse();
     }
   }

@@ -3,10 +3,12 @@
  *
  * Source of the conventions: lm-evaluation-harness, loglikelihood of api/model.py.
  */
-import { PronkError, throwIfAborted } from "../errors.ts";
-import { logSumExp } from "../generate/perplexity.ts";
+import { PronkError } from "../errors.ts";
+import { tokenLogprob } from "../generate/logprobs.ts";
+import { scoreTokens } from "../generate/score-tokens.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { SlotLoan } from "./slot-lender.ts";
+import { commonLength } from "./slots.ts";
 
 /** Texts, or ids for callers who cut them themselves. */
 export type ContinuationRequest =
@@ -90,52 +92,35 @@ export async function scoreRows(
     held = ids.slice(0, -1);
     scores.push(score);
   }
+  loan.keep(held);
   return scores;
 }
 
 async function scoreRow(
-  { runner, slot, adapters, run }: SlotLoan,
+  loan: SlotLoan,
   ids: readonly number[],
-  promptLength: number,
+  first: number,
   cached: number,
   signal: AbortSignal | undefined,
 ): Promise<ContinuationScore> {
+  const { runner } = loan;
   const token_logprobs: number[] = [];
   let is_greedy = true;
-  // The row of the prompt's last token gives the first continuation token's logits.
-  const firstScored = promptLength - 1;
-  const end = ids.length - 1;
-  for (let at = Math.min(cached, firstScored); at < end; ) {
-    throwIfAborted(signal);
-    const plain = Math.max(0, firstScored - at);
-    const count = Math.min(end - at, runner.maxRows, plain + runner.maxLogits);
-    const logitsRows: number[] = [];
-    for (let row = plain; row < count; row++) logitsRows.push(row);
-    const start = at;
-    const span = {
-      slot,
-      start,
-      count,
-      ...(adapters.spans.length > 0 && { adapters: adapters.spans }),
-    };
-    await run({ ids: ids.slice(start, start + count), spans: [span], logitsRows }, () => {
-      for (const [index, row] of logitsRows.entries()) {
-        const logits = runner.logits(index);
-        const token = ids[start + row + 1];
-        token_logprobs.push(logits[token] - logSumExp(logits));
-        is_greedy &&= runner.argmax(index) === token;
-      }
-    });
-    at += count;
-  }
-  if (token_logprobs.some(Number.isNaN)) {
-    throw new PronkError("engine_failed", "score: the logits are not numbers");
-  }
+  const visit = (token: number, index: number): void => {
+    token_logprobs.push(tokenLogprob(runner.logits(index), ids[token]));
+    is_greedy &&= runner.argmax(index) === ids[token];
+  };
+  await scoreTokens(loan, ids, { first, cached }, visit, signal);
   const logprob = token_logprobs.reduce((sum, one) => sum + one, 0);
-  return { logprob, token_logprobs, token_ids: ids.slice(promptLength), is_greedy };
+  return { logprob, token_logprobs, token_ids: ids.slice(first), is_greedy };
 }
 
-function checkRow(ids: readonly number[], { runner }: SlotLoan, where: string): void {
+/** @throws PronkError "context_overflow"; "bad_request" on ids outside the vocabulary. */
+export function checkRow(
+  ids: readonly number[],
+  { runner }: Pick<SlotLoan, "runner">,
+  where: string,
+): void {
   // The last token is scored, never run.
   if (ids.length - 1 > runner.ctx) {
     throw new PronkError(
@@ -147,11 +132,4 @@ function checkRow(ids: readonly number[], { runner }: SlotLoan, where: string): 
   if (wrong !== undefined) {
     throw new PronkError("bad_request", `${where}: ${wrong} is no token of ${runner.vocab}`);
   }
-}
-
-function commonLength(a: readonly number[], b: readonly number[]): number {
-  const most = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < most && a[length] === b[length]) length++;
-  return length;
 }

@@ -1,17 +1,13 @@
 /** Slots for work that is no generation: one at a time each, handed out as they become free. */
-import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
-import type { AdapterMix } from "./adapter-mix.ts";
+import type { ReadingSlot } from "../generate/score-tokens.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 
-/** A slot that its borrower has to itself. */
-export interface SlotLoan {
-  readonly runner: Runner;
-  readonly slot: number;
-  readonly adapters: AdapterMix;
-  /** Runs a batch over this slot between the turns of generations; `read` is called while its logits are there. */
-  run(batch: Batch, read: () => void): Promise<void>;
+/** A slot that its borrower has to itself; batches over it run between the turns of generations. */
+export interface SlotLoan extends ReadingSlot {
+  /** Says what the cache holds in the end, for prompts that begin with it. Else it counts as empty. */
+  keep(ids: readonly number[]): void;
 }
 
 interface Waiter {
@@ -57,9 +53,11 @@ export class SlotLender {
     }
   }
 
-  /** Its cache holds nothing that the scheduler knows. */
-  giveBack(slot: Slot): void {
-    slot.length = 0;
+  /** @param held what its cache holds, whose mix of adapters is the slot's. */
+  giveBack(slot: Slot, held: readonly number[] = []): void {
+    slot.ids.set(held);
+    slot.length = held.length;
+    this.#prefixes.leave(slot);
     slot.isLent = false;
     this.serve();
   }

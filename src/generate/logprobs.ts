@@ -25,18 +25,40 @@ export interface TokenLogprobs {
  */
 export function tokenLogprobs(logits: Float32Array, chosen: number, top: number): TokenLogprobs {
   const best = topIds(logits, Math.min(top, logits.length));
+  const base = logitBase(logits);
+  const entry = (token: number): TokenLogprob => {
+    return { token, logprob: Math.max(logprobAt(logits, token, base), LEAST_LOGPROB) };
+  };
+  if (!best.includes(chosen)) best.push(chosen);
+  return { logprob: entry(chosen).logprob, top_logprobs: best.map(entry) };
+}
+
+/**
+ * One token's log-probability, in f64: the same number wherever one is asked for.
+ *
+ * @throws PronkError "engine_failed" when the logits are not numbers.
+ */
+export function tokenLogprob(logits: Float32Array, token: number): number {
+  return logprobAt(logits, token, logitBase(logits));
+}
+
+interface LogitBase {
+  readonly largest: number;
+  /** Of the sum of e^(logit - largest), added by id. */
+  readonly logTotal: number;
+}
+
+function logitBase(logits: Float32Array): LogitBase {
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) if (logits[i] > largest) largest = logits[i];
   let total = 0;
   for (let i = 0; i < logits.length; i++) total += exp(logits[i] - largest);
   if (!(total > 0)) throw notNumbers();
-  const logTotal = log(total);
+  return { largest, logTotal: log(total) };
+}
 
-  const entry = (token: number): TokenLogprob => {
-    return { token, logprob: Math.max(logits[token] - largest - logTotal, LEAST_LOGPROB) };
-  };
-  if (!best.includes(chosen)) best.push(chosen);
-  return { logprob: entry(chosen).logprob, top_logprobs: best.map(entry) };
+function logprobAt(logits: Float32Array, token: number, { largest, logTotal }: LogitBase): number {
+  return logits[token] - largest - logTotal;
 }
 
 /** The ids of the largest logits, largest first, lowest id first among equals. */

@@ -5,8 +5,10 @@ export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engin
 export type { AdapterSource, EngineAdapters } from "../engine/load-adapters.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";
 export type { ModelInput } from "../engine/opened-model.ts";
+export type { PromptLogprobs } from "../engine/prompt-logprobs.ts";
 export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
 export type { ErrorCode } from "../errors.ts";
+export type { TokenLogprobs } from "../generate/logprobs.ts";
 export type {
   AdapterChoice,
   FinishReason,

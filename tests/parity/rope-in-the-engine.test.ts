@@ -5,7 +5,7 @@
 import { describe, expect, test } from "vitest";
 import type { Runner } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/engine/open-checkpoint.ts";
-import { perplexity } from "../../src/generate/perplexity.ts";
+import { perplexity, wholeRunner } from "../../src/generate/perplexity.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import { type CreateRunner, reference, wasm } from "../conformance/backends.ts";
 import { goldenCases, goldenTensors, openGoldenModel } from "../support/golden-model.ts";
@@ -68,7 +68,9 @@ describe.each<[string, CreateRunner]>([
         sum += Math.log(total) - scores[ids[row + 1]];
       }
       for (const rows of [64, 9]) {
-        const { nll } = await perplexity(await open(model, create, rows), ids, { ctx: 64 });
+        const { nll } = await perplexity(wholeRunner(await open(model, create, rows)), ids, {
+          ctx: 64,
+        });
         expect(nll).toBeCloseTo(sum / (ids.length - 1), 4);
       }
     });

@@ -1,7 +1,7 @@
 /** SmolLM2 through the model classes against transformers in f32: every number of its golden file, at the README's tolerances. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { logSumExp } from "../../src/generate/perplexity.ts";
+import { tokenLogprob } from "../../src/generate/logprobs.ts";
 import { LlamaForCausalLM } from "../../src/platform/node/index.ts";
 import { modelPath } from "../support/smollm2.ts";
 
@@ -40,8 +40,7 @@ describe.skipIf(!modelPath)("SmolLM2-135M-Instruct", { timeout: 300_000 }, () =>
     const vocab = out.logits.dims[2];
     const logprobs = (position: number): ((id: number) => number) => {
       const row = out.logits.data.subarray(position * vocab, (position + 1) * vocab);
-      const normalizer = logSumExp(row);
-      return (id) => row[id] - normalizer;
+      return (id) => tokenLogprob(row, id);
     };
 
     chat.prompt_logprobs.forEach((expected, i) => {

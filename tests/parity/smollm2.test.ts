@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { KvType, Runner } from "../../src/backends/backend.ts";
-import { logSumExp, perplexity } from "../../src/generate/perplexity.ts";
+import { tokenLogprob } from "../../src/generate/logprobs.ts";
+import { perplexity, wholeRunner } from "../../src/generate/perplexity.ts";
 import type { Profile, Quantization } from "../../src/pack/form-choice.ts";
 import { wasm } from "../conformance/backends.ts";
 import { BUILDS } from "../support/kernel-builds.ts";
@@ -37,12 +38,11 @@ async function compare(runner: Runner, chat: GoldenChat): Promise<Comparison> {
   await forward(runner, chat.prompt_ids, 0);
   for (const [i, step] of chat.steps.entries()) {
     const logits = runner.logits(0);
-    const normalizer = logSumExp(logits);
     let restGolden = 1;
     let restOurs = 1;
     step.top_ids.forEach((id, j) => {
       const p = Math.exp(step.logprobs[j]);
-      const ours = logits[id] - normalizer;
+      const ours = tokenLogprob(logits, id);
       result.kl += p * (step.logprobs[j] - ours);
       restGolden -= p;
       restOurs -= Math.exp(ours);
@@ -122,7 +122,7 @@ describe.skipIf(!modelPath)("SmolLM2-135M-Instruct against transformers in f32",
         steps += chat.steps.length;
       }
       const { ids, window, ppl } = golden.perplexity;
-      const found = await perplexity(runner, ids, { ctx: window });
+      const found = await perplexity(wholeRunner(runner), ids, { ctx: window });
       const difference = found.ppl / ppl - 1;
       console.log(
         `${name}: mean KL ${kls.map((kl) => kl.toFixed(4)).join(" ")}, agreement ` +

@@ -1,6 +1,7 @@
 /** What the two generating routes have in common once they have read their request. */
 import type { Engine } from "../engine/engine.ts";
 import type { ServedModel } from "./adapters.ts";
+import type { Echo } from "./echo.ts";
 import type { LogprobsWriter } from "./logprobs.ts";
 import type { Sampling } from "./sampling.ts";
 import type { SamplingFields } from "./schemas/sampling.ts";
@@ -28,8 +29,20 @@ export interface Job {
   readonly prompts: readonly (readonly number[])[];
   readonly n: number;
   readonly sampling: Sampling;
-  /** A writer for one choice; undefined when no log-probabilities were asked for. */
-  readonly logprobs: (() => LogprobsWriter) | undefined;
+  /** What the choices of each prompt begin with. */
+  readonly echo?: readonly Echo[] | undefined;
+  /** A writer for one choice of that prompt; undefined when no log-probabilities were asked for. */
+  readonly logprobs: ((prompt: number) => LogprobsWriter) | undefined;
+}
+
+/** What this choice begins with. */
+export function echoOf({ echo, n }: Job, index: number): Echo | undefined {
+  return echo?.[Math.floor(index / n)];
+}
+
+/** For this choice. */
+export function writerOf({ logprobs, n }: Job, index: number): LogprobsWriter | undefined {
+  return logprobs?.(Math.floor(index / n));
 }
 
 /** What every object of one answer begins with. */

@@ -15,10 +15,17 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 /**
+ * @param room tokens of output that there must be room for.
  * @throws RequestError "request_too_large" beyond the server's limit; PronkError "context_overflow"
  *   when no room is left in the context for a token of output.
  */
-export function checkPrompt(tokens: number, ctx: number, param: string, limits: Limits): void {
+export function checkPrompt(
+  tokens: number,
+  ctx: number,
+  param: string,
+  limits: Limits,
+  room = 1,
+): void {
   if (tokens > limits.promptTokens) {
     throw new RequestError(
       "request_too_large",
@@ -26,10 +33,12 @@ export function checkPrompt(tokens: number, ctx: number, param: string, limits: 
       { param },
     );
   }
-  if (tokens < ctx) return;
+  if (tokens + room <= ctx) return;
   throw new PronkError(
     "context_overflow",
-    `${param}: the prompt's ${tokens} tokens leave no room for an answer in the context of ${ctx}`,
+    room === 0
+      ? `${param}: ${tokens} tokens do not fit the context of ${ctx}`
+      : `${param}: the prompt's ${tokens} tokens leave no room for an answer in the context of ${ctx}`,
     { param },
   );
 }

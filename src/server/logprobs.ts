@@ -1,4 +1,5 @@
 /** Log-probabilities in the two shapes that OpenAI gave them. */
+import type { PromptLogprobs } from "../engine/prompt-logprobs.ts";
 import { LEAST_LOGPROB } from "../generate/logprobs.ts";
 import type { TokenPart } from "../generate/request.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
@@ -53,20 +54,46 @@ export function chatLogprobs(tokenizer: Tokenizer, alternatives: number): Logpro
   };
 }
 
+/** A prompt that an answer repeats. */
+export interface EchoedPrompt {
+  readonly ids: readonly number[];
+  readonly logprobs: PromptLogprobs;
+  /** Whether the first token is one that the tokenizer put in front of a text: it has none. */
+  readonly hasAddedBos: boolean;
+}
+
 /**
  * `{tokens,token_logprobs,top_logprobs,text_offset}`, four lists of one length, one entry for every
- * generated token. Offsets count code points from the start of the choice's text.
+ * token of the echoed prompt, whose first has null for both numbers, and every generated token. Offsets
+ * count code points from the start of the choice's text.
  *
- * The keys of top_logprobs are texts, which two ids can share: the likelier one keeps the key,
- * and the chosen token's own number always stands there, equal to its token_logprob.
+ * The keys of top_logprobs are texts, which two ids can share: the likelier one keeps the key. So the largest
+ * number is that of the likeliest token, and equal to token_logprob only where the chosen one is that.
  */
-export function completionLogprobs(tokenizer: Tokenizer): LogprobsWriter {
+export function completionLogprobs(tokenizer: Tokenizer, echo?: EchoedPrompt): LogprobsWriter {
   const textDecoder = new TextDecoder();
   const spelled = (token: number): string => textDecoder.decode(bytesOf(tokenizer, token));
-  // It goes on behind a prompt: the first space of a SentencePiece token is text.
-  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true, continuation: true });
   const entries = heldBack<CompletionEntry>();
   let offset = 0;
+  const addEntry = (
+    token: number,
+    known: Pick<TokenPart, "logprob" | "top_logprobs"> | null,
+    hasText: boolean,
+  ): void => {
+    const entry = { token: spelled(token), offset };
+    if (known === null) {
+      entries.push({ ...entry, logprob: null, top: null }, hasText);
+      return;
+    }
+    const logprob = finite(known.logprob ?? Number.NEGATIVE_INFINITY);
+    const top = new Map<string, number>();
+    for (const alternative of [...(known.top_logprobs ?? []), { token, logprob }]) {
+      const key = spelled(alternative.token);
+      const largest = Math.max(finite(alternative.logprob), top.get(key) ?? LEAST_LOGPROB);
+      top.set(key, largest);
+    }
+    entries.push({ ...entry, logprob, top: Object.fromEntries(top) }, hasText);
+  };
   const spell = (taken: readonly CompletionEntry[]): unknown =>
     taken.length === 0
       ? null
@@ -76,16 +103,22 @@ export function completionLogprobs(tokenizer: Tokenizer): LogprobsWriter {
           top_logprobs: taken.map(({ top }) => top),
           text_offset: taken.map((entry) => entry.offset),
         };
+
+  if (echo !== undefined) {
+    const decoder = tokenizer.createDecoder();
+    for (const [i, token] of echo.ids.entries()) {
+      addEntry(token, echo.logprobs[i] ?? null, true);
+      const isText = token < tokenizer.vocabSize && !(i === 0 && echo.hasAddedBos);
+      if (isText) offset += [...decoder.push(token)].length;
+    }
+    offset += [...decoder.flush()].length;
+  }
+  // It goes on behind a prompt: the first space of a SentencePiece token is text.
+  const decoder = tokenizer.createDecoder({ skipSpecialTokens: true, continuation: true });
   return {
-    push: ({ token, text, logprob = Number.NEGATIVE_INFINITY, top_logprobs = [] }) => {
-      const top = new Map<string, number>();
-      for (const alternative of top_logprobs) {
-        const key = spelled(alternative.token);
-        if (!top.has(key)) top.set(key, finite(alternative.logprob));
-      }
-      top.set(spelled(token), finite(logprob));
-      const entry = { token: spelled(token), logprob: finite(logprob), offset };
-      entries.push({ ...entry, top: Object.fromEntries(top) }, text !== "");
+    push: (part) => {
+      const { token, text } = part;
+      addEntry(token, part, text !== "");
       if (token < tokenizer.vocabSize) offset += [...decoder.push(token)].length;
     },
     take: () => spell(entries.take()),
@@ -95,8 +128,8 @@ export function completionLogprobs(tokenizer: Tokenizer): LogprobsWriter {
 
 interface CompletionEntry {
   readonly token: string;
-  readonly logprob: number;
-  readonly top: Readonly<Record<string, number>>;
+  readonly logprob: number | null;
+  readonly top: Readonly<Record<string, number>> | null;
   readonly offset: number;
 }
 

@@ -5,7 +5,15 @@
  */
 import type { FinishReason, GenerateResult } from "../generate/request.ts";
 import type { ChoiceEvent } from "./choices.ts";
-import { type AnswerHead, type Job, ownPromptIds, sharedPromptIds } from "./job.ts";
+import { withEcho } from "./echo.ts";
+import {
+  type AnswerHead,
+  echoOf,
+  type Job,
+  ownPromptIds,
+  sharedPromptIds,
+  writerOf,
+} from "./job.ts";
 import type { LogprobsWriter } from "./logprobs.ts";
 import { timingsOf, usageOf } from "./usage.ts";
 
@@ -50,9 +58,13 @@ export async function* streamedAnswer(
   for await (const event of events) {
     const { index } = event;
     if (!writers.has(index)) {
-      writers.set(index, job.logprobs?.());
+      writers.set(index, writerOf(job, index));
       fresh.add(index);
       if (shape.opening !== undefined) yield chunk(index, { body: shape.opening });
+      const echo = echoOf(job, index);
+      if (echo !== undefined) {
+        yield chunk(index, { body: shape.piece(echo.text), logprobs: writers.get(index)?.take() });
+      }
     }
     const writer = writers.get(index);
     if ("part" in event) {
@@ -62,7 +74,7 @@ export async function* streamedAnswer(
       const body = shape.piece(part.text);
       yield chunk(index, { body, logprobs: writer?.take(), token_ids: [part.token] });
     } else {
-      const { result } = event;
+      const result = withEcho(event.result, echoOf(job, index), index % n === 0);
       results[index] = result;
       const { finish_reason } = result;
       const logprobs = writer?.takeRest();

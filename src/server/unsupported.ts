@@ -34,7 +34,6 @@ const CHAT: Readonly<Record<string, AsksForNothing>> = {
 
 const COMPLETIONS: Readonly<Record<string, AsksForNothing>> = {
   ...EXTENSIONS,
-  echo: isOneOf(false),
   suffix: isOneOf(""),
 };
 

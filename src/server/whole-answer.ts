@@ -1,7 +1,15 @@
 /** An answer in one piece. */
 import type { GenerateResult } from "../generate/request.ts";
 import type { ChoiceEvent } from "./choices.ts";
-import { type AnswerHead, type Job, ownPromptIds, sharedPromptIds } from "./job.ts";
+import { withEcho } from "./echo.ts";
+import {
+  type AnswerHead,
+  echoOf,
+  type Job,
+  ownPromptIds,
+  sharedPromptIds,
+  writerOf,
+} from "./job.ts";
 import { timingsOf, type Usage, usageOf, type WireTimings } from "./usage.ts";
 
 export interface WholeAnswer extends AnswerHead {
@@ -20,12 +28,13 @@ export async function wholeAnswer(
 ): Promise<WholeAnswer> {
   const { shape, prompts, n, fields } = job;
   const count = prompts.length * n;
-  const writers = Array.from({ length: count }, () => job.logprobs?.());
-  const texts = new Array<string>(count).fill("");
+  const writers = Array.from({ length: count }, (_, index) => writerOf(job, index));
+  const texts = Array.from({ length: count }, (_, index) => echoOf(job, index)?.text ?? "");
   const results = new Array<GenerateResult>(count);
   for await (const event of events) {
     if ("result" in event) {
-      results[event.index] = event.result;
+      const { index, result } = event;
+      results[index] = withEcho(result, echoOf(job, index), index % n === 0);
     } else {
       texts[event.index] += event.part.text;
       writers[event.index]?.push(event.part);

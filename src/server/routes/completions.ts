@@ -1,18 +1,22 @@
 /** POST /v1/completions: the prompt is used raw, without a chat template. */
+import type { Engine } from "../../engine/engine.ts";
 import { PronkError } from "../../errors.ts";
+import type { AdapterChoice } from "../../generate/request.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
 import { selectModel } from "../adapters.ts";
 import { answer } from "../answer.ts";
 import { readJsonObject } from "../body.ts";
-import type { ServerContext } from "../context.ts";
+import type { AppContext, ServerContext } from "../context.ts";
+import { type Echo, echoedText } from "../echo.ts";
 import { RequestError } from "../errors.ts";
 import type { AnswerShape } from "../job.ts";
 import { checkChoices, checkPrompt } from "../limits.ts";
-import { completionLogprobs } from "../logprobs.ts";
+import { completionLogprobs, type EchoedPrompt } from "../logprobs.ts";
 import type { Route } from "../operation.ts";
 import { toSampling } from "../sampling.ts";
 import { completionAnswer } from "../schemas/answers.ts";
 import { type CompletionRequest, completionRequest } from "../schemas/completions.ts";
+import { inputIds, inputList, inputParam } from "../text-inputs.ts";
 import { refuseUnsupportedInCompletions } from "../unsupported.ts";
 import { validate } from "../validate.ts";
 
@@ -55,7 +59,7 @@ export function completionsRoute(server: ServerContext): Route {
           refuseUnsupportedInCompletions(body);
           const n = request.n ?? 1;
           checkBestOf(request, n);
-          const prompts = promptList(request.prompt);
+          const prompts = inputList(request.prompt);
           checkChoices(n, prompts.length, server.limits);
 
           const engine = await server.engine();
@@ -70,13 +74,22 @@ export function completionsRoute(server: ServerContext): Route {
             engine,
             server.limits,
           );
-          const isOne = typeof request.prompt === "string" || prompts[0] === request.prompt;
           const encoded = prompts.map((prompt, p) => {
-            const param = isOne ? "prompt" : `prompt[${p}]`;
-            const ids = promptIds(prompt, tokenizer, info.vocab, param);
-            checkPrompt(ids.length, info.ctx, param, server.limits);
+            const param = inputParam("prompt", request.prompt, p);
+            // Whoever writes special tokens into a raw prompt composes all of it, turns included.
+            const ids = inputIds(prompt, tokenizer, info.vocab, param, true);
+            checkPrompt(ids.length, info.ctx, param, server.limits, Math.min(1, maxTokens.value));
             return ids;
           });
+          const echo =
+            request.echo === true
+              ? await readEcho(c, server, engine, {
+                  prompts,
+                  ids: encoded,
+                  adapters: served.adapters,
+                  alternatives: request.logprobs,
+                })
+              : undefined;
           return answer(c, server, {
             engine,
             served,
@@ -85,12 +98,63 @@ export function completionsRoute(server: ServerContext): Route {
             prompts: encoded,
             n,
             sampling,
-            logprobs: request.logprobs == null ? undefined : () => completionLogprobs(tokenizer),
+            echo,
+            logprobs:
+              request.logprobs == null
+                ? undefined
+                : (p) =>
+                    completionLogprobs(
+                      tokenizer,
+                      echoedPrompt(prompts[p], encoded[p], echo?.[p], tokenizer),
+                    ),
           });
         },
       },
     },
   };
+}
+
+interface EchoRequest {
+  readonly prompts: readonly (string | readonly number[])[];
+  readonly ids: readonly (readonly number[])[];
+  readonly adapters: readonly AdapterChoice[];
+  readonly alternatives: number | null | undefined;
+}
+
+/** Of each prompt; what a client waits for before its first token, as for any prompt. */
+async function readEcho(
+  c: AppContext,
+  { clock }: ServerContext,
+  engine: Engine,
+  { prompts, ids, adapters, alternatives }: EchoRequest,
+): Promise<Echo[]> {
+  const startedMs = clock.now();
+  const logprobs =
+    alternatives == null
+      ? undefined
+      : await engine.promptLogprobs(ids, {
+          top_logprobs: alternatives,
+          adapters,
+          signal: c.req.raw.signal,
+        });
+  const ms = (clock.now() - startedMs) / prompts.length;
+  return prompts.map((prompt, p) => ({
+    text: echoedText(prompt, engine.tokenizer),
+    logprobs: logprobs?.[p],
+    ms,
+  }));
+}
+
+function echoedPrompt(
+  prompt: string | readonly number[],
+  ids: readonly number[],
+  echo: Echo | undefined,
+  { bosId }: Tokenizer,
+): EchoedPrompt | undefined {
+  if (echo?.logprobs === undefined) return undefined;
+  // Where the text itself begins with it, it is the second.
+  const hasAddedBos = typeof prompt === "string" && bosId !== undefined && ids[0] === bosId;
+  return { ids, logprobs: echo.logprobs, hasAddedBos };
 }
 
 /** Ranking more candidates than are returned is not built; ranking none is the same as n. */
@@ -105,38 +169,4 @@ function checkBestOf({ best_of }: CompletionRequest, n: number): void {
   throw new RequestError("unsupported_parameter", "best_of: more than n is not supported", {
     param,
   });
-}
-
-function promptList(prompt: CompletionRequest["prompt"]): readonly (string | number[])[] {
-  if (typeof prompt === "string") return [prompt];
-  return isIds(prompt) ? [prompt] : prompt;
-}
-
-function isIds(prompt: number[] | number[][] | string[]): prompt is number[] {
-  return typeof prompt[0] === "number";
-}
-
-/**
- * BOS is added to text as the model's tokenizer does, never to ids. Special tokens written out in
- * a raw prompt are meant: whoever writes one composes the whole prompt, turns included.
- */
-function promptIds(
-  prompt: string | number[],
-  tokenizer: Tokenizer,
-  vocab: number,
-  param: string,
-): number[] {
-  const ids =
-    typeof prompt === "string" ? tokenizer.encode(prompt, { parseSpecial: true }) : prompt;
-  if (ids.length === 0) {
-    throw new PronkError("bad_request", `${param}: expected at least one token`, { param });
-  }
-  const unknown = ids.findIndex((id) => id >= vocab);
-  if (unknown !== -1) {
-    const at = `${param}[${unknown}]`;
-    throw new PronkError("bad_request", `${at}: ${ids[unknown]} is not below ${vocab}`, {
-      param: at,
-    });
-  }
-  return ids;
 }

@@ -25,8 +25,10 @@ export const completionRequest: z.ZodMiniType<CompletionRequest> = z.object({
     z.array(tokenIds).check(z.minLength(1)),
     z.array(z.string()).check(z.minLength(1)),
   ]),
+  // 0: with echo, to have the prompt's log-probabilities alone.
+  max_tokens: z.nullish(z.int().check(z.gte(0))),
   logprobs: z.nullish(z.int().check(z.gte(0), z.lte(20))),
-  best_of: z.nullish(z.int().check(z.gte(1), z.lte(20))),
+  best_of: z.nullish(z.int().check(z.gte(0), z.lte(20))),
   echo: z.nullish(z.boolean()),
   suffix: z.nullish(z.string()),
 });

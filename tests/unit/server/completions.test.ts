@@ -154,7 +154,6 @@ test("a stream over several prompts carries each one's ids in its first chunk", 
 
 describe("what is not built", () => {
   test.each([
-    ["echo", { echo: true }],
     ["suffix", { suffix: "end" }],
     ["best_of", { best_of: 3, n: 2 }],
   ])("is refused by name: %s", async (param, fields) => {

@@ -21,7 +21,7 @@ const SHARED: [string, unknown[]][] = [
   ["logit_bias", ["1", 1, true, [1], { x: 1 }, { "-1": 1 }, { 1256: 1 }, { "1.5": 1 }]],
   ["seed", [...WRONG_NUMBERS, 0.5, 2 ** 64]],
   ["stop", [1, true, {}, Array(17).fill("x"), "x".repeat(1025)]],
-  ["max_tokens", [...WRONG_NUMBERS, 0, -1, 1.5]],
+  ["max_tokens", [...WRONG_NUMBERS, -1, 1.5]],
   ["n", [...WRONG_NUMBERS, 0, 129, 1.5]],
   ["ignore_eos", ["true", 1, [], {}]],
   ["return_token_ids", ["true", 1, [], {}]],
@@ -57,6 +57,7 @@ const SHARED: [string, unknown[]][] = [
 
 const IN_CHAT: [string, unknown[]][] = [
   ["messages", [undefined, null, "Hi", 1, {}, []]],
+  ["max_tokens", [0]],
   ["max_completion_tokens", [...WRONG_NUMBERS, 0, -1, 1.5]],
   ["logprobs", ["true", 1, [], {}]],
   ["top_logprobs", [...WRONG_NUMBERS, -1, 21, 1.5, 2]],
@@ -72,7 +73,7 @@ const IN_COMPLETIONS: [string, unknown[]][] = [
   ["prompt", [undefined, null, 1, true, {}, []]],
   ["logprobs", [...WRONG_NUMBERS, -1, 21, 1.5]],
   ["best_of", [...WRONG_NUMBERS, 0, 21]],
-  ["echo", ["true", 1, true]],
+  ["echo", ["true", 1]],
   ["suffix", [1, "end"]],
 ];
 

@@ -24,6 +24,7 @@ const LAYERS = [
   "hub",
   "llama",
   "server",
+  "ai-sdk",
   "platform",
   "cli",
 ];

@@ -75,13 +75,15 @@ test("Node, Deno and Bun each find their own entry, and the kernels are files", 
     const { createApp } = await import("pronk/server");
     const worker = await import("pronk/cloudflare");
     const browser = await import("pronk/browser");
+    const { createPronk } = await import("pronk/ai-sdk");
     const isThere = (name) => import.meta.resolve("pronk/kernels/" + name).endsWith("wasm/dist/" + name);
     console.log(JSON.stringify([
       typeof entry.createEngine, typeof entry.openDirectory, typeof createApp,
       typeof worker.createWorker, typeof browser.createEngine,
+      typeof createPronk,
       ["plain.wasm", "relaxed.wasm", "wide.wasm"].every(isThere),
     ]));`;
-  const expected = ["function", "function", "function", "function", "function", true];
+  const expected = [...Array(6).fill("function"), true];
   const { program: deno } = commandLineOn("deno");
   const { program: bun } = commandLineOn("bun");
   for (const [program, args] of [

@@ -35,6 +35,10 @@ function shortest(text: Expression): number {
       return text.items.reduce((least, item) => Math.min(least, shortest(item)), ENDLESS);
     case "repeat":
       return text.min === 0 ? 0 : text.min * shortest(text.item);
+    case "both":
+    case "except":
+      return shortest(text.item);
+    case "list":
     case "rule":
       return 0;
   }
@@ -54,6 +58,10 @@ function longest(text: Expression): number {
       const item = longest(text.item);
       return item === 0 || text.max === 0 ? 0 : item * text.max;
     }
+    case "both":
+    case "except":
+      return longest(text.item);
+    case "list":
     case "rule":
       return ENDLESS;
   }

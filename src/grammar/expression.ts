@@ -16,7 +16,19 @@ export type Expression =
       readonly min: number;
       readonly max: number;
     }
-  | { readonly type: "rule"; readonly name: string };
+  | { readonly type: "rule"; readonly name: string }
+  /** Items in their order, those that are not required left out or not, with the separator between what is there. */
+  | {
+      readonly type: "list";
+      readonly separator: Expression;
+      readonly items: readonly { readonly text: Expression; readonly required: boolean }[];
+    }
+  /** Texts of `item` that are, or are not, of `filter`; neither calls a rule that calls itself. */
+  | {
+      readonly type: "both" | "except";
+      readonly item: Expression;
+      readonly filter: Expression;
+    };
 
 export interface Grammar {
   /** The rule that a whole text is. */
@@ -50,6 +62,14 @@ export function choice(...items: readonly Expression[]): Expression {
 
 export function repeat(item: Expression, min: number, max: number): Expression {
   return { type: "repeat", item, min, max };
+}
+
+export function both(item: Expression, filter: Expression): Expression {
+  return { type: "both", item, filter };
+}
+
+export function except(item: Expression, filter: Expression): Expression {
+  return { type: "except", item, filter };
 }
 
 export function optional(item: Expression): Expression {
@@ -87,4 +107,16 @@ export function invertRanges(ranges: CodePointRanges): CodePointRanges {
   }
   if (next <= LAST_CODE_POINT) inverted.push([next, LAST_CODE_POINT]);
   return inverted;
+}
+
+/** Code points of both. */
+export function commonRanges(a: CodePointRanges, b: CodePointRanges): CodePointRanges {
+  const common: [number, number][] = [];
+  for (let i = 0, k = 0; i < a.length && k < b.length; ) {
+    const [from, to] = [Math.max(a[i]![0], b[k]![0]), Math.min(a[i]![1], b[k]![1])];
+    if (from <= to) common.push([from, to]);
+    if (a[i]![1] < b[k]![1]) i++;
+    else k++;
+  }
+  return common;
 }

@@ -1,10 +1,16 @@
 /** Grammars of one vocabulary: compiled when they are first asked for, and kept for those who ask again. */
 import { PronkError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import { type CompiledGrammar, compileGrammar } from "./compile-grammar.ts";
+import { writableCharacters } from "./alphabet.ts";
+import {
+  type CompiledGrammar,
+  type CompileOptions,
+  compileGrammar,
+  compileLibrary,
+} from "./compile-grammar.ts";
 import type { Grammar } from "./expression.ts";
 import { compileJsonSchema } from "./json-schema/compile-json-schema.ts";
-import { JSON_RULES } from "./json-text.ts";
+import { CALLED_RULES, JSON_RULES } from "./json-text.ts";
 import { literalChoice } from "./literal-choice.ts";
 import { GrammarMatcher } from "./matcher.ts";
 import { parseGbnf } from "./parse-gbnf.ts";
@@ -25,21 +31,23 @@ export type GrammarSpec =
   /** A text of this grammar in llama.cpp's notation. */
   | { readonly type: "gbnf"; readonly source: string };
 
-/** Grammars that are kept, the last used last. */
+/** Grammars that are kept, the last used last, while they take no more than these bytes. */
 const MAX_KEPT = 32;
+const MAX_KEPT_BYTES = 16e6;
 const MAX_CHOICES = 10_000;
 /** What is kept is found by its text, which may not be longer. */
 const MAX_KEY_CHARS = 1_000_000;
 
-interface Kept {
-  readonly grammar: CompiledGrammar;
+/** What every grammar of a vocabulary needs of it. */
+interface Shared {
   readonly masks: TokenMasks;
+  readonly options: CompileOptions;
 }
 
 export class GrammarCompiler {
   readonly #tokenizer: Tokenizer;
-  readonly #kept: Map<string, Kept> = new Map();
-  #trie: ReturnType<typeof buildTokenTrie> | undefined;
+  readonly #kept: Map<string, CompiledGrammar> = new Map();
+  #shared: Shared | undefined;
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
@@ -51,8 +59,8 @@ export class GrammarCompiler {
    * @throws PronkError "bad_request", "unsupported": what is wrong with the grammar, by name.
    */
   matcher(spec: GrammarSpec): GrammarMatcher {
-    const { grammar, masks } = this.#compiled(spec);
-    return new GrammarMatcher(grammar, masks);
+    const grammar = this.#compiled(spec);
+    return new GrammarMatcher(grammar, this.#withVocabulary().masks);
   }
 
   /** @throws PronkError as `matcher` does. */
@@ -60,7 +68,14 @@ export class GrammarCompiler {
     this.#compiled(spec);
   }
 
-  #compiled(spec: GrammarSpec): Kept {
+  /** About what grammars, and the tokens that were found for them, take at present. */
+  get bytes(): number {
+    let bytes = this.#shared?.masks.bytes ?? 0;
+    for (const [key, grammar] of this.#kept) bytes += bytesOf(key, grammar);
+    return bytes;
+  }
+
+  #compiled(spec: GrammarSpec): CompiledGrammar {
     const key = JSON.stringify(spec);
     if (key.length > MAX_KEY_CHARS) {
       throw new PronkError(
@@ -68,25 +83,44 @@ export class GrammarCompiler {
         `grammar: ${key.length} characters, at most ${MAX_KEY_CHARS}`,
       );
     }
-    let kept = this.#kept.get(key);
-    if (kept === undefined) {
-      this.#trie ??= this.#buildTrie();
-      kept = { grammar: compileGrammar(grammarOf(spec)), masks: new TokenMasks(this.#trie) };
-    } else this.#kept.delete(key);
-    this.#kept.set(key, kept);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > MAX_KEPT) this.#kept.delete(oldest);
-    return kept;
+    const known = this.#kept.get(key);
+    const grammar = known ?? compileGrammar(grammarOf(spec), this.#withVocabulary().options);
+    if (known !== undefined) this.#kept.delete(key);
+    this.#kept.set(key, grammar);
+    this.#evict();
+    return grammar;
   }
 
-  #buildTrie(): ReturnType<typeof buildTokenTrie> {
+  /** Grammars grow while they are used: all are looked at. The last one stays, whatever it takes. */
+  #evict(): void {
+    let bytes = 0;
+    let count = 0;
+    for (const [key, grammar] of [...this.#kept].reverse()) {
+      bytes += bytesOf(key, grammar);
+      if (++count > 1 && (count > MAX_KEPT || bytes > MAX_KEPT_BYTES)) this.#kept.delete(key);
+    }
+  }
+
+  #withVocabulary(): Shared {
+    this.#shared ??= this.#readVocabulary();
+    return this.#shared;
+  }
+
+  #readVocabulary(): Shared {
     const { vocabSize } = this.#tokenizer;
     const special = new Set(this.#tokenizer.specialIds());
     const none = new Uint8Array(0);
-    return buildTokenTrie(vocabSize, (id) =>
+    const trie = buildTokenTrie(vocabSize, (id) =>
       special.has(id) ? none : this.#tokenizer.tokenBytes(id),
     );
+    const alphabet = writableCharacters(trie);
+    const library = compileLibrary(JSON_RULES, CALLED_RULES, ["character"], alphabet);
+    return { masks: new TokenMasks(trie), options: { alphabet, library } };
   }
+}
+
+function bytesOf(key: string, { bytes }: CompiledGrammar): number {
+  return 2 * key.length + bytes;
 }
 
 function grammarOf(spec: GrammarSpec): Grammar {

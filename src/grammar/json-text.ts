@@ -66,7 +66,7 @@ export const STRING_CHARACTER: Expression = choice(
 
 /** A string of so many characters. */
 export function quotedString(min = 0, max: number = Number.POSITIVE_INFINITY): Expression {
-  return sequence(literal('"'), repeat(STRING_CHARACTER, min, max), literal('"'));
+  return sequence(literal('"'), repeat(rule("character"), min, max), literal('"'));
 }
 
 /** A string whose text matches; each character is written in its shortest form. */
@@ -93,6 +93,11 @@ function escaped(text: Expression): Expression {
       return { type: text.type, items: text.items.map(escaped) };
     case "repeat":
       return { ...text, item: escaped(text.item) };
+    case "both":
+    case "except":
+      // Each text is written in one way: what two have in common stays so.
+      return { type: text.type, item: escaped(text.item), filter: escaped(text.filter) };
+    case "list":
     case "rule":
       return text;
   }
@@ -140,8 +145,12 @@ export const JSON_RULES: ReadonlyMap<string, Expression> = new Map([
   ["object", braces(sequence(rule("string"), COLON, rule("value")))],
   ["array", brackets(rule("value"))],
   ["string", quotedString()],
+  ["character", STRING_CHARACTER],
   ["number", NUMBER],
 ]);
+
+/** Those of them that are the same automaton wherever they are used. */
+export const CALLED_RULES: readonly string[] = ["value", "object", "array", "string", "number"];
 
 function braces(member: Expression): Expression {
   return sequence(literal("{"), listed(member, 0, Number.POSITIVE_INFINITY), literal("}"));

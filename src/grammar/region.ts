@@ -2,6 +2,7 @@
  * A part of a grammar that is a regular language but for calls of other parts: an automaton over bytes whose
  * states are made when they are first reached (subset construction), so that a grammar costs what is used of it.
  */
+import { PronkError } from "../errors.ts";
 
 /** What an edge may call: its text is then read before the edge's target goes on. */
 export type Callee = Region | Repeat;
@@ -15,8 +16,6 @@ export class Repeat {
   readonly max: number;
   /** Differs from every other's. */
   readonly index: number;
-  /** What its tokens are, wherever it stands: see token-masks.ts. */
-  memo: unknown;
 
   constructor(item: Region, min: number, max: number, index: number) {
     this.item = item;
@@ -74,6 +73,11 @@ export class State {
     return this.#calls;
   }
 
+  /** Whether it looks its next state up in a table. */
+  get isWide(): boolean {
+    return this.#table !== undefined;
+  }
+
   get readsBytes(): boolean {
     return this.#lows.length > 0;
   }
@@ -104,6 +108,13 @@ export class State {
     return undefined;
   }
 
+  /** Ranges of bytes with what follows them, ascending; what is between them cannot come. */
+  *ranges(): Generator<readonly [number, number, State]> {
+    for (let k = 0; k < this.#lows.length; k++) {
+      yield [this.#lows[k]!, this.#highs[k]!, this.#resolve(k)];
+    }
+  }
+
   /** Marks the bytes that can come. */
   addBytes(into: Uint8Array): void {
     for (let k = 0; k < this.#lows.length; k++) into.fill(1, this.#lows[k], this.#highs[k]! + 1);
@@ -125,17 +136,32 @@ export class State {
   }
 }
 
-/** Byte edges [low, high, to], empty edges and calls of one nondeterministic state. */
+/** Of one nondeterministic state; lists that are empty are one object. */
 interface Node {
-  readonly edges: [number, number, number][];
-  readonly empty: number[];
-  readonly calls: { readonly callee: Callee; readonly to: number }[];
+  /** Byte edges: low, high and target, one after the other. */
+  edges: number[];
+  empty: number[];
+  calls: { readonly callee: Callee; readonly to: number }[];
 }
 
-/** Numbers that differ over all regions of one grammar. */
+const NO_NUMBERS: number[] = [];
+const NO_CALLS: Node["calls"] = [];
+
+/** Of what one grammar, or the library of all, takes. */
+export interface Budget {
+  /** Bytes left for states that are made while texts are read. */
+  stateBytes: number;
+}
+
+/** Numbers that differ over all regions that may meet in one text. */
 export interface Counter {
   next: number;
 }
+
+/** About what a state takes beside its members, and for each of them. */
+const STATE_BYTES = 400;
+const TABLE_BYTES = 2200;
+const MEMBER_BYTES = 24;
 
 export class Region {
   readonly type = "region";
@@ -143,10 +169,14 @@ export class Region {
   readonly #nodes: Node[] = [];
   readonly #states: Map<string, State> = new Map();
   readonly #ids: Counter;
+  readonly #budget: Budget;
   #start: State | undefined;
+  /** The tokens of items that repeat, wherever they do: see token-masks.ts. */
+  memo: unknown;
 
-  constructor(ids: Counter) {
+  constructor(ids: Counter, budget: Budget) {
     this.#ids = ids;
+    this.#budget = budget;
     this.addNode();
     this.addNode();
   }
@@ -157,19 +187,30 @@ export class Region {
   }
 
   addNode(): number {
-    return this.#nodes.push({ edges: [], empty: [], calls: [] }) - 1;
+    return this.#nodes.push({ edges: NO_NUMBERS, empty: NO_NUMBERS, calls: NO_CALLS }) - 1;
   }
 
   addEdge(from: number, low: number, high: number, to: number): void {
-    this.#nodes[from]!.edges.push([low, high, to]);
+    const node = this.#nodes[from]!;
+    if (node.edges === NO_NUMBERS) node.edges = [low, high, to];
+    else node.edges.push(low, high, to);
   }
 
   addEmpty(from: number, to: number): void {
-    this.#nodes[from]!.empty.push(to);
+    const node = this.#nodes[from]!;
+    if (node.empty === NO_NUMBERS) node.empty = [to];
+    else node.empty.push(to);
   }
 
   addCall(from: number, callee: Callee, to: number): void {
-    this.#nodes[from]!.calls.push({ callee, to });
+    const node = this.#nodes[from]!;
+    if (node.calls === NO_CALLS) node.calls = [{ callee, to }];
+    else node.calls.push({ callee, to });
+  }
+
+  /** Byte edges of a node as low, high, target; and its empty edges. */
+  node(index: number): { readonly edges: readonly number[]; readonly empty: readonly number[] } {
+    return this.#nodes[index]!;
   }
 
   get start(): State {
@@ -193,7 +234,7 @@ export class Region {
     const seen = new Set([0]);
     for (const from of seen) {
       const { edges, empty, calls } = this.#nodes[from]!;
-      for (const [, , to] of edges) seen.add(to);
+      for (let i = 2; i < edges.length; i += 3) seen.add(edges[i]!);
       for (const to of empty) seen.add(to);
       for (const { callee, to } of calls) if (isProductive(callee)) seen.add(to);
     }
@@ -202,21 +243,34 @@ export class Region {
 
   /** Takes away what cannot lead to the end, so that no state is a dead end. */
   prune(isProductive: (callee: Callee) => boolean): void {
-    const before: number[][] = this.#nodes.map(() => []);
+    const before: number[][] = this.#nodes.map(() => NO_NUMBERS);
+    const note = (from: number, to: number): void => {
+      const list = before[to]!;
+      if (list === NO_NUMBERS) before[to] = [from];
+      else list.push(from);
+    };
     for (const [from, { edges, empty, calls }] of this.#nodes.entries()) {
-      for (const [, , to] of edges) before[to]!.push(from);
-      for (const to of empty) before[to]!.push(from);
-      for (const { callee, to } of calls) if (isProductive(callee)) before[to]!.push(from);
+      for (let i = 2; i < edges.length; i += 3) note(from, edges[i]!);
+      for (const to of empty) note(from, to);
+      for (const { callee, to } of calls) if (isProductive(callee)) note(from, to);
     }
     const alive = new Set([this.accept]);
     for (const to of alive) for (const from of before[to]!) alive.add(from);
-    for (const [i, { edges, empty, calls }] of this.#nodes.entries()) {
-      this.#nodes[i] = {
-        edges: edges.filter(([, , to]) => alive.has(to)),
-        empty: empty.filter((to) => alive.has(to)),
-        calls: calls.filter(({ callee, to }) => alive.has(to) && isProductive(callee)),
-      };
+    if (alive.size === this.#nodes.length && this.#callsOnly(isProductive)) return;
+    for (const node of this.#nodes) {
+      const { edges, empty, calls } = node;
+      if (!edges.every((to, i) => i % 3 !== 2 || alive.has(to))) {
+        node.edges = edges.filter((_, i) => alive.has(edges[i - (i % 3) + 2]!));
+      }
+      if (empty.length > 0) node.empty = empty.filter((to) => alive.has(to));
+      if (calls.length > 0) {
+        node.calls = calls.filter(({ callee, to }) => alive.has(to) && isProductive(callee));
+      }
     }
+  }
+
+  #callsOnly(isProductive: (callee: Callee) => boolean): boolean {
+    return this.#nodes.every(({ calls }) => calls.every(({ callee }) => isProductive(callee)));
   }
 
   stateOf(nodes: readonly number[]): State {
@@ -226,6 +280,11 @@ export class Region {
     if (state === undefined) {
       state = new State(this, this.#ids.next++, members);
       this.#states.set(key, state);
+      this.#budget.stateBytes -=
+        STATE_BYTES + MEMBER_BYTES * members.length + (state.isWide ? TABLE_BYTES : 0);
+      if (this.#budget.stateBytes < 0) {
+        throw new PronkError("bad_request", "grammar: its automaton takes too much memory");
+      }
     }
     return state;
   }
@@ -248,7 +307,11 @@ export class Region {
     highs: number[];
     targets: (readonly number[] | State)[];
   } {
-    const edges = members.flatMap((member) => this.#nodes[member]!.edges);
+    const edges: [number, number, number][] = [];
+    for (const member of members) {
+      const list = this.#nodes[member]!.edges;
+      for (let i = 0; i < list.length; i += 3) edges.push([list[i]!, list[i + 1]!, list[i + 2]!]);
+    }
     const cuts = new Set<number>();
     for (const [low, high] of edges) cuts.add(low).add(high + 1);
     const bounds = [...cuts].sort((a, b) => a - b);

@@ -21,6 +21,17 @@ export function sizeOf(expression: Expression, limit: number): number {
         expression.max === Number.POSITIVE_INFINITY ? expression.min + 1 : expression.max;
       return sizeOf(expression.item, limit) * Math.max(1, copies);
     }
+    case "list": {
+      let size = 0;
+      for (const { text } of expression.items) {
+        size += sizeOf(text, limit) + 3;
+        if (size > limit) break;
+      }
+      return size;
+    }
+    case "both":
+    case "except":
+      return sizeOf(expression.item, limit) * 2 + sizeOf(expression.filter, limit) * 2;
     default: {
       let size = 0;
       for (const item of expression.items) {
@@ -67,6 +78,11 @@ function hasLoop(expression: Expression): boolean {
     case "sequence":
     case "choice":
       return expression.items.some(hasLoop);
+    case "list":
+      return expression.items.some(({ text }) => hasLoop(text));
+    case "both":
+    case "except":
+      return hasLoop(expression.item);
     default:
       return false;
   }
@@ -121,7 +137,13 @@ function namesIn(expression: Expression): string[] {
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     if (next.type === "rule") names.push(next.name);
     else if (next.type === "repeat") rest.push(next.item);
-    else if (next.type === "sequence" || next.type === "choice") rest.push(...next.items);
+    else if (next.type === "sequence" || next.type === "choice")
+      for (const item of next.items) rest.push(item);
+    else if (next.type === "both" || next.type === "except") rest.push(next.item, next.filter);
+    else if (next.type === "list") {
+      rest.push(next.separator);
+      for (const { text } of next.items) rest.push(text);
+    }
   }
   return names;
 }

@@ -11,24 +11,23 @@ import type { TokenTrie } from "./token-trie.ts";
 /** Tokens as bits, or as a list where they are few. */
 interface TokenSet {
   readonly bits: Uint32Array | undefined;
-  readonly ids: readonly number[];
+  readonly ids: Uint32Array;
 }
 
 /** Of a state, or of a repeat without bounds: what holds for a bound follows from the counts. */
 interface Memo {
-  readonly epoch: number;
   readonly set: TokenSet;
   /**
    * Of repeats, tokens by the items that they begin, at least: `byItems[n]` begin n. One that ends between two items
    * may come wherever there is room for its items: either more follow, or the end.
    */
-  readonly byItems: readonly (readonly number[])[];
+  readonly byItems: readonly Uint32Array[];
   /** Bytes behind the end that `exits` were collected for. */
   readonly exitBytes: Uint8Array;
   /** Nodes whose last byte is the first behind the end. */
-  readonly exits: readonly number[];
+  readonly exits: Uint32Array;
   /** Items of the repeat that are complete at each exit. */
-  readonly exitItems: readonly number[];
+  readonly exitItems: Uint32Array;
 }
 
 /** What follows in a frame: the same for all that ends there. */
@@ -46,8 +45,18 @@ interface Behind {
   readonly exits: readonly number[];
 }
 
-/** Of what all memos hold; beyond it they are made again when they are needed. */
+/** What keeps a memo. */
+interface Holder {
+  memo: unknown;
+}
+
+/** Of what the memos of all grammars hold; beyond it they are made again when they are needed. */
 const MAX_MEMO_BYTES = 8e6;
+/** Objects and empty lists of a memo. */
+const MEMO_BYTES = 1_000;
+
+/** What mostly comes behind a string or a number: looked for at once, whoever asks first. */
+const BEHIND_VALUES = [...' ,:]}"'].map((character) => character.charCodeAt(0));
 
 /** Of one mask: a vocabulary of 128,256 has 400,000 nodes, each a step for each way to read it. */
 const MAX_STEPS = 4e6;
@@ -58,13 +67,18 @@ const MOST_ITEMS = 1_000_000;
 export class TokenMasks {
   readonly #trie: TokenTrie;
   readonly #scratch: Uint32Array;
-  #epoch = 0;
+  readonly #holders: Set<Holder> = new Set();
   #memoBytes = 0;
   #steps = 0;
 
   constructor(trie: TokenTrie) {
     this.#trie = trie;
     this.#scratch = new Uint32Array(Math.ceil(trie.vocab / 32));
+  }
+
+  /** What memos take at present. */
+  get bytes(): number {
+    return this.#memoBytes;
   }
 
   /**
@@ -121,7 +135,8 @@ export class TokenMasks {
     return { position, bytes, tokens: new Map() };
   }
 
-  #behind(memo: Memo, { position, tokens: known }: After): Behind {
+  #behind(memo: Memo, after: After): Behind {
+    const { position, tokens: known } = after;
     let behind = known.get(memo);
     if (behind !== undefined) return behind;
     const { bytes, firsts, tokens } = this.#trie;
@@ -133,7 +148,9 @@ export class TokenMasks {
         exits.push(exit);
       }
     };
-    for (const [exit, node] of memo.exits.entries()) {
+    for (let exit = 0; exit < memo.exits.length; exit++) {
+      const node = memo.exits[exit];
+      if (after.bytes[bytes[node]] === 0) continue;
       const next = this.#step(position, bytes[node]);
       if (next === undefined) continue;
       first(node, exit);
@@ -146,53 +163,72 @@ export class TokenMasks {
 
   #memoOf(state: State, exitBytes: Uint8Array): Memo {
     const known = state.memo as Memo | undefined;
-    if (known !== undefined && this.#serves(known, exitBytes)) return known;
-    const memo = this.#collect(exitBytes, known, (into) => {
+    if (known !== undefined && serves(known, exitBytes)) return known;
+    const wanted = exitBytes.slice();
+    for (const byte of BEHIND_VALUES) wanted[byte] = 1;
+    return this.#collect(state, wanted, (into) => {
       this.#walkState(state, undefined, 0, false, 0, into);
     });
-    state.memo = memo;
-    return memo;
   }
 
   #memoOfRepeat(repeat: Repeat, exitBytes: Uint8Array): Memo {
-    const known = repeat.memo as Memo | undefined;
-    if (known !== undefined && this.#serves(known, exitBytes)) return known;
-    const endless = new Repeat(repeat.item, 0, MOST_ITEMS, repeat.index);
-    const memo = this.#collect(exitBytes, known, (into) => {
-      const { start } = repeat.item;
+    const { item, index } = repeat;
+    const known = item.memo as Memo | undefined;
+    if (known !== undefined && serves(known, exitBytes)) return known;
+    const endless = new Repeat(item, 0, MOST_ITEMS, index);
+    return this.#collect(item, exitBytes, (into) => {
+      const { start } = item;
       if (start.isPlain && !start.accepting) this.#walkState(start, endless, 0, false, 0, into);
       else this.#walkFrom(enter(endless, Frame.bottom()), 0, into);
     });
-    repeat.memo = memo;
-    return memo;
   }
 
-  #serves(memo: Memo, exitBytes: Uint8Array): boolean {
-    return (
-      memo.epoch === this.#epoch &&
-      exitBytes.every((wanted, byte) => wanted <= memo.exitBytes[byte])
-    );
-  }
-
-  #collect(exitBytes: Uint8Array, known: Memo | undefined, walk: (into: Found) => void): Memo {
+  #collect(holder: Holder, exitBytes: Uint8Array, walk: (into: Found) => void): Memo {
+    const known = holder.memo as Memo | undefined;
     const wanted = exitBytes.map((byte, i) => byte | (known?.exitBytes[i] ?? 0));
     const found: Found = { byItems: [], exits: [], exitItems: [], exitBytes: wanted };
     walk(found);
-    const ids = found.byItems.length === 1 ? found.byItems[0] : found.byItems.flat();
+    const byItems = found.byItems.map((ids) => Uint32Array.from(ids));
+    const count = byItems.reduce((sum, ids) => sum + ids.length, 0);
     const words = this.#scratch.length;
-    const isLong = ids.length >= words;
+    const isLong = count >= words;
     const bits = isLong ? new Uint32Array(words) : undefined;
-    if (bits !== undefined) addIds(ids, bits);
-    this.#keep((isLong ? words : 0) + ids.length + 2 * found.exits.length);
-    return { ...found, epoch: this.#epoch, set: { bits, ids: isLong ? [] : ids } };
+    if (bits !== undefined) for (const ids of byItems) addIds(ids, bits);
+    const ids = new Uint32Array(isLong ? 0 : count);
+    if (!isLong) {
+      let at = 0;
+      for (const some of byItems) {
+        ids.set(some, at);
+        at += some.length;
+      }
+    }
+    const exits = Uint32Array.from(found.exits);
+    const memo: Memo = {
+      set: { bits, ids },
+      // Where there are no items, nobody asks how many.
+      byItems: byItems.length === 1 ? [] : byItems,
+      exitBytes: wanted,
+      exits,
+      exitItems: Uint32Array.from(found.exitItems),
+    };
+    const lists = byItems.length === 1 ? 0 : count;
+    this.#keep(
+      holder,
+      memo,
+      MEMO_BYTES + 4 * ((isLong ? words : count) + lists + 2 * exits.length),
+    );
+    return memo;
   }
 
-  /** Counts words that are kept. */
-  #keep(words: number): void {
-    this.#memoBytes += 4 * words;
-    if (this.#memoBytes <= MAX_MEMO_BYTES) return;
-    this.#memoBytes = 4 * words;
-    this.#epoch++;
+  #keep(holder: Holder, memo: Memo, bytes: number): void {
+    this.#memoBytes += bytes;
+    if (this.#memoBytes > MAX_MEMO_BYTES) {
+      for (const other of this.#holders) other.memo = undefined;
+      this.#holders.clear();
+      this.#memoBytes = bytes;
+    }
+    holder.memo = memo;
+    this.#holders.add(holder);
   }
 
   /**
@@ -278,6 +314,10 @@ export class TokenMasks {
   }
 }
 
+function serves(memo: Memo, exitBytes: Uint8Array): boolean {
+  return exitBytes.every((wanted, byte) => wanted <= memo.exitBytes[byte]);
+}
+
 /** What a walk collects. */
 interface Found {
   readonly byItems: number[][];
@@ -324,7 +364,7 @@ function addBits(bits: Uint32Array, into: Uint32Array): void {
   for (let i = 0; i < bits.length; i++) into[i] |= bits[i];
 }
 
-function addIds(ids: readonly number[], into: Uint32Array): void {
+function addIds(ids: ArrayLike<number>, into: Uint32Array): void {
   for (let i = 0; i < ids.length; i++) addId(ids[i], into);
 }
 

@@ -1,14 +1,6 @@
 /** The members of an object as an expression: in the order of the schema, commas where they belong. */
-import {
-  choice,
-  type Expression,
-  literal,
-  optional,
-  repeat,
-  rule,
-  sequence,
-} from "../expression.ts";
-import { COMMA } from "../json-text.ts";
+import { type Expression, literal, sequence } from "../expression.ts";
+import { COMMA, listed } from "../json-text.ts";
 
 export interface Member {
   /** Name, colon and value. */
@@ -24,29 +16,11 @@ export interface Members {
     | undefined;
 }
 
-/** @param define adds a rule and gives its name back */
-export function objectOf(
-  { declared, other }: Members,
-  define: (expression: Expression) => string,
-): Expression {
-  const min = other?.min ?? 0;
-  const max = other?.max ?? 0;
-  const item = other?.text;
-  // Behind other members, and where there are none.
-  let behind: Expression =
-    item === undefined ? sequence() : repeat(sequence(COMMA, item), min, max);
-  let first: Expression = sequence();
-  if (item !== undefined && max > 0) {
-    const listed = sequence(item, repeat(sequence(COMMA, item), Math.max(0, min - 1), max - 1));
-    first = min > 0 ? listed : optional(listed);
+export function objectOf({ declared, other }: Members): Expression {
+  const items = [...declared];
+  if (other !== undefined && other.max > 0) {
+    const { text, min, max } = other;
+    items.push({ text: listed(text, Math.max(1, min), max), required: min > 0 });
   }
-  for (const { text, required } of declared.toReversed()) {
-    // Both use what comes behind; as a rule it is written once.
-    const rest = rule(define(behind));
-    const begun = sequence(text, rest);
-    first = required ? begun : choice(begun, rule(define(first)));
-    const next = sequence(COMMA, text);
-    behind = sequence(required ? next : optional(next), rest);
-  }
-  return sequence(literal("{"), first, literal("}"));
+  return sequence(literal("{"), { type: "list", separator: COMMA, items }, literal("}"));
 }

@@ -71,7 +71,7 @@ export function objectSchema(
     declared: all,
     other: other && room > 0 ? { text: other, min: missing, max: room } : undefined,
   };
-  return objectOf(members, context.define);
+  return objectOf(members);
 }
 
 /** A declared member's value; undefined where it may not be. */

@@ -108,7 +108,8 @@ export class Scheduler {
       tokenizer,
       ctx: runner.ctx,
       lookup: options.speculation !== undefined,
-      constrain: (grammar) => new Constraint(this.grammars.matcher(grammar), tokenizer),
+      constrain: (grammar, endIds) =>
+        new Constraint(this.grammars.matcher(grammar), tokenizer, endIds),
       candidates: () => (candidates ??= createCandidates(runner.vocab)),
       now: () => runtime.now(),
     };

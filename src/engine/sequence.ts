@@ -35,7 +35,7 @@ export interface SequenceContext {
   /** Whether sequences look up what may come next. */
   readonly lookup: boolean;
   /** @throws PronkError for a grammar that is wrong or not supported. */
-  constrain(grammar: GrammarSpec): Constraint;
+  constrain(grammar: GrammarSpec, endIds: Iterable<number>): Constraint;
   /** Scratch of the sampler, made when first needed. */
   candidates(): Candidates;
   now(): number;
@@ -97,7 +97,7 @@ export class Sequence {
     this.adapters = adapters;
     this.#request = request;
     this.#context = context;
-    this.#constraint = request.grammar && context.constrain(request.grammar);
+    this.#constraint = request.grammar && context.constrain(request.grammar, request.stopIds);
     this.#sampler = createSampler(
       request.sampling,
       promptIds,
@@ -133,7 +133,8 @@ export class Sequence {
 
   /** Whether the next token is the only one that may come: its logits need not be known. */
   get isForced(): boolean {
-    return this.#forced() !== undefined;
+    // Log-probabilities are those of logits, whatever may come.
+    return this.#request.topLogprobs === undefined && this.#constraint?.nextForced() !== undefined;
   }
 
   /**
@@ -144,7 +145,7 @@ export class Sequence {
    */
   step(runner: Runner, index: number): TokenPart {
     const { stopIds, topLogprobs } = this.#request;
-    const token = this.#forced() ?? this.#choose(runner, index);
+    const token = this.#constraint?.nextForced() ?? this.#choose(runner, index);
     const logprobs =
       topLogprobs === undefined
         ? undefined
@@ -194,11 +195,6 @@ export class Sequence {
     // What an arg max over NaN gives is the backend's affair.
     if (!(token >= 0 && token < runner.vocab)) throw notNumbers();
     return token;
-  }
-
-  /** Log-probabilities are those of logits: then every token has its own. */
-  #forced(): number | undefined {
-    return this.#request.topLogprobs === undefined ? this.#constraint?.nextForced() : undefined;
   }
 
   #append(token: number): void {

@@ -6,6 +6,8 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 /** Fewer forced bytes are often one token with what follows them. */
 const LEAST_FORCED_BYTES = 4;
 
+const ALL_BITS = 0xffffffff;
+
 export class Constraint {
   readonly #matcher: GrammarMatcher;
   readonly #tokenizer: Tokenizer;
@@ -13,10 +15,11 @@ export class Constraint {
   readonly #allowed: Uint32Array;
   #forced: number[] = [];
 
-  constructor(matcher: GrammarMatcher, tokenizer: Tokenizer) {
+  /** @param endIds tokens that end the output: they may come where the text is complete, and only there */
+  constructor(matcher: GrammarMatcher, tokenizer: Tokenizer, endIds: Iterable<number>) {
     this.#matcher = matcher;
     this.#tokenizer = tokenizer;
-    this.#endIds = tokenizer.eogIds;
+    this.#endIds = [...endIds];
     this.#allowed = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
   }
 
@@ -33,12 +36,19 @@ export class Constraint {
   mask(scores: Float32Array): void {
     const allowed = this.#allowed.fill(0);
     this.#matcher.addAllowed(allowed);
-    if (this.#matcher.complete) for (const id of this.#endIds) allowed[id >>> 5] |= 1 << (id & 31);
+    const { complete } = this.#matcher;
+    for (const id of this.#endIds) {
+      // A model's head may have more rows than there are tokens; padding ends nothing.
+      if (id >= this.#tokenizer.vocabSize) continue;
+      if (complete) allowed[id >>> 5] |= 1 << (id & 31);
+      else allowed[id >>> 5] &= ~(1 << (id & 31));
+    }
+    scores.fill(Number.NEGATIVE_INFINITY, this.#tokenizer.vocabSize);
     let any = 0;
     for (let word = 0; word < allowed.length; word++) {
       const bits = allowed[word];
       any |= bits;
-      if (bits === -1 >>> 0) continue;
+      if (bits === ALL_BITS) continue;
       const first = word << 5;
       const count = Math.min(32, scores.length - first);
       if (bits === 0) scores.fill(Number.NEGATIVE_INFINITY, first, first + count);
@@ -72,7 +82,7 @@ export class Constraint {
     if (bytes.length < LEAST_FORCED_BYTES) return [];
     const text = new TextDecoder("utf-8").decode(bytes);
     if (text.includes("\ufffd")) return [];
-    const ids = this.#tokenizer.encode(text, { addSpecialTokens: false });
+    const ids = this.#tokenizer.encode(text, { addSpecialTokens: false, continuation: true });
     const kept = ids.slice(0, -1);
     // A tokenizer may add a space, or spell a text in another way: then everything is chosen.
     let at = 0;

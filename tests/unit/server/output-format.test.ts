@@ -60,16 +60,26 @@ describe("an answer is what was asked for", () => {
   }
 });
 
-test("a schema's answer is the same with log-probabilities, whose tokens are all chosen", async () => {
+test("a schema's answer is the same with log-probabilities of all its tokens", async () => {
   const body = { response_format: { type: "json_schema", json_schema }, seed: 5, max_tokens: 200 };
   const { json } = await postJson(app, CHAT, chat({ ...body, logprobs: true, top_logprobs: 2 }));
   const [{ message, logprobs }] = json.choices;
+  const plain = await postJson(app, CHAT, chat(body));
+  expect(plain.json.choices[0].message).toEqual(message);
+  expect(plain.json.usage.completion_tokens).toBe(json.usage.completion_tokens);
   const tokens = logprobs.content.map((entry: { token: string }) => entry.token);
   expect(tokens.join("")).toBe(message.content);
   for (const { token, logprob, top_logprobs } of logprobs.content) {
     expect(logprob).toBeLessThanOrEqual(0);
     expect(top_logprobs.map((top: { token: string }) => top.token)).toContain(token);
   }
+});
+
+test("without an end the answer still ends where nothing can follow", async () => {
+  const body = { guided_regex: "[ab]{3}", ignore_eos: true, seed: 2, max_tokens: 50 };
+  const { json } = await postJson(app, CHAT, chat(body));
+  expect(json.choices[0].message.content).toMatch(/^[ab]{3}$/);
+  expect(json.choices[0].finish_reason).toBe("stop");
 });
 
 test("two fields that ask for something are a mistake", async () => {

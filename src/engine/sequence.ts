@@ -158,7 +158,8 @@ export class Sequence {
 
     let text = stopIds.has(token) ? "" : this.#text.push(token);
     let finish: FinishReason | undefined;
-    const isComplete = stopIds.has(token) || this.#text.stopped || this.#constraint?.finished;
+    const isComplete =
+      stopIds.has(token) || this.#text.stop !== undefined || this.#constraint?.finished;
     if (isComplete) finish = "stop";
     else if (this.left === 0) finish = "length";
     if (finish !== undefined) text += this.#text.flush();
@@ -181,6 +182,7 @@ export class Sequence {
       ids: this.#output,
       text: this.#texts.join(""),
       finish_reason: finishReason,
+      ...(this.#text.stop === undefined ? undefined : { stop: this.#text.stop }),
       timings: this.#timings(),
       seed: sampling.seed,
       ...(topLogprobs === undefined ? undefined : { logprobs: this.#logprobs }),

@@ -8,8 +8,8 @@ import { createStopMatcher } from "./stop-matcher.ts";
 export interface OutputText {
   /** The text that became certain with this token. */
   push(id: number): string;
-  /** A stop text was found: the text is complete. */
-  readonly stopped: boolean;
+  /** The stop text that was found: the text is complete. */
+  readonly stop: string | undefined;
   /** What is held back, when the output ends: U+FFFD for incomplete bytes. */
   flush(): string;
 }
@@ -19,15 +19,15 @@ export function createOutputText(tokenizer: Tokenizer, stops: readonly string[])
   const decoder = tokenizer.createDecoder({ skipSpecialTokens: true, continuation: true });
   const matcher = createStopMatcher(stops);
   return {
-    get stopped() {
-      return matcher.stopped;
+    get stop() {
+      return matcher.found;
     },
     push(id) {
       // A model's head may have more rows than its tokenizer has tokens: padding, without text.
       return id < tokenizer.vocabSize ? matcher.push(decoder.push(id)) : "";
     },
     flush() {
-      if (matcher.stopped) return "";
+      if (matcher.found !== undefined) return "";
       return matcher.push(decoder.flush()) + matcher.flush();
     },
   };

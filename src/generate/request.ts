@@ -101,6 +101,8 @@ export interface GenerateResult {
   readonly ids: number[];
   readonly text: string;
   readonly finish_reason: FinishReason;
+  /** The text of the request's `stop` that ended it. */
+  readonly stop?: string;
   readonly timings: Timings;
   readonly seed: number;
   readonly logprobs?: { logprob: number; top_logprobs: readonly TokenLogprob[] }[];

@@ -12,8 +12,8 @@ export interface StopMatcher {
    * a match: what came before it, and nothing any more.
    */
   push(text: string): string;
-  /** A stop text was found. */
-  readonly stopped: boolean;
+  /** The stop text that was found. */
+  readonly found: string | undefined;
   /** What is held back, at the end of the text; "" after a match. */
   flush(): string;
 }
@@ -30,27 +30,25 @@ interface Automaton {
 export function createStopMatcher(stops: readonly string[]): StopMatcher {
   const automata = stops.map(createAutomaton);
   let held = "";
-  let stopped = false;
+  let found: string | undefined;
 
   return {
-    get stopped() {
-      return stopped;
+    get found() {
+      return found;
     },
     push(text) {
-      if (stopped) return "";
+      if (found !== undefined) return "";
       if (automata.length === 0) return text;
       const all = held + text;
       for (let end = held.length + 1; end <= all.length; end++) {
-        let longest = 0;
         for (const automaton of automata) {
-          if (advance(automaton, all.charCodeAt(end - 1))) {
-            longest = Math.max(longest, automaton.stop.length);
-          }
+          const { stop } = automaton;
+          if (!advance(automaton, all.charCodeAt(end - 1))) continue;
+          if (found === undefined || stop.length > found.length) found = stop;
         }
-        if (longest > 0) {
-          stopped = true;
+        if (found !== undefined) {
           held = "";
-          return all.slice(0, end - longest);
+          return all.slice(0, end - found.length);
         }
       }
       const keep = Math.max(...automata.map(({ matched }) => matched));

@@ -22,6 +22,7 @@ interface Delta {
   readonly body: Record<string, unknown>;
   readonly logprobs?: unknown;
   readonly finish_reason?: FinishReason;
+  readonly stop_reason?: string | undefined;
   readonly token_ids?: readonly number[];
 }
 
@@ -40,7 +41,10 @@ export async function* streamedAnswer(
 
   let isFirst = true;
   const fresh = new Set<number>();
-  const chunk = (index: number, { body, logprobs, finish_reason, token_ids }: Delta) => {
+  const chunk = (
+    index: number,
+    { body, logprobs, finish_reason, stop_reason, token_ids }: Delta,
+  ) => {
     const shared = isFirst ? sharedPromptIds(job) : {};
     const own = fresh.delete(index) ? ownPromptIds(job, index) : {};
     isFirst = false;
@@ -49,6 +53,7 @@ export async function* streamedAnswer(
       ...body,
       logprobs: logprobs ?? null,
       finish_reason: finish_reason ?? null,
+      ...(stop_reason === undefined ? {} : { stop_reason }),
       ...(withIds ? { token_ids: token_ids ?? [] } : {}),
       ...own,
     };
@@ -76,9 +81,9 @@ export async function* streamedAnswer(
     } else {
       const result = withEcho(event.result, echoOf(job, index), index % n === 0);
       results[index] = result;
-      const { finish_reason } = result;
+      const { finish_reason, stop: stop_reason } = result;
       const logprobs = writer?.takeRest();
-      const closing = chunk(index, { body: shape.closing, logprobs, finish_reason });
+      const closing = chunk(index, { body: shape.closing, logprobs, finish_reason, stop_reason });
       yield { ...closing, timings: timingsOf([result]) };
     }
   }

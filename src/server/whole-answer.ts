@@ -43,11 +43,12 @@ export async function wholeAnswer(
   return {
     ...head,
     object: shape.object,
-    choices: results.map(({ ids, finish_reason }, index) => ({
+    choices: results.map(({ ids, finish_reason, stop }, index) => ({
       index,
       ...shape.whole(texts[index] ?? ""),
       logprobs: writers[index]?.takeRest() ?? null,
       finish_reason,
+      ...(stop === undefined ? {} : { stop_reason: stop }),
       ...(fields.return_token_ids === true ? { token_ids: ids } : {}),
       ...ownPromptIds(job, index),
     })),

@@ -94,6 +94,7 @@ export const chatAnswer: Schema = z.object({
       }),
       logprobs: chatLogprobs,
       finish_reason: finishReason,
+      stop_reason: z.optional(z.string()),
       token_ids: tokenIds,
     }),
   ),

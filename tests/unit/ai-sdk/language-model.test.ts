@@ -61,6 +61,7 @@ describe("generateText", () => {
     });
     expect(stopped.text).toBe("There are 7");
     expect(stopped.finishReason).toBe("stop");
+    expect(stopped.providerMetadata?.pronk).toMatchObject({ stop_reason: " days" });
   });
 
   test("sends system messages and turns through the chat template", async () => {

@@ -30,7 +30,7 @@ test("text and stop do not depend on where tokens split the bytes", () => {
     const parts = pieces.map((_, id) => output.push(id));
     const at = text.indexOf(stop);
     expect(parts.join("") + output.flush()).toBe(at < 0 ? text : text.slice(0, at));
-    expect(output.stopped).toBe(at >= 0);
+    expect(output.stop !== undefined).toBe(at >= 0);
     // No part ends within a surrogate pair.
     for (const part of parts) expect(new TextDecoder().decode(utf8.encode(part))).toBe(part);
     if (at >= 0) stopped++;
@@ -42,7 +42,7 @@ test("text and stop do not depend on where tokens split the bytes", () => {
 test("special tokens and ids beyond the tokenizer have no text", () => {
   const output = createOutputText(toyTokenizer(["<s>", "x", "y"], [0]), ["xy"]);
   expect([1, 0, 3, 1, 2].map((id) => output.push(id))).toEqual(["", "", "", "x", ""]);
-  expect(output.stopped).toBe(true);
+  expect(output.stop).toBeDefined();
 });
 
 test("incomplete bytes at the end become U+FFFD, and may complete a stop text", () => {
@@ -51,7 +51,7 @@ test("incomplete bytes at the end become U+FFFD, and may complete a stop text", 
   expect([open.push(0), open.push(1), open.flush()]).toEqual(["a", "", "\ufffd"]);
   const stopping = createOutputText(tokenizer, ["a\ufffd"]);
   expect([stopping.push(0), stopping.push(1), stopping.flush()]).toEqual(["", "", ""]);
-  expect(stopping.stopped).toBe(true);
+  expect(stopping.stop).toBeDefined();
 });
 
 test("an output goes on behind its prompt: SentencePiece's first space is part of it", () => {

@@ -117,7 +117,10 @@ describe("generateText", () => {
       temperature: 0,
       providerOptions: { pronk: { logprobs: true, top_logprobs: 2 } },
     });
-    const entries = providerMetadata?.pronk.logprobs as { token: string; top_logprobs: unknown[] }[];
+    const entries = providerMetadata?.pronk.logprobs as {
+      token: string;
+      top_logprobs: unknown[];
+    }[];
     expect(entries.map(({ token }) => token).join("")).toBe(SAID);
     expect(entries.every(({ top_logprobs }) => top_logprobs.length === 2)).toBe(true);
   });

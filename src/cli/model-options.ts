@@ -1,4 +1,5 @@
 /** The options that every command about a model takes, and loading with progress on stderr. */
+import type { EngineOptions } from "../engine/create-engine.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import type { LoadedModel } from "../engine/loaded-model.ts";
@@ -151,7 +152,7 @@ export function speculateOption(input: Arguments): HostLoadOptions["speculate"] 
 export async function engineForCommand(
   input: Arguments,
   cli: CliContext,
-  more: HostLoadOptions = {},
+  { maxQueue, ...more }: HostLoadOptions & Pick<EngineOptions, "maxQueue"> = {},
 ): Promise<Engine> {
   const adapters = await openLora(input, cli);
   // Memory that is counted goes to the context, unless asked for otherwise.
@@ -166,7 +167,13 @@ export async function engineForCommand(
   const options = { ...modelOptions(input), env, fetch, signal, speculate };
   const contextShift = flagOption(input, "context-shift");
   const { applyAdapters } = adapterOptions(input);
-  return startEngine(host, model, runtime, { ...options, contextShift, applyAdapters }, adapters);
+  return startEngine(
+    host,
+    model,
+    runtime,
+    { ...options, maxQueue, contextShift, applyAdapters },
+    adapters,
+  );
 }
 
 /** The adapters of --lora, opened: a wrong name shows before a model is loaded. */

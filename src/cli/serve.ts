@@ -1,9 +1,9 @@
 /** pronk serve: the HTTP API over one model. */
 import { type ErrorCode, PronkError } from "../errors.ts";
 import type { HttpServer } from "../platform/host/host.ts";
-import { createApp } from "../server/app.ts";
+import { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../server/app.ts";
 import type { LogEntry } from "../server/context.ts";
-import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
+import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import { LORA_SERVE_OPTIONS } from "./lora-options.ts";
 import {
@@ -12,10 +12,14 @@ import {
   MODEL_OPTIONS,
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
+import { QUOTA_OPTIONS, quotaOptions } from "./quota-options.ts";
 import { createServedEngine } from "./served-engine.ts";
 
 /** What a damaged copy of a model fails with, or storage that is down. */
 const REPAIRABLE: readonly ErrorCode[] = ["corrupt", "bad_format", "not_found", "source_failed"];
+
+const LOGS = ["json", "text", "failures"] as const;
+const METRICS = ["key", "public", "off"] as const;
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
@@ -29,6 +33,14 @@ export const serve: Command = {
     port: { type: "string", value: "N", help: `default: PORT, else ${DEFAULT_PORT}` },
     host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
     slots: { type: "string", value: "N", help: "sequences at a time, default 4; 1 with --budget" },
+    queue: { type: "string", value: "N", help: "requests that wait at most; default 64" },
+    ...QUOTA_OPTIONS,
+    log: { type: "string", value: "L", help: `${LOGS.join("|")}: on stderr; default failures` },
+    metrics: {
+      type: "string",
+      value: "M",
+      help: `${METRICS.join("|")}: GET /metrics; default key`,
+    },
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
@@ -38,11 +50,14 @@ export const serve: Command = {
     const started = performance.now();
     const { env, signal } = cli;
     const slots = integerOption(input, "slots", 1);
-    const keys = apiKeys(env.PRONK_API_KEYS);
+    const maxQueue = integerOption(input, "queue", 0);
+    const log = choiceOption(input, "log", LOGS) ?? "failures";
+    const keys = env.PRONK_API_KEYS === undefined ? undefined : parseApiKeys(env.PRONK_API_KEYS);
     let isFound = false;
     const served = createServedEngine((onProgress) =>
       engineForCommand(input, cli, {
         slots,
+        maxQueue,
         onProgress: ({ phase, loaded, total }) => {
           if (phase !== "load") return;
           isFound = true;
@@ -55,7 +70,9 @@ export const serve: Command = {
       ready: served.ready,
       ...(keys && { auth: { keys } }),
       allowAdapterLoading: flagOption(input, "allow-lora-loading"),
-      log: (entry) => logFailure(entry, cli),
+      quota: quotaOptions(input),
+      metrics: choiceOption(input, "metrics", METRICS),
+      log: (entry) => writeLog(entry, log, cli),
     });
     // Before anything is downloaded: a port that is taken shows at once, and /health answers.
     const server = await listen(input, cli, (request) => app.fetch(request));
@@ -97,12 +114,6 @@ function isRepairable(error: unknown): error is PronkError {
   return error instanceof PronkError && REPAIRABLE.includes(error.code);
 }
 
-/** Comma-separated; undefined opens the server to everybody who reaches it. */
-function apiKeys(text: string | undefined): string[] | undefined {
-  if (text === undefined) return undefined;
-  return text.split(",").map((key) => key.trim());
-}
-
 /** @throws UsageError when the address cannot be listened on. */
 async function listen(
   input: Arguments,
@@ -131,9 +142,9 @@ function portOf(text: string | undefined): number | undefined {
   return port;
 }
 
-/** Refusals are the client's business; failures are the operator's. */
-function logFailure({ method, path, status, error, request_id }: LogEntry, cli: CliContext): void {
-  if (status < 500 && error === undefined) return;
-  const why = error instanceof PronkError ? error.message : error instanceof Error && error.stack;
-  cli.err(`${method} ${path} ${status} ${request_id}${why ? `: ${why}` : ""}\n`);
+/** Of failures alone a line is written unless more is asked for: refusals are the client's business. */
+function writeLog(entry: LogEntry, log: (typeof LOGS)[number], cli: CliContext): void {
+  const { status, error } = entry;
+  if (log === "failures" && status < 500 && (status >= 400 || error === undefined)) return;
+  cli.err(`${log === "json" ? jsonLogLine(entry) : textLogLine(entry)}\n`);
 }

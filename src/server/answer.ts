@@ -45,14 +45,7 @@ export function streamOptions(
     ping: server.ping,
     onError: (error) => {
       if (error instanceof PronkError && error.code === "aborted") return;
-      server.log({
-        request_id: c.get("requestId"),
-        method: c.req.method,
-        path: c.req.path,
-        status: 200,
-        ms: server.clock.now() - c.get("startedMs"),
-        error,
-      });
+      c.get("record").error = error;
     },
   };
 }

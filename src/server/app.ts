@@ -9,23 +9,33 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
+import { Accounts } from "./accounts.ts";
 import { type AuthOptions, createAuthenticate } from "./auth.ts";
 import type { AppEnv, Clock, Limits, LogEntry, Ping, ServerContext } from "./context.ts";
 import { type CorsOptions, cors } from "./cors.ts";
 import { RequestError, toErrorReply } from "./errors.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
+import { ServerMetrics } from "./metrics.ts";
+import type { Route } from "./operation.ts";
+import type { Quota, QuotaStore } from "./quota.ts";
 import { requestId, traceParent } from "./request-id.ts";
+import { RequestRecord } from "./request-record.ts";
 import { chatRoute } from "./routes/chat.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { healthRoute, type Readiness } from "./routes/health.ts";
 import { loraRoutes } from "./routes/lora.ts";
+import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
+import { totalTiming } from "./usage.ts";
 
-export type { AuthOptions } from "./auth.ts";
+export { type ApiKey, type AuthOptions, parseApiKeys } from "./auth.ts";
 export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
 export type { CorsOptions } from "./cors.ts";
+export { jsonLogLine, textLogLine } from "./log-line.ts";
+export { createMemoryQuotaStore } from "./memory-quota-store.ts";
+export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";
 export type { Readiness } from "./routes/health.ts";
 
 export interface AppOptions {
@@ -53,7 +63,14 @@ export interface AppOptions {
   readonly randomId?: () => string;
   /** Comments in silent streams. Default: every 15 seconds by setTimeout. false: none. */
   readonly ping?: Ping | false;
+  /** Called when an answer has ended; jsonLogLine() and textLogLine() make lines of it. */
   readonly log?: (entry: LogEntry) => void;
+  /** What each key may take, where it does not say itself; without keys, all together. Default: anything. */
+  readonly quota?: Quota;
+  /** Where it is counted. Default: in this process, or this isolate. */
+  readonly quotaStore?: QuotaStore;
+  /** Who may read GET /metrics: with a key as any route, everybody, or nobody. Default "key". */
+  readonly metrics?: "key" | "public" | "off";
 }
 
 /** Proxies cut silent connections after 30 seconds or more. */
@@ -62,31 +79,35 @@ const PING_MS = 15_000;
 /** @throws PronkError "bad_request" when `auth` holds no usable key. */
 export function createApp(options: AppOptions): Hono<AppEnv> {
   const authenticate = createAuthenticate(options.auth);
+  const clock = options.clock ?? { now: () => performance.now(), wall: () => Date.now() };
+  const metrics = new ServerMetrics();
+  const accounts = new Accounts(options, metrics, clock);
   const server: ServerContext = {
-    engine: () => resolveEngine(options),
+    engine: async (c) => accounts.engineFor(c, await resolveEngine(options)),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     allowAdapterLoading: options.allowAdapterLoading ?? false,
-    clock: options.clock ?? { now: () => performance.now(), wall: () => Date.now() },
+    clock,
     ping: options.ping === false ? undefined : (options.ping ?? timerPing()),
     randomId: options.randomId ?? (() => crypto.randomUUID().replaceAll("-", "")),
-    log: options.log ?? (() => {}),
   };
 
   const app = new Hono<AppEnv>({ getPath: tolerantPath });
   app.use(async (c, next) => {
-    const startedMs = server.clock.now();
-    const id = requestId(c.req.raw.headers, server.randomId);
-    c.set("requestId", id);
-    c.set("startedMs", startedMs);
-    c.header("x-request-id", id);
+    const record = new RequestRecord(
+      requestId(c.req.raw.headers, server.randomId),
+      clock.now(),
+      clock.wall(),
+    );
+    c.set("record", record);
+    c.header("x-request-id", record.id);
     const trace = traceParent(c.req.raw.headers);
     if (trace !== undefined) c.header("traceparent", trace);
+    accounts.begin();
     await next();
-    const ms = server.clock.now() - startedMs;
+    const ms = clock.now() - record.startedMs;
     c.header("openai-processing-ms", String(Math.round(ms)));
-    const { method, path } = c.req;
-    const failed = c.error === undefined ? {} : { error: c.error };
-    server.log({ request_id: id, method, path, status: c.res.status, ms, ...failed });
+    c.header("server-timing", totalTiming(ms, record.firstTokenMs), { append: true });
+    accounts.answered(c);
   });
   app.use(cors(options.cors ?? { origins: "*" }));
   app.onError((error, c) => {
@@ -94,16 +115,28 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     const reply = toErrorReply(error);
     return c.json(reply.body, reply.status as ContentfulStatusCode, reply.headers);
   });
+  const isKeyed = options.auth !== undefined;
   const routes = [
     chatRoute(server),
     completionsRoute(server),
     ...modelRoutes(server),
     ...loraRoutes(server),
-    healthRoute(server, options.ready),
+    healthRoute(() => resolveEngine(options), options.ready),
+    ...metricsRoutes(options, metrics),
   ];
-  const described = [...routes, ...openApiRoutes(routes, options.auth !== undefined)];
-  addRoutes(app, described, authenticate);
+  const described = [...routes, ...openApiRoutes(routes, isKeyed)];
+  addRoutes(app, described, authenticate, (c) => accounts.admit(c));
   return app;
+}
+
+function metricsRoutes(options: AppOptions, metrics: ServerMetrics): Route[] {
+  const { metrics: access = "key", ready } = options;
+  if (access === "off") return [];
+  const loaded = async (): Promise<Engine | undefined> => {
+    if (ready !== undefined && ready().status !== "ready") return undefined;
+    return resolveEngine(options).catch(() => undefined);
+  };
+  return [metricsRoute(metrics, loaded, access === "public")];
 }
 
 async function resolveEngine({ engine, ready }: AppOptions): Promise<Engine> {

@@ -1,6 +1,7 @@
 /** What the routes get of the app: the engine once it is loaded, limits, clocks and ids. */
 import type { Context } from "hono";
 import type { Engine } from "../engine/engine.ts";
+import type { RequestRecord } from "./request-record.ts";
 
 /** Bounds on one request, beside the model's own context. */
 export interface Limits {
@@ -29,28 +30,44 @@ export interface Ping {
   after(ms: number, run: () => void): () => void;
 }
 
-/** One answered request. Streams are logged when they begin. */
+/** One answered request, when its answer has ended: nothing of what was asked or said. */
 export interface LogEntry {
+  /** Milliseconds since 1970 when it came. */
+  readonly time: number;
   readonly request_id: string;
   readonly method: string;
+  /** Without its query. */
   readonly path: string;
+  /** As OpenAPI writes it; absent where there is none. */
+  readonly route?: string;
+  /** Of the first byte: a stream that fails later has 200, and an error. */
   readonly status: number;
   readonly ms: number;
+  /** The name of the API key, where the server has some. */
+  readonly key?: string;
+  /** Where something was generated or scored. */
+  readonly prompt_tokens?: number;
+  readonly cached_tokens?: number;
+  readonly generated_tokens?: number;
+  readonly first_token_ms?: number;
   /** Set when the request failed, also in the middle of a stream. */
   readonly error?: unknown;
 }
 
 export interface ServerContext {
-  /** @throws PronkError "loading" while there is no model; RequestError "load_failed". */
-  engine(): Promise<Engine>;
+  /**
+   * The engine as this request may use it, counting what it takes.
+   *
+   * @throws PronkError "loading" while there is no model; RequestError "load_failed".
+   */
+  engine(c: AppContext): Promise<Engine>;
   readonly limits: Limits;
   readonly allowAdapterLoading: boolean;
   readonly clock: Clock;
   readonly ping: Ping | undefined;
   randomId(): string;
-  log(entry: LogEntry): void;
 }
 
 /** Hono's type parameters for this app. */
-export type AppEnv = { Variables: { requestId: string; startedMs: number } };
+export type AppEnv = { Variables: { record: RequestRecord } };
 export type AppContext = Context<AppEnv>;

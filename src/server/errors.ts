@@ -14,6 +14,9 @@ export type RequestErrorCode =
   | "invalid_api_key"
   | "model_not_found"
   | "unknown_url"
+  | "permission_denied" // the key is valid, but not for this
+  | "rate_limited" // a window is used up; waiting for the next is sensible
+  | "quota_exceeded" // a window is used up for longer than a client waits
   | "not_allowed" // a route that the server's owner has to open
   | "method_not_allowed"
   | "request_too_large"
@@ -26,7 +29,7 @@ export class RequestError extends PronkError {
   constructor(
     reply: RequestErrorCode,
     message: string,
-    options?: ErrorOptions & { param?: string },
+    options?: ErrorOptions & { param?: string; retryAfterMs?: number },
   ) {
     super("bad_request", message, options);
     this.reply = reply;
@@ -75,6 +78,12 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   invalid_api_key: refusal(401, "invalid_api_key"),
   model_not_found: refusal(404, "model_not_found"),
   not_allowed: refusal(403, "not_allowed"),
+  permission_denied: refusal(403, "permission_denied"),
+  rate_limited: later(429, "rate_limit_error", "rate_limit_exceeded"),
+  quota_exceeded: {
+    ...later(429, "rate_limit_error", "rate_limit_exceeded"),
+    retry: false,
+  },
   unknown_url: refusal(404, "unknown_url"),
   not_found: refusal(404, "not_found"),
   method_not_allowed: refusal(405, "method_not_allowed"),

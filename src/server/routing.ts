@@ -2,25 +2,33 @@
 import type { Hono } from "hono";
 import { getPath } from "hono/utils/url";
 import type { Authenticate } from "./auth.ts";
-import type { AppEnv } from "./context.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { RequestError } from "./errors.ts";
-import type { Route } from "./operation.ts";
+import { pathTemplate, type Route } from "./operation.ts";
 
 /** Adds the routes, and after them the answer for every other path. */
 export function addRoutes(
   app: Hono<AppEnv>,
   routes: readonly Route[],
   authenticate: Authenticate,
+  admit: (c: AppContext) => Promise<void>,
 ): void {
-  for (const { path, isPublic, methods } of routes) {
-    for (const [method, { handle }] of Object.entries(methods)) {
+  for (const route of routes) {
+    const { path, isPublic, methods } = route;
+    const template = pathTemplate(route);
+    for (const [method, { handle, body }] of Object.entries(methods)) {
       app.on(method, path, async (c) => {
-        if (!isPublic) await authenticate(c.req.raw.headers);
+        const record = c.get("record");
+        record.route = template;
+        if (!isPublic) record.caller = await authenticate(c.req.raw.headers);
+        // What reads no body costs nothing that would have to be shared out.
+        if (body !== undefined) await admit(c);
         return handle(c);
       });
     }
     const allow = Object.keys(methods).flatMap((m) => (m === "GET" ? ["GET", "HEAD"] : [m]));
     app.all(path, (c) => {
+      c.get("record").route = template;
       c.header("allow", [...allow, "OPTIONS"].join(", "));
       throw new RequestError("method_not_allowed", `${c.req.method} ${c.req.path}: not allowed`);
     });

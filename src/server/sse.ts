@@ -53,6 +53,8 @@ export async function eventStream(
   let pending: ReturnType<typeof next> | undefined = next();
   let cancelled = false;
   await orPing(pending, ping);
+  const record = c.get("record");
+  record.hold();
 
   const body = new ReadableStream<Uint8Array>(
     {
@@ -71,12 +73,16 @@ export async function eventStream(
           onError(error);
         }
         controller.close();
+        record.end();
       },
       cancel() {
         cancelled = true;
         abort.abort();
         pending?.catch(() => {}); // it ends with "aborted", which nobody waits for any more
-        values.return().catch(() => {});
+        values
+          .return()
+          .catch(() => {})
+          .finally(() => record.end());
       },
     },
     { highWaterMark: 0 },

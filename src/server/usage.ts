@@ -87,6 +87,14 @@ export function serverTiming({ queue_ms, prompt_ms, predicted_ms }: WireTimings)
   ].join(", ");
 }
 
+/** Of any answer: until its headers were sent, and of a stream until its first token came. */
+export function totalTiming(ms: number, firstTokenMs: number | undefined): string {
+  const total = timingEntry("request", ms);
+  return firstTokenMs === undefined
+    ? total
+    : `${timingEntry("first_token", firstTokenMs)}, ${total}`;
+}
+
 /** The phases of a load, in the same form: `open;dur=4.2, …, total;dur=140.0`. */
 export function loadTiming(loading: LoadTimings): string {
   const phases = Object.entries(loading) as [keyof LoadTimings, number][];

@@ -10,11 +10,12 @@ import {
 import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
-import { type AppOptions, createApp } from "../../server/app.ts";
+import { type AppOptions, createApp, parseApiKeys } from "../../server/app.ts";
 import type { Readiness } from "../../server/routes/health.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
+import { type DurableObjectNamespaceLike, durableQuotaStore } from "./quota-object.ts";
 import { createSharedLoad } from "./shared-load.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -46,13 +47,23 @@ export interface WorkerOptions<Env>
   readonly adapters?: (env: Env) => NonNullable<EngineAdapters["adapters"]>;
   /** Whether requests that name no adapters get all of them. Default true. */
   readonly applyAdapters?: boolean;
-  /** The app's options. Default: keys from the variable PRONK_API_KEYS, separated by commas. */
+  /**
+   * The app's options. Default: keys from the secret PRONK_API_KEYS, as parseApiKeys() reads them, and their
+   * quotas in the Durable Object PRONK_QUOTA, where it is bound.
+   */
   readonly app?: (env: Env) => Omit<AppOptions, "engine" | "ready">;
 }
 
 /** What a Worker's module exports. */
 export interface Worker<Env> {
   fetch(request: Request, env: Env, context: WorkerContext): Response | Promise<Response>;
+}
+
+/** Hono's type asks for what newer ones of workerd's have besides. */
+function executionContext(
+  context: WorkerContext,
+): Parameters<ReturnType<typeof createApp>["fetch"]>[2] {
+  return context as Parameters<ReturnType<typeof createApp>["fetch"]>[2];
 }
 
 /** What is used of ExecutionContext. */
@@ -87,7 +98,7 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
         engine: () => load.get((onProgress) => startEngine(options, env, onProgress)),
         ready,
       });
-      return app.fetch(request);
+      return app.fetch(request, {}, executionContext(context));
     },
   };
 }
@@ -140,7 +151,11 @@ async function onlyFolders(name: string): Promise<never> {
 }
 
 function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {
-  const text = (env as { PRONK_API_KEYS?: unknown } | undefined)?.PRONK_API_KEYS;
-  if (typeof text !== "string") return {};
-  return { auth: { keys: text.split(",").map((key) => key.trim()) } };
+  const { PRONK_API_KEYS: text, PRONK_QUOTA: quota } = (env ?? {}) as {
+    PRONK_API_KEYS?: unknown;
+    PRONK_QUOTA?: DurableObjectNamespaceLike;
+  };
+  const store = quota === undefined ? {} : { quotaStore: durableQuotaStore(quota) };
+  if (typeof text !== "string") return store;
+  return { ...store, auth: { keys: parseApiKeys(text) } };
 }

@@ -12,9 +12,10 @@
  * });
  */
 export { PronkError } from "../../errors.ts";
-export { createApp } from "../../server/app.ts";
+export { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
 export * from "./models.ts";
+export { durableQuotaStore, QuotaObject } from "./quota-object.ts";

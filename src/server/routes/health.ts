@@ -1,7 +1,8 @@
 /** GET /health: whether the model answers yet. Needs no key. */
+
+import type { Engine } from "../../engine/engine.ts";
 import type { LoadTimings } from "../../engine/load-timings.ts";
 import type { PronkError } from "../../errors.ts";
-import type { ServerContext } from "../context.ts";
 import { toErrorReply } from "../errors.ts";
 import { jsonAnswer, type Route } from "../operation.ts";
 import { healthAnswer, unhealthyAnswer } from "../schemas/answers.ts";
@@ -24,11 +25,14 @@ export interface Readiness {
  *
  * @param ready undefined: the model is loaded, now if need be.
  */
-export function healthRoute(server: ServerContext, ready: (() => Readiness) | undefined): Route {
+export function healthRoute(
+  engine: () => Promise<Engine>,
+  ready: (() => Readiness) | undefined,
+): Route {
   const readiness = async (): Promise<Readiness> => {
     if (ready !== undefined) return ready();
     try {
-      const { info } = await server.engine();
+      const { info } = await engine();
       return { status: "ready", loading: info.loading };
     } catch (error) {
       const isLoading = toErrorReply(error).body.error.code === "model_loading";

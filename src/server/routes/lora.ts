@@ -25,7 +25,7 @@ export function loraRoutes(server: ServerContext): Route[] {
           tag: "Adapters",
           answers: { 200: jsonAnswer("The list.", adaptersAnswer) },
           handle: async (c) => {
-            const { adapters } = await server.engine();
+            const { adapters } = await server.engine(c);
             return c.json(
               adapters.map(({ id, name, path, default_scale }) => ({
                 id,
@@ -45,7 +45,7 @@ export function loraRoutes(server: ServerContext): Route[] {
           answers: { 200: jsonAnswer("They are set.", successAnswer) },
           handle: async (c) => {
             const scales = validate(loraScales, await readJson(c.req.raw, server.limits.bodyBytes));
-            const engine = await server.engine();
+            const engine = await server.engine(c);
             engine.setAdapters(chooseByIds(engine, scales, "body"));
             return c.json({ success: true });
           },
@@ -72,7 +72,7 @@ export function loraRoutes(server: ServerContext): Route[] {
               lora_path: path,
               load_inplace,
             } = validate(loadAdapterRequest, body);
-            const engine = await server.engine();
+            const engine = await server.engine(c);
             const { signal } = c.req.raw;
             try {
               await engine.loadAdapter(name, path, { signal, replace: load_inplace === true });
@@ -100,7 +100,7 @@ export function loraRoutes(server: ServerContext): Route[] {
             requireLoading(c, server);
             const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
             const { lora_name: name } = validate(unloadAdapterRequest, body);
-            const engine = await server.engine();
+            const engine = await server.engine(c);
             try {
               await engine.unloadAdapter(name);
             } catch (error) {
@@ -127,7 +127,7 @@ function requireLoading(c: AppContext, { allowAdapterLoading }: ServerContext): 
 const PARAMS: Readonly<Record<string, string>> = { name: "lora_name", scale: "lora_name" };
 
 function ofRequest(error: unknown): unknown {
-  if (!(error instanceof PronkError)) return error;
+  if (!(error instanceof PronkError) || error instanceof RequestError) return error;
   const { code, message, param = "source" } = error;
   const isRefusal = code === "bad_request" || code === "not_found";
   if (!isRefusal && !OF_THE_ADAPTER.includes(code)) return error;

@@ -14,7 +14,8 @@ export function modelRoutes(server: ServerContext): Route[] {
           summary: "List the model and its adapters",
           tag: "Models",
           answers: { 200: jsonAnswer("The list.", modelsAnswer) },
-          handle: async (c) => c.json({ object: "list", data: describeAll(await server.engine()) }),
+          handle: async (c) =>
+            c.json({ object: "list", data: describeAll(await server.engine(c)) }),
         },
       },
     },
@@ -28,7 +29,7 @@ export function modelRoutes(server: ServerContext): Route[] {
           refusals: [404],
           answers: { 200: jsonAnswer("The model.", modelAnswer) },
           handle: async (c) => {
-            const engine = await server.engine();
+            const engine = await server.engine(c);
             const id = c.req.param("id") ?? "";
             const found = describeAll(engine).find((one) => one.id === id);
             if (found === undefined) throw noSuchModel(engine, id);

@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createApp } from "../../../src/server/app.ts";
-import { CHAT, COMPLETIONS, chat, post } from "./client.ts";
+import { type ApiKey, createApp, parseApiKeys } from "../../../src/server/app.ts";
+import { CHAT, COMPLETIONS, chat, completion, post } from "./client.ts";
 import { createToy } from "./toy-engine.ts";
 
 const app = createApp({ engine: createToy().engine, auth: { keys: ["first", "sécond-key"] } });
@@ -71,4 +72,84 @@ describe("every route is closed", () => {
 
 test.each([[[]], [[""]], [["good", ""]]])("keys %j are refused when the app is made", (keys) => {
   expect(() => createApp({ engine: createToy().engine, auth: { keys } })).toThrow("auth.keys");
+});
+
+const digest = (key: string): string =>
+  `sha256:${createHash("sha256").update(key, "utf8").digest("hex")}`;
+
+describe("a key that is given as its digest", () => {
+  const hashed = createApp({
+    engine: createToy().engine,
+    auth: { keys: [digest("secret"), digest("öther").toUpperCase().replace("SHA256", "sha256")] },
+  });
+  const ask = async (key: string): Promise<number> =>
+    (await hashed.request("/v1/models", { headers: { authorization: `Bearer ${key}` } })).status;
+
+  test("opens for the key, not for the digest", async () => {
+    expect(await ask("secret")).toBe(200);
+    expect(await ask(digest("secret"))).toBe(401);
+    expect(await ask("secret2")).toBe(401);
+  });
+
+  test.each(["sha256:", "sha256:abc", `sha256:${"g".repeat(64)}`, `SHA256:${"0".repeat(63)}`])(
+    "%s is refused when the app is made",
+    (key) => {
+      expect(() => createApp({ engine: createToy().engine, auth: { keys: [key] } })).toThrow("64");
+    },
+  );
+});
+
+describe("PRONK_API_KEYS", () => {
+  test("is a list of keys, or of their descriptions in JSON", () => {
+    expect(parseApiKeys(" a, b=c== ,sha256:00")).toEqual(["a", "b=c==", "sha256:00"]);
+    const described = [{ key: "a", name: "app", models: ["m"], tokensPerDay: 5 }];
+    expect(parseApiKeys(JSON.stringify(described))).toEqual(described);
+  });
+
+  test.each([
+    ["[", "no JSON"],
+    ['["hidden"]', "[0]"],
+    ['[{"key":"hidden","requests":1}]', "wrong at"],
+    ['[{"key":"hidden","name":"a b"}]', "[0].name"],
+    ['[{"key":"hidden","requestsPerDay":-1}]', "[0].requestsPerDay"],
+  ])("%s is refused without naming a key", (text, why) => {
+    const refused = (): unknown => parseApiKeys(text);
+    expect(refused).toThrow(why);
+    expect(refused).not.toThrow("hidden");
+  });
+
+  test("with two keys of one name is refused", () => {
+    const keys = [
+      { key: "a", name: "x" },
+      { key: "b", name: "x" },
+    ];
+    expect(() => createApp({ engine: createToy().engine, auth: { keys } })).toThrow("name");
+  });
+});
+
+describe("a key for some models", () => {
+  const open = async (
+    models: readonly string[],
+  ): Promise<(body: unknown, path?: string) => Promise<number>> => {
+    const keys: ApiKey[] = [{ key: "k", models }];
+    const app = createApp({
+      engine: createToy().engine,
+      auth: { keys },
+      allowAdapterLoading: true,
+    });
+    return async (body, path = COMPLETIONS) =>
+      (await post(app, path, body, { headers: { "api-key": "k" } })).status;
+  };
+
+  test("opens those and no others, streamed or not, and manages no adapters", async () => {
+    const allowed = await open(["toy/llama"]);
+    const denied = await open(["other"]);
+    for (const stream of [false, true]) {
+      expect(await allowed(completion({ stream }))).toBe(200);
+      expect(await denied(completion({ stream }))).toBe(403);
+    }
+    expect(await denied(chat(), CHAT)).toBe(403);
+    expect(await allowed([], "/lora-adapters")).toBe(403);
+    expect(await allowed({ lora_name: "x", lora_path: "y" }, "/v1/load_lora_adapter")).toBe(403);
+  });
 });

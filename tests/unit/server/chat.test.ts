@@ -53,7 +53,7 @@ describe("a whole answer", () => {
   test("says where the time went in server-timing", async () => {
     const { headers } = await postJson(app, CHAT, chat());
     expect(headers.get("server-timing")).toMatch(
-      /^queue;dur=[\d.]+, prefill;dur=[\d.]+, decode;dur=[\d.]+$/,
+      /^queue;dur=[\d.]+, prefill;dur=[\d.]+, decode;dur=[\d.]+, first_token;dur=[\d.]+, request;dur=[\d.]+$/,
     );
   });
 

@@ -1,0 +1,132 @@
+/**
+ * An engine as one request sees it: what it runs is counted, and only what its key may ask for is run.
+ *
+ * Every route gets its engine so; none can forget to count, or to ask whether it may.
+ */
+import type { Engine, Generation } from "../engine/engine.ts";
+import type {
+  AdapterChoice,
+  GenerateRequest,
+  GenerateResult,
+  TokenPart,
+} from "../generate/request.ts";
+import { RequestError } from "./errors.ts";
+import type { RequestRecord } from "./request-record.ts";
+
+export interface Meter {
+  readonly record: RequestRecord;
+  now(): number;
+  /** Called as soon as tokens are known to be the caller's. */
+  spend(tokens: number): void;
+  onGeneration(end: GenerationEnd): void;
+}
+
+/** How a generation ended. */
+export interface GenerationEnd {
+  readonly result?: GenerateResult;
+  /** undefined where no token came. */
+  readonly firstTokenMs: number | undefined;
+  readonly error?: unknown;
+}
+
+export function meteredEngine(engine: Engine, meter: Meter): Engine {
+  const { record } = meter;
+  const { models } = record.caller;
+  const stream: Engine["stream"] = (request, options) => {
+    checkAdapters(engine, models, request.adapters);
+    return metered(engine.stream(request, options), request, meter);
+  };
+  const manages = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
+    models === undefined ? run : refuseManagement;
+  const own: Pick<
+    Engine,
+    "stream" | "generate" | "scoreContinuations" | "loadAdapter" | "unloadAdapter" | "setAdapters"
+  > = {
+    stream,
+    generate: (request, options) => stream(request, options).result,
+    async scoreContinuations(requests, options) {
+      checkAdapters(engine, models, options?.adapters);
+      const scores = await engine.scoreContinuations(requests, options);
+      let tokens = 0;
+      for (const [i, { token_ids }] of scores.entries()) {
+        const request = requests[i];
+        const prompt = request && "prompt_ids" in request ? request.prompt_ids.length : 0;
+        tokens += prompt + token_ids.length;
+      }
+      record.promptTokens += tokens;
+      meter.spend(tokens);
+      return scores;
+    },
+    loadAdapter: manages(engine.loadAdapter),
+    unloadAdapter: manages(engine.unloadAdapter),
+    setAdapters: manages(engine.setAdapters),
+  };
+  // What is not named here is the engine's own.
+  return Object.assign(Object.create(engine), own);
+}
+
+function metered(generation: Generation, request: GenerateRequest, meter: Meter): Generation {
+  const { record } = meter;
+  let count = 0;
+  let firstTokenMs: number | undefined;
+  const end = (result: GenerateResult | undefined, error?: unknown): void => {
+    const generated = result?.ids.length ?? count;
+    if (result !== undefined && firstTokenMs === undefined && generated > 0) {
+      // Nobody iterated: the engine's own clock says when it came.
+      firstTokenMs = result.timings.queue_ms + result.timings.prompt_ms;
+    }
+    if (firstTokenMs !== undefined) record.firstTokenMs ??= firstTokenMs;
+    const isRead = result !== undefined || count > 0;
+    const read = isRead ? record.addPrompt(request.prompt_ids, result?.timings.cached_n ?? 0) : 0;
+    record.generatedTokens += generated;
+    if (read + generated > 0) meter.spend(read + generated);
+    meter.onGeneration({ ...(result && { result }), firstTokenMs, error });
+  };
+  generation.result.then(
+    (result) => end(result),
+    (error: unknown) => end(undefined, error),
+  );
+  return {
+    result: generation.result,
+    [Symbol.asyncIterator](): AsyncIterator<TokenPart> {
+      const parts = generation[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const step = await parts.next();
+          if (!step.done && count++ === 0) {
+            firstTokenMs = meter.now() - record.startedMs;
+            record.firstTokenMs ??= firstTokenMs;
+          }
+          return step;
+        },
+        return: async () => (await parts.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
+}
+
+/** @throws RequestError "permission_denied" naming the model or adapter that the key may not ask for. */
+function checkAdapters(
+  engine: Engine,
+  models: readonly string[] | undefined,
+  choices: readonly AdapterChoice[] | undefined,
+): void {
+  if (models === undefined) return;
+  const defaults = new Map(engine.adapters.map((one) => [one.name, one.default_scale]));
+  const isDefault = ({ name, scale }: AdapterChoice): boolean => {
+    const usual = defaults.get(name);
+    return usual !== undefined && usual !== 0 && usual === scale;
+  };
+  const asked = (choices ?? []).filter((one) => one.scale !== 0 && !isDefault(one));
+  // What the server adds to its model belongs to the model.
+  const names = asked.length === 0 ? [engine.info.id] : asked.map(({ name }) => name);
+  const denied = names.find((name) => !models.includes(name));
+  if (denied === undefined) return;
+  throw new RequestError("permission_denied", `model: this key may not use ${denied}`, {
+    param: "model",
+  });
+}
+
+function refuseManagement(): never {
+  throw new RequestError("permission_denied", "this key may not load, unload or set adapters");
+}

@@ -4,6 +4,7 @@
 //   npm run bench -- kernels [arguments]            every kernel by itself
 //   npm run bench -- peers [arguments]              beside what one would use instead, in one run
 //   npm run bench -- profile [MODEL]                where the time of a prompt and of a token goes
+//   npm run bench -- concurrency [MODEL]            several streams at once beside one
 //   npm run bench -- quality [arguments]            every form of a model: perplexity, bytes, speed
 //   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
@@ -18,6 +19,7 @@ const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [kind, ...rest] = process.argv.slice(2);
 const ours = {
   check: file("./bench/check-peers.mjs"),
+  concurrency: file("./bench/concurrency.mjs"),
   contexts: file("./bench/contexts.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),

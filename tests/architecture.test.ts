@@ -15,6 +15,7 @@ const LAYERS = [
   "tokenizers",
   "templates",
   "grammar",
+  "tools",
   "model",
   "checkpoints",
   "adapters",

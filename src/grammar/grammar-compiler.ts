@@ -15,6 +15,7 @@ import { literalChoice } from "./literal-choice.ts";
 import { GrammarMatcher } from "./matcher.ts";
 import { parseGbnf } from "./parse-gbnf.ts";
 import { parseRegex } from "./parse-regex.ts";
+import { compileStructure, type Structure } from "./structure.ts";
 import { TokenMasks } from "./token-masks.ts";
 import { buildTokenTrie } from "./token-trie.ts";
 
@@ -29,7 +30,9 @@ export type GrammarSpec =
   /** One of these texts. */
   | { readonly type: "choice"; readonly choices: readonly string[] }
   /** A text of this grammar in llama.cpp's notation. */
-  | { readonly type: "gbnf"; readonly source: string };
+  | { readonly type: "gbnf"; readonly source: string }
+  /** Texts and values put together. */
+  | { readonly type: "structure"; readonly root: Structure };
 
 /** Grammars that are kept, the last used last, while they take no more than these bytes. */
 const MAX_KEPT = 32;
@@ -140,5 +143,7 @@ function grammarOf(spec: GrammarSpec): Grammar {
     }
     case "gbnf":
       return parseGbnf(spec.source);
+    case "structure":
+      return compileStructure(spec.root);
   }
 }

@@ -36,9 +36,10 @@ const TYPES = ["object", "array", "string", "number", "integer", "boolean", "nul
 
 /**
  * @param schema true, false or an object, as JSON has it
+ * @param property of the schema's own properties the one whose values are meant, instead of the schema's
  * @throws PronkError "unsupported" or "bad_request" with the place in the schema and the keyword.
  */
-export function compileJsonSchema(schema: unknown): Grammar {
+export function compileJsonSchema(schema: unknown, property?: string): Grammar {
   requireShallow(schema);
   const text = JSON.stringify(schema) ?? "null";
   if (text.length > MAX_CHARS) {
@@ -46,7 +47,7 @@ export function compileJsonSchema(schema: unknown): Grammar {
   }
   const root: Json = JSON.parse(text);
   if (!isSchema(root)) throw unsupported("", "no schema: neither an object nor a boolean");
-  return new SchemaCompiler(root).compile();
+  return new SchemaCompiler(root).compile(property);
 }
 
 class SchemaCompiler implements SchemaContext {
@@ -62,9 +63,20 @@ class SchemaCompiler implements SchemaContext {
     this.#referrer = new Referrer(root);
   }
 
-  compile(): Grammar {
-    const start = this.define(this.expression(this.#root, ""));
+  compile(property: string | undefined): Grammar {
+    const [schema, path] =
+      property === undefined ? [this.#root, ""] : this.#propertyOf(this.#root, property);
+    const start = this.define(this.expression(schema, path));
     return { start, rules: this.#rules, nothing: "schema: no value is valid" };
+  }
+
+  #propertyOf(schema: Schema, name: string): [Schema, string] {
+    const path = `/properties/${name}`;
+    const properties = isObject(schema) ? schema.properties : undefined;
+    const value =
+      isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : undefined;
+    if (!isSchema(value)) throw unsupported(path, "no schema");
+    return [value, path];
   }
 
   readonly define = (expression: Expression): string => {

@@ -11,6 +11,8 @@ import { checkChoices, checkPrompt } from "./limits.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { toSampling } from "./sampling.ts";
 import { type ChatRequest, chatRequest } from "./schemas/chat.ts";
+import { readTools } from "./tools/read-tools.ts";
+import { toolRun } from "./tools/tool-run.ts";
 import { refuseUnsupportedInChat } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
@@ -37,6 +39,7 @@ export async function chatJob(
   refuseUnsupportedInChat(body);
   const alternatives = alternativesOf(request);
   const messages = toChatMessages(request.messages);
+  const tools = readTools(request);
   checkChoices(request.n ?? 1, 1, limits);
 
   const engine = await engineOf();
@@ -50,7 +53,14 @@ export async function chatJob(
   const sampling = toSampling(request, maxTokensOf(request), alternatives, engine, limits);
   // Every message takes a token at least: spares rendering and encoding what cannot fit.
   checkPrompt(messages.length, info.ctx, "messages", limits);
-  const prompt = encodeChat(template, tokenizer, messages);
+  const { conversation, grammar, reader } = toolRun(
+    template,
+    messages,
+    tools,
+    sampling.grammar,
+    engine,
+  );
+  const prompt = encodeChat(template, tokenizer, conversation.messages, conversation.tools);
   checkPrompt(prompt.length, info.ctx, "messages", limits);
   return {
     engine,
@@ -62,8 +72,20 @@ export async function chatJob(
     sampling: {
       ...sampling,
       ...predictionOf(request, tokenizer),
-      ...(engine.contextShift && { n_keep: systemLength(template, tokenizer, messages, prompt) }),
+      ...(grammar && { grammar }),
+      // Stop texts end what is said; where all of it is calls, nothing is.
+      ...(tools?.required && { stop: [] }),
+      ...(engine.contextShift && {
+        n_keep: systemLength(
+          template,
+          tokenizer,
+          conversation.messages,
+          prompt,
+          conversation.tools,
+        ),
+      }),
     },
+    reader,
     logprobs: alternatives === undefined ? undefined : () => chatLogprobs(tokenizer, alternatives),
   };
 }

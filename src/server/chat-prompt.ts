@@ -28,17 +28,20 @@ const LAST_MARK = 0xf8ff;
 /**
  * The prompt's ids, ending with the opening of the assistant's turn.
  *
+ * @param tools definitions for the template
  * @throws PronkError "bad_request" when the template refuses the messages.
  */
 export function encodeChat(
   template: ChatTemplate,
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
+  tools?: readonly unknown[],
 ): number[] {
   const { ids, pattern } = specialTextsOf(tokenizer);
-  const texts = messages.flatMap(({ content, name }) => [content, name]).filter(isString);
+  const texts = textsIn([messages.map(({ role: _, ...rest }) => rest), tools]);
+  const options = tools === undefined ? {} : { tools };
   if (pattern === undefined || !texts.some((text) => text.search(pattern) !== -1)) {
-    return tokenizer.encode(template.render(messages), {
+    return tokenizer.encode(template.render(messages, options), {
       addSpecialTokens: false,
       parseSpecial: true,
     });
@@ -49,11 +52,8 @@ export function encodeChat(
   const hide = (text: string): string =>
     text.replace(pattern, (special) => `${mark}${hidden.push(special) - 1}${mark}`);
   const rendered = template.render(
-    messages.map((message) => ({
-      ...message,
-      ...(isString(message.content) ? { content: hide(message.content) } : {}),
-      ...(isString(message.name) ? { name: hide(message.name) } : {}),
-    })),
+    messages.map(({ role, ...rest }) => ({ role, ...mapTexts(rest, hide) })),
+    mapTexts(options, hide),
   );
   const placeholder = new RegExp(`${mark}(\\d+)${mark}`, "g");
   const encodePlain = (text: string, continuation: boolean): number[] =>
@@ -85,6 +85,7 @@ export function systemLength(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   prompt: readonly number[],
+  tools?: readonly unknown[],
 ): number {
   const first = messages.findIndex(({ role }) => role !== "system");
   const head = messages.slice(0, first < 0 ? messages.length : first);
@@ -92,7 +93,7 @@ export function systemLength(
   const turn = messages[head.length] ?? { role: "user", content: "" };
   const others = OTHER_TURNS.flatMap((content) => {
     try {
-      return [encodeChat(template, tokenizer, [...head, { ...turn, content }])];
+      return [encodeChat(template, tokenizer, [...head, { ...turn, content }], tools)];
     } catch {
       return []; // a template that wants more than one turn
     }
@@ -141,7 +142,24 @@ function unusedMark(texts: readonly string[]): string {
   });
 }
 
-const isString = (value: unknown): value is string => typeof value === "string";
+/** Every text in a JSON value, names of members too. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap(textsIn);
+  return Object.entries(value).flatMap(([name, inner]) => [name, ...textsIn(inner)]);
+}
+
+/** The same value with other texts, and other names of members. */
+function mapTexts<T>(value: T, map: (text: string) => string): T {
+  const mapped = (inner: unknown): unknown => {
+    if (typeof inner === "string") return map(inner);
+    if (typeof inner !== "object" || inner === null) return inner;
+    if (Array.isArray(inner)) return inner.map(mapped);
+    return Object.fromEntries(Object.entries(inner).map(([k, v]) => [map(k), mapped(v)]));
+  };
+  return mapped(value) as T;
+}
 
 /** Without spreading: a long prompt has more ids than a call may have arguments. */
 function append(ids: number[], more: readonly number[]): void {

@@ -1,5 +1,6 @@
 /** What the two generating routes have in common once they have read their request. */
 import type { Engine } from "../engine/engine.ts";
+import type { FinishReason } from "../generate/request.ts";
 import type { ServedModel } from "./adapters.ts";
 import type { Echo } from "./echo.ts";
 import type { LogprobsWriter } from "./logprobs.ts";
@@ -20,6 +21,18 @@ export interface AnswerShape {
   readonly closing: Record<string, unknown>;
 }
 
+/** Makes more of one choice's text than text: the calls in it. */
+export interface OutputReader {
+  /** Instead of the shape's. */
+  readonly opening: Record<string, unknown>;
+  /** What the pieces of text become in chunks; empty while it is not known what they are. */
+  push(text: string): readonly Record<string, unknown>[];
+  end(): readonly Record<string, unknown>[];
+  /** After the end, all of it for a whole answer. */
+  whole(): Record<string, unknown>;
+  finish(reason: FinishReason): string;
+}
+
 /** A request, read and checked. The choice with index `p * n + k` is the k-th of prompt p. */
 export interface Job {
   readonly engine: Engine;
@@ -31,6 +44,8 @@ export interface Job {
   readonly sampling: Sampling;
   /** What the choices of each prompt begin with. */
   readonly echo?: readonly Echo[] | undefined;
+  /** A reader for one choice; undefined where its text is all there is. */
+  readonly reader?: ((head: AnswerHead, index: number) => OutputReader) | undefined;
   /** A writer for one choice of that prompt; undefined when no log-probabilities were asked for. */
   readonly logprobs: ((prompt: number) => LogprobsWriter) | undefined;
 }

@@ -42,16 +42,31 @@ export function outputFormat(
   }
   if (asked.length === 0) return undefined;
   const [[param, spec]] = asked;
+  checkGrammar(spec!, param, engine);
+  return spec;
+}
+
+/**
+ * @param field which it came in; the error may name one inside it
+ * @throws PronkError "bad_request", RequestError "unsupported_schema".
+ */
+export function checkGrammar(
+  spec: GrammarSpec,
+  field: string,
+  engine: Pick<Engine, "checkGrammar">,
+): void {
   try {
-    engine.checkGrammar(spec!);
+    engine.checkGrammar(spec);
   } catch (error) {
     if (!(error instanceof PronkError)) throw error;
-    const { message, code } = error;
+    const { code } = error;
+    const isNamed = error.param?.startsWith(field) === true;
+    const param = isNamed ? error.param! : field;
+    const message = isNamed ? error.message : `${field}: ${error.message}`;
     throw code === "unsupported"
-      ? new RequestError("unsupported_schema", `${param}: ${message}`, { param, cause: error })
-      : new PronkError("bad_request", `${param}: ${message}`, { param, cause: error });
+      ? new RequestError("unsupported_schema", message, { param, cause: error })
+      : new PronkError("bad_request", message, { param, cause: error });
   }
-  return spec;
 }
 
 function fromResponseFormat(format: ResponseFormat | undefined): GrammarSpec | undefined {

@@ -3,13 +3,14 @@
  * (for every token when ids are asked for), then the finish reason; choices mix. At the end the
  * usage, only when asked for: readers that take `choices[0]` of every chunk fail on it.
  */
-import type { FinishReason, GenerateResult } from "../generate/request.ts";
+import type { GenerateResult } from "../generate/request.ts";
 import type { ChoiceEvent } from "./choices.ts";
 import { withEcho } from "./echo.ts";
 import {
   type AnswerHead,
   echoOf,
   type Job,
+  type OutputReader,
   ownPromptIds,
   sharedPromptIds,
   writerOf,
@@ -21,7 +22,7 @@ import { timingsOf, usageOf } from "./usage.ts";
 interface Delta {
   readonly body: Record<string, unknown>;
   readonly logprobs?: unknown;
-  readonly finish_reason?: FinishReason;
+  readonly finish_reason?: string;
   readonly stop_reason?: string | undefined;
   readonly token_ids?: readonly number[];
 }
@@ -37,6 +38,7 @@ export async function* streamedAnswer(
   const withUsage = fields.stream_options?.include_usage === true;
   const common = { ...head, object: shape.chunkObject };
   const writers = new Map<number, LogprobsWriter | undefined>();
+  const readers = new Map<number, OutputReader | undefined>();
   const results = new Array<GenerateResult>(prompts.length * n);
 
   let isFirst = true;
@@ -65,23 +67,35 @@ export async function* streamedAnswer(
     if (!writers.has(index)) {
       writers.set(index, writerOf(job, index));
       fresh.add(index);
-      if (shape.opening !== undefined) yield chunk(index, { body: shape.opening });
+      readers.set(index, job.reader?.(head, index));
+      const opening = readers.get(index)?.opening ?? shape.opening;
+      if (opening !== undefined) yield chunk(index, { body: opening });
       const echo = echoOf(job, index);
       if (echo !== undefined) {
         yield chunk(index, { body: shape.piece(echo.text), logprobs: writers.get(index)?.take() });
       }
     }
     const writer = writers.get(index);
+    const reader = readers.get(index);
     if ("part" in event) {
       const { part } = event;
       writer?.push(part);
       if (part.text === "" && !withIds) continue;
-      const body = shape.piece(part.text);
-      yield chunk(index, { body, logprobs: writer?.take(), token_ids: [part.token] });
+      const bodies = reader?.push(part.text) ?? [shape.piece(part.text)];
+      if (bodies.length === 0 && withIds) {
+        yield chunk(index, { body: shape.closing, token_ids: [part.token] });
+      }
+      // What came with the token goes with the first chunk that it makes certain.
+      for (const [i, body] of bodies.entries()) {
+        const own = i === 0 ? { logprobs: writer?.take(), token_ids: [part.token] } : {};
+        yield chunk(index, { body, ...own });
+      }
     } else {
       const result = withEcho(event.result, echoOf(job, index), index % n === 0);
       results[index] = result;
-      const { finish_reason, stop: stop_reason } = result;
+      for (const body of reader?.end() ?? []) yield chunk(index, { body });
+      const finish_reason = reader?.finish(result.finish_reason) ?? result.finish_reason;
+      const { stop: stop_reason } = result;
       const logprobs = writer?.takeRest();
       const closing = chunk(index, { body: shape.closing, logprobs, finish_reason, stop_reason });
       yield { ...closing, timings: timingsOf([result]) };

@@ -23,8 +23,6 @@ const EXTENSIONS: Readonly<Record<string, AsksForNothing>> = {
 
 const CHAT: Readonly<Record<string, AsksForNothing>> = {
   ...EXTENSIONS,
-  tools: isEmptyList,
-  tool_choice: isOneOf("none", "auto"),
   functions: isEmptyList,
   function_call: isOneOf("none", "auto"),
   modalities: isTextOnly,
@@ -35,6 +33,12 @@ const CHAT: Readonly<Record<string, AsksForNothing>> = {
 const COMPLETIONS: Readonly<Record<string, AsksForNothing>> = {
   ...EXTENSIONS,
   suffix: isOneOf(""),
+};
+
+/** What took the place of older fields. */
+const NEWER: Readonly<Record<string, string>> = {
+  functions: "tools",
+  function_call: "tool_choice",
 };
 
 /** @throws RequestError "unsupported_parameter" for the first such field of a chat request. */
@@ -54,8 +58,8 @@ function refuse(
   for (const [param, asksForNothing] of Object.entries(fields)) {
     const value = body[param];
     if (value === undefined || value === null || asksForNothing(value)) continue;
-    throw new RequestError("unsupported_parameter", `${param}: not supported by this server`, {
-      param,
-    });
+    const instead = NEWER[param] === undefined ? "" : `; ${NEWER[param]} is`;
+    const message = `${param}: not supported by this server${instead}`;
+    throw new RequestError("unsupported_parameter", message, { param });
   }
 }

@@ -43,15 +43,21 @@ export async function wholeAnswer(
   return {
     ...head,
     object: shape.object,
-    choices: results.map(({ ids, finish_reason, stop }, index) => ({
-      index,
-      ...shape.whole(texts[index] ?? ""),
-      logprobs: writers[index]?.takeRest() ?? null,
-      finish_reason,
-      ...(stop === undefined ? {} : { stop_reason: stop }),
-      ...(fields.return_token_ids === true ? { token_ids: ids } : {}),
-      ...ownPromptIds(job, index),
-    })),
+    choices: results.map(({ ids, finish_reason, stop }, index) => {
+      const text = texts[index] ?? "";
+      const reader = job.reader?.(head, index);
+      reader?.push(text);
+      reader?.end();
+      return {
+        index,
+        ...(reader?.whole() ?? shape.whole(text)),
+        logprobs: writers[index]?.takeRest() ?? null,
+        finish_reason: reader?.finish(finish_reason) ?? finish_reason,
+        ...(stop === undefined ? {} : { stop_reason: stop }),
+        ...(fields.return_token_ids === true ? { token_ids: ids } : {}),
+        ...ownPromptIds(job, index),
+      };
+    }),
     usage: usageOf(prompts, results, n),
     timings: timingsOf(results),
     ...sharedPromptIds(job),

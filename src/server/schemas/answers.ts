@@ -111,7 +111,16 @@ export const chatChunk: Schema = z.object({
       delta: z.object({
         role: z.optional(z.literal("assistant")),
         content: z.optional(nullableString),
-        tool_calls: z.optional(z.array(z.object({ index: count }))),
+        tool_calls: z.optional(
+          z.array(
+            z.object({
+              index: count,
+              id: z.optional(z.string()),
+              type: z.optional(z.literal("function")),
+              function: z.object({ name: z.optional(z.string()), arguments: z.string() }),
+            }),
+          ),
+        ),
       }),
       logprobs: chatLogprobs,
       finish_reason: z.nullable(finishReason),

@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import type { Maybe } from "./maybe.ts";
 import { type SamplingFields, samplingFields } from "./sampling.ts";
+import { type RequestToolCall, type ToolFields, toolCall, toolFields } from "./tools.ts";
 
 export interface TextPart {
   type: "text";
@@ -18,12 +19,15 @@ export interface RequestMessage {
   role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
   content?: Maybe<string | ContentPart[]>;
   name?: Maybe<string>;
+  /** Of role assistant. */
+  tool_calls?: Maybe<RequestToolCall[]>;
+  /** Of role tool: whose result it is. */
+  tool_call_id?: Maybe<string>;
   /** Known, to be refused by name. */
-  tool_calls?: Maybe<unknown[]>;
   function_call?: unknown;
 }
 
-export interface ChatRequest extends SamplingFields {
+export interface ChatRequest extends SamplingFields, ToolFields {
   model: string;
   messages: RequestMessage[];
   /** Wins over max_tokens. */
@@ -47,12 +51,14 @@ const message: z.ZodMiniType<RequestMessage> = z.object({
   role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
   content: z.nullish(z.union([z.string(), z.array(part).check(z.minLength(1))])),
   name: z.nullish(z.string()),
-  tool_calls: z.nullish(z.array(z.unknown())),
+  tool_calls: z.nullish(z.array(toolCall)),
+  tool_call_id: z.nullish(z.string()),
   function_call: z.optional(z.unknown()),
 });
 
 export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
   ...samplingFields,
+  ...toolFields,
   model: z.string(),
   messages: z.array(message).check(z.minLength(1)),
   max_completion_tokens: samplingFields.max_tokens,

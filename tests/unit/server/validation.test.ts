@@ -55,14 +55,31 @@ const SHARED: [string, unknown[]][] = [
   ],
 ];
 
+const tool = (name: string, fields: object = {}) => ({
+  type: "function",
+  function: { name, ...fields },
+});
+const call = (given: unknown) => ({
+  id: "c",
+  type: "function",
+  function: { name: "f", arguments: given },
+});
+
 const IN_CHAT: [string, unknown[]][] = [
   ["messages", [undefined, null, "Hi", 1, {}, []]],
   ["max_tokens", [0]],
   ["max_completion_tokens", [...WRONG_NUMBERS, 0, -1, 1.5]],
   ["logprobs", ["true", 1, [], {}]],
   ["top_logprobs", [...WRONG_NUMBERS, -1, 21, 1.5, 2]],
-  ["tools", [[{ type: "function", function: { name: "f" } }], "f"]],
-  ["tool_choice", ["required", { type: "function", function: { name: "f" } }]],
+  [
+    "tools",
+    ["f", {}, [{}], [{ type: "custom" }], [{ type: "function" }], Array(129).fill(tool("f"))],
+  ],
+  ["tools", [[tool("a b")], [tool("")], [tool("f"), tool("f")], [tool("f", { strict: 1 })]]],
+  ["tools", [[tool("f", { parameters: { type: "string" } })], [tool("f", { parameters: [] })]]],
+  ["tool_choice", ["required", "any", {}, { type: "function" }, tool("f")]],
+  ["tool_choice", [{ type: "allowed_tools", allowed_tools: { mode: "none", tools: [tool("f")] } }]],
+  ["parallel_tool_calls", ["true", 1, [], {}]],
   ["functions", [[{ name: "f" }]]],
   ["function_call", [{ name: "f" }]],
   ["modalities", [["text", "audio"], "text"]],
@@ -105,7 +122,9 @@ describe("the field at fault is named to its depth:", () => {
     ["messages[1]", [...question, 1]],
     ["messages[0].role", [{ content: "Hi" }]],
     ["messages[0].role", [{ role: "wizard", content: "Hi" }]],
-    ["messages[0].role", [{ role: "tool", tool_call_id: "c", content: "7" }]],
+    ["messages[0].tool_call_id", [{ role: "tool", content: "7" }]],
+    ["messages[0].tool_call_id", [{ role: "tool", content: "7", tool_call_id: 7 }]],
+    ["messages[0].content", [{ role: "tool", tool_call_id: "c" }]],
     ["messages[0].role", [{ role: "function", name: "f", content: "7" }]],
     ["messages[0].content", [{ role: "user" }]],
     ["messages[0].content", [{ role: "user", content: null }]],
@@ -116,7 +135,20 @@ describe("the field at fault is named to its depth:", () => {
     ["messages[0].content[0].type", [{ role: "user", content: [{ type: "smell" }] }]],
     ["messages[0].content[0].type", [{ role: "user", content: [{}] }]],
     ["messages[0].name", [{ role: "user", content: "Hi", name: 7 }]],
-    ["messages[0].tool_calls", [{ role: "assistant", content: "", tool_calls: [{}] }]],
+    ["messages[0].tool_calls[0].id", [{ role: "assistant", tool_calls: [{}] }]],
+    ["messages[0].tool_calls", [{ role: "user", content: "", tool_calls: [call("{}")] }]],
+    [
+      "messages[0].tool_calls[0].function.arguments",
+      [{ role: "assistant", tool_calls: [call("{")] }],
+    ],
+    [
+      "messages[0].tool_calls[0].function.arguments",
+      [{ role: "assistant", tool_calls: [call("[]")] }],
+    ],
+    [
+      "messages[0].tool_calls[0].function.arguments",
+      [{ role: "assistant", tool_calls: [call({})] }],
+    ],
     ["messages[0].function_call", [{ role: "assistant", content: "", function_call: {} }]],
   ])("%s", async (param, messages) => {
     const { status, json } = await postJson(app, CHAT, chat({ messages }));

@@ -40,7 +40,11 @@ const CASES: readonly (readonly [ToolFormat, readonly Case[]])[] = [
   [
     hermes,
     [
-      ["plain text", "Two < three,\n\nand <tool> is no call. ", "Two < three,\n\nand <tool> is no call. "],
+      [
+        "plain text",
+        "Two < three,\n\nand <tool> is no call. ",
+        "Two < three,\n\nand <tool> is no call. ",
+      ],
       ["nothing", "", ""],
       [
         "a call",
@@ -75,7 +79,11 @@ const CASES: readonly (readonly [ToolFormat, readonly Case[]])[] = [
         "",
         ["get", '{"city": "Pa'],
       ],
-      ["what is no JSON", "a <tool_call>{nonsense}</tool_call> b", "a <tool_call>{nonsense}</tool_call> b"],
+      [
+        "what is no JSON",
+        "a <tool_call>{nonsense}</tool_call> b",
+        "a <tool_call>{nonsense}</tool_call> b",
+      ],
       [
         "a function that is not there",
         '<tool_call>{"name": "rm", "arguments": {}}</tool_call>',
@@ -91,12 +99,7 @@ const CASES: readonly (readonly [ToolFormat, readonly Case[]])[] = [
       ["plain text", 'No. {"name": "get"', 'No. {"name": "get"'],
       ["a call", `{"name": "get_weather", "parameters": ${PARIS}}`, "", ["get_weather", PARIS]],
       ["tight JSON", '{"name":"get","parameters":{"a":1}}', "", ["get", '{"a":1}']],
-      [
-        "a type",
-        `{"type": "function", "name": "get", "parameters": ${NASTY}}`,
-        "",
-        ["get", NASTY],
-      ],
+      ["a type", `{"type": "function", "name": "get", "parameters": ${NASTY}}`, "", ["get", NASTY]],
       [
         "two calls",
         `{"name": "get", "parameters": ${NASTY}}; {"name": "now", "parameters": {}}`,
@@ -106,8 +109,16 @@ const CASES: readonly (readonly [ToolFormat, readonly Case[]])[] = [
       ],
       ["wide JSON", '{\n  "name" : "get",\n  "parameters": {\n "a": 1}\n}', "", ["get", '{"a":1}']],
       ["a name alone", '{"name": "now"}', "", ["now", "{}"]],
-      ["JSON that is no call", '{"name": "Ada", "parameters": 3}', '{"name": "Ada", "parameters": 3}'],
-      ["a call of something", '{"name": "get", "parameters": 3}', '{"name": "get", "parameters": 3}'],
+      [
+        "JSON that is no call",
+        '{"name": "Ada", "parameters": 3}',
+        '{"name": "Ada", "parameters": 3}',
+      ],
+      [
+        "a call of something",
+        '{"name": "get", "parameters": 3}',
+        '{"name": "get", "parameters": 3}',
+      ],
       ["a head that is cut off", '{"name": "get", "param', '{"name": "get", "param'],
       ["arguments that are cut off", '{"name": "get", "parameters": {"a', "", ["get", '{"a']],
     ],
@@ -145,16 +156,19 @@ const CASES: readonly (readonly [ToolFormat, readonly Case[]])[] = [
 
 for (const [format, cases] of CASES) {
   describe(`${format.name}: reads`, () => {
-    test.each(cases.map((one) => [one[0], one] as const))("%s", (what, [, text, content, ...calls]) => {
-      const parse = (pieces: readonly string[]) => read(format.createParser(NAMES), pieces);
-      const expected = { text: content, calls };
-      expect(parse([text])).toEqual(expected);
-      expect(parse([...text])).toEqual(expected);
-      for (let at = 1; at < text.length; at++) {
-        expect(parse([text.slice(0, at), text.slice(at)])).toEqual(expected);
-        expect(parse([text.slice(0, at), "", ...text.slice(at)])).toEqual(expected);
-      }
-      for (const [, json] of calls) if (!what.includes("cut off")) JSON.parse(json);
-    });
+    test.each(cases.map((one) => [one[0], one] as const))(
+      "%s",
+      (what, [, text, content, ...calls]) => {
+        const parse = (pieces: readonly string[]) => read(format.createParser(NAMES), pieces);
+        const expected = { text: content, calls };
+        expect(parse([text])).toEqual(expected);
+        expect(parse([...text])).toEqual(expected);
+        for (let at = 1; at < text.length; at++) {
+          expect(parse([text.slice(0, at), text.slice(at)])).toEqual(expected);
+          expect(parse([text.slice(0, at), "", ...text.slice(at)])).toEqual(expected);
+        }
+        for (const [, json] of calls) if (!what.includes("cut off")) JSON.parse(json);
+      },
+    );
   });
 }

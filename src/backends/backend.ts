@@ -50,6 +50,8 @@ export interface Batch {
   readonly spans: readonly Span[];
   /** Rows whose logits are wanted, ascending; at most `maxLogits`. */
   readonly logitsRows: readonly number[];
+  /** Of these rows, which may be all, the last layer's normalised states are wanted, not the logits. */
+  readonly states?: boolean;
 }
 
 /** A model in memory, ready to run batches. */
@@ -59,6 +61,8 @@ export interface Runner {
   /** The variant: simd, m or dot for wasm. */
   readonly kernel: string;
   readonly vocab: number;
+  /** Numbers of a state: hidden_size. */
+  readonly width: number;
   /** Positions of a slot. */
   readonly ctx: number;
   readonly slots: number;
@@ -98,6 +102,8 @@ export interface Runner {
   readonly adapterBytes: number;
   /** (vocab,) logits of `logitsRows[index]`: a view, valid until the next `forward`. */
   logits(index: number): Float32Array;
+  /** (width,) the last layer's normalised states of `logitsRows[index]`, of a batch with `states`: a view likewise. */
+  states(index: number): Float32Array;
   /** The id of the largest of these logits; the lowest id wins a tie. */
   argmax(index: number): number;
   /** What slot `from` holds of the first `positions` is then in slot `to`, too. */

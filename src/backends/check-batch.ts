@@ -47,7 +47,7 @@ export function checkBatch(
     covered += count;
   }
   if (covered !== rows) throw bad(`spans cover ${covered} of ${rows} rows`);
-  if (batch.logitsRows.length > runner.maxLogits) {
+  if (!batch.states && batch.logitsRows.length > runner.maxLogits) {
     throw bad(`${batch.logitsRows.length} rows of logits, at most ${runner.maxLogits}`);
   }
   let previous = -1;
@@ -73,4 +73,10 @@ function checkPositions(
       throw bad(`position ${position} in ${ctx}`);
     }
   }
+}
+
+/** @throws PronkError "bad_request" for states that the last batch did not give. */
+export function checkStates(index: number, count: number, hasStates: boolean): void {
+  if (hasStates && Number.isInteger(index) && index >= 0 && index < count) return;
+  throw new PronkError("bad_request", `states ${index} of ${hasStates ? count : 0}`);
 }

@@ -8,12 +8,14 @@ import { PronkError } from "../errors.ts";
 import { MAX_TOP_LOGPROBS } from "../generate/logprobs.ts";
 import { BatchCost } from "./batch-cost.ts";
 import { DraftModel } from "./draft-model.ts";
+import { checkEmbedding, embedTexts, turnLength } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { readPromptLogprobs } from "./prompt-logprobs.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { encodeContinuation, scoreRows } from "./score-continuations.ts";
+import type { SlotLoan } from "./slot-lender.ts";
 import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
 
 export interface EngineOptions {
@@ -95,6 +97,21 @@ export function createEngine(
         signal,
         adapters,
       );
+    },
+    embed: async (texts, { signal, adapters, ...options } = {}) => {
+      const ids = texts.map((text) => (typeof text === "string" ? tokenizer.encode(text) : text));
+      checkEmbedding(ids, options, runner);
+      const vectors: Float32Array[] = [];
+      while (vectors.length < ids.length) {
+        // Between its turns others get the slots.
+        if (vectors.length > 0) await runtime.yieldTask();
+        const count = turnLength(ids, vectors.length);
+        const some = ids.slice(vectors.length, vectors.length + count);
+        const work = (loan: SlotLoan): Promise<Float32Array[]> =>
+          embedTexts(loan, some, options, signal);
+        vectors.push(...(await scheduler.lend(work, signal, adapters, count)));
+      }
+      return vectors;
     },
     get adapters() {
       return scheduler.adapters.list;

@@ -11,6 +11,7 @@ import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterInfo } from "./adapter-set.ts";
+import type { EmbedOptions } from "./embed.ts";
 import type { AdapterSource } from "./load-adapters.ts";
 import type { LoadTimings } from "./load-timings.ts";
 import type { PromptLogprobs } from "./prompt-logprobs.ts";
@@ -122,6 +123,17 @@ export interface Engine {
       adapters?: readonly AdapterChoice[];
     },
   ): Promise<PromptLogprobs[]>;
+  /**
+   * Vectors of texts or ids, in their order: the mean of the last layer's normalised states, of length 1. A text has the
+   * same bits whatever else is computed. Texts are encoded as prompts are, BOS included where the tokenizer adds it.
+   *
+   * @throws PronkError "bad_request"; "context_overflow" for a text longer than the context; "not_found" for an adapter;
+   *   "overloaded"; "aborted"; "engine_failed".
+   */
+  embed(
+    texts: readonly (string | readonly number[])[],
+    options?: EmbedOptions & { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
+  ): Promise<Float32Array[]>;
   /** Those that are loaded, in the order of their loading. */
   readonly adapters: readonly AdapterInfo[];
   /**

@@ -160,23 +160,30 @@ export class Scheduler {
   /**
    * Lends a slot to `work`, at once or when one becomes free, until it settles.
    *
+   * @param most slots that it has use for, where others are free and nobody waits.
    * @throws PronkError "not_found" for an adapter; "overloaded", "engine_failed", "aborted"; what `work` throws.
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
     signal: AbortSignal | undefined,
     choices: readonly AdapterChoice[] | undefined,
+    most = 1,
   ): Promise<Result> {
     this.#expire();
     const adapters = this.adapters.resolve(choices);
     const unuse = this.adapters.use(adapters);
     let slot: Slot | undefined;
+    let beside: readonly Slot[] = [];
     let held: readonly number[] = [];
     try {
       slot = await this.#lender.borrow(signal);
+      if (most > 1 && this.#queue.length === 0) {
+        beside = this.#lender.borrowBeside(most - 1, this.#slots.length);
+      }
       const result = await work({
         runner: this.#runner,
         slot: slot.index,
+        slots: [slot, ...beside].map(({ index }) => index),
         adapters: adapters.spans,
         run: (batch, read) => this.#runLent(batch, read),
         keep: (ids) => {
@@ -191,6 +198,7 @@ export class Scheduler {
       throw error;
     } finally {
       if (slot !== undefined) this.#lender.giveBack(slot, held);
+      for (const one of beside) this.#lender.giveBack(one);
       unuse();
     }
   }

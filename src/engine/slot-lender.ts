@@ -6,6 +6,8 @@ import type { Slot } from "./slots.ts";
 
 /** A slot that its borrower has to itself; batches over it run between the turns of generations. */
 export interface SlotLoan extends ReadingSlot {
+  /** All that are lent: `slot`, and others that nobody else had use for. */
+  readonly slots: readonly number[];
   /** Says what the cache holds in the end, for prompts that begin with it. Else it counts as empty. */
   keep(ids: readonly number[]): void;
 }
@@ -53,11 +55,29 @@ export class SlotLender {
     }
   }
 
+  /**
+   * Up to `most` slots more that are free while nobody waits: empty ones, and of others as few as leave half of all
+   * slots alone.
+   */
+  borrowBeside(most: number, slotCount: number): Slot[] {
+    const more: Slot[] = [];
+    while (this.#waiting.length === 0 && more.length < most) {
+      const slot = this.#prefixes.cheapest();
+      if (slot === undefined) break;
+      if (slot.length > 0 && more.length + 1 >= slotCount / 2) break;
+      this.#lend(slot);
+      more.push(slot);
+    }
+    return more;
+  }
+
   /** @param held what its cache holds, whose mix of adapters is the slot's. */
   giveBack(slot: Slot, held: readonly number[] = []): void {
     slot.ids.set(held);
     slot.length = held.length;
     this.#prefixes.leave(slot);
+    // An empty one is the first to be taken, whatever the others are still worth.
+    if (held.length === 0) slot.used = 0;
     slot.isLent = false;
     this.serve();
   }
@@ -67,10 +87,14 @@ export class SlotLender {
     while (this.#waiting.length > 0) {
       const slot = this.#prefixes.cheapest();
       if (slot === undefined) return;
-      this.#prefixes.evict(slot, 0);
-      slot.isLent = true;
+      this.#lend(slot);
       this.#waiting.shift()?.give(slot);
     }
+  }
+
+  #lend(slot: Slot): void {
+    this.#prefixes.evict(slot, 0);
+    slot.isLent = true;
   }
 
   close(error: PronkError): void {

@@ -246,3 +246,8 @@ export function planLlama(config: LlamaConfig, options: PlanOptions = {}): Plan 
     gathered: ["x", "qkv"],
   };
 }
+
+/** The part of a plan's head that ends with the normalised states, which it leaves in `h`. */
+export function stateSteps({ head }: Plan): readonly Step[] {
+  return head.slice(0, head.findLastIndex(({ op }) => op === "rmsNorm") + 1);
+}

@@ -1,6 +1,7 @@
 /** What every public entry shares. */
 export type { KvType, MemoryUse } from "../backends/backend.ts";
 export type { AdapterInfo } from "../engine/adapter-set.ts";
+export type { EmbedOptions, Pooling } from "../engine/embed.ts";
 export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
 export type { AdapterSource, EngineAdapters } from "../engine/load-adapters.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";

@@ -5,7 +5,13 @@
 import { fitAdapter } from "../../adapters/fit-adapter.ts";
 import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
-import type { BufferName, MatmulPart, Plan, Step } from "../../model/plan.ts";
+import {
+  type BufferName,
+  type MatmulPart,
+  type Plan,
+  type Step,
+  stateSteps,
+} from "../../model/plan.ts";
 import { type RopeFrequencies, ropeDependsOnLength, SequenceRope } from "../../model/rope.ts";
 import type { MatrixForm } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
@@ -14,7 +20,7 @@ import { adaptedWeight, moduleOf } from "../adapted-tensors.ts";
 import { AdapterTable, checkRoom } from "../adapter-table.ts";
 import type { Batch, CachedLayer, MemoryUse, Runner, Span } from "../backend.ts";
 import { causalMask } from "../causal-mask.ts";
-import { checkBatch } from "../check-batch.ts";
+import { checkBatch, checkStates } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { sequenceLength } from "../sequence-length.ts";
 import { wantedSpans } from "../wanted-spans.ts";
@@ -57,6 +63,7 @@ class ReferenceRunner implements Runner {
   readonly kv = "f32";
   readonly vocab: number;
   readonly ctx: number;
+  readonly width: number;
   readonly slots: number;
   readonly maxRows: number;
   readonly maxLogits: number;
@@ -77,6 +84,8 @@ class ReferenceRunner implements Runner {
   readonly #adapters = new AdapterTable<LoadedAdapter>();
   readonly #adapterLimit: number;
   #logitsCount = 0;
+  /** They are states. */
+  #hasStates = false;
 
   constructor(
     plan: Plan,
@@ -92,6 +101,7 @@ class ReferenceRunner implements Runner {
     this.#adapterLimit = options.adapterBytes ?? Number.POSITIVE_INFINITY;
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.vocab = config.vocab_size;
+    this.width = config.hidden_size;
     this.ctx = options.ctx;
     this.slots = options.slots;
     this.maxRows = options.maxRows;
@@ -147,11 +157,19 @@ class ReferenceRunner implements Runner {
     this.#logitsCount = batch.logitsRows.length;
     if (this.#logitsCount === 0) return;
     const wanted = wantedSpans(batch.spans, batch.logitsRows);
-    for (const step of this.#plan.head) this.#run(step, this.#logitsCount, [], wanted);
+    this.#hasStates = batch.states ?? false;
+    const head = batch.states ? stateSteps(this.#plan) : this.#plan.head;
+    for (const step of head) this.#run(step, this.#logitsCount, [], wanted);
+  }
+
+  states(index: number): Float32Array {
+    checkStates(index, this.#logitsCount, this.#hasStates);
+    const { data, stride } = this.#buffers.h;
+    return data.subarray(index * stride, (index + 1) * stride);
   }
 
   logits(index: number): Float32Array {
-    if (!(index >= 0 && index < this.#logitsCount)) {
+    if (!(index >= 0 && index < this.#logitsCount) || this.#hasStates) {
       throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
     }
     const { data, stride } = this.#buffers.logits;

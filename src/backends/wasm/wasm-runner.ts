@@ -5,11 +5,11 @@
 import { fitAdapter } from "../../adapters/fit-adapter.ts";
 import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
-import type { Plan, Step } from "../../model/plan.ts";
+import { type Plan, type Step, stateSteps } from "../../model/plan.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import { AdapterTable } from "../adapter-table.ts";
 import type { Batch, CachedLayer, KvType, MemoryUse, Runner, Span, ThreadUse } from "../backend.ts";
-import { checkBatch } from "../check-batch.ts";
+import { checkBatch, checkStates } from "../check-batch.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
@@ -17,7 +17,7 @@ import { type AdaptedBase, WasmAdapter } from "./adapters/wasm-adapter.ts";
 import { cachedRanges, loadCachedLayer, readCachedLayer, saveCachedLayer } from "./cached-layer.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
-import { type LoweringInput, lower } from "./lower.ts";
+import { type LoweringInput, lower, type Program } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
 import { RopeTables } from "./rope-tables.ts";
 import { WHOLE } from "./threads/part.ts";
@@ -112,6 +112,7 @@ class WasmRunner implements Runner {
   readonly backend = "wasm";
   readonly kernel: KernelVariant;
   readonly vocab: number;
+  readonly width: number;
   readonly ctx: number;
   readonly slots: number;
   readonly maxRows: number;
@@ -130,6 +131,8 @@ class WasmRunner implements Runner {
   /** Of the rows that are run: what changes them. */
   #active: readonly ActiveAdapter[] = [];
   #adapted: ThreadProgram | undefined;
+  /** What ends with states, of the model alone and with adapters; made when first needed. */
+  readonly #stateHeads: { base?: Program; adapted?: Program } = {};
   readonly #module: WebAssembly.Module;
   readonly #f32: Float32Array;
   readonly #ids: Int32Array;
@@ -137,6 +140,8 @@ class WasmRunner implements Runner {
   readonly #rope: RopeTables;
   #threads: ThreadPool | undefined;
   #logitsCount = 0;
+  /** They are states. */
+  #hasStates = false;
   /** Why it cannot run any more. */
   #broken: string | undefined;
 
@@ -151,6 +156,7 @@ class WasmRunner implements Runner {
     const { config } = plan;
     this.kernel = kernel.variant;
     this.vocab = config.vocab_size;
+    this.width = config.hidden_size;
     this.ctx = options.ctx;
     this.slots = options.slots;
     this.maxRows = options.maxRows;
@@ -192,7 +198,8 @@ class WasmRunner implements Runner {
     this.#given.embeds = batch.embeds;
     try {
       if (isAdapted) this.#run(rows, batch, this.#adaptedPrograms());
-      else if (this.#threads && !batch.embeds) this.#runThreads(this.#threads, rows, batch);
+      else if (this.#threads && !batch.embeds && !batch.states)
+        this.#runThreads(this.#threads, rows, batch);
       else this.#run(rows, batch, this.#base);
     } catch (cause) {
       this.#broken =
@@ -218,12 +225,14 @@ class WasmRunner implements Runner {
     return this.#threads?.ready;
   }
 
-  #run(rows: number, { spans, logitsRows }: Batch, program: ThreadProgram): void {
-    const { steps, head } = program;
+  #run(rows: number, { spans, logitsRows, states }: Batch, program: ThreadProgram): void {
+    const { steps } = program;
     const isAdapted = program === this.#adapted;
+    const head = states ? this.#stateHead(isAdapted) : program.head;
     if (isAdapted) this.#activate(spans);
     runPart(steps, rows, spans, WHOLE);
     this.#logitsCount = logitsRows.length;
+    this.#hasStates = states ?? false;
     if (this.#logitsCount === 0) return;
     this.#gatherRows(logitsRows);
     const wanted = wantedSpans(spans, logitsRows);
@@ -242,12 +251,19 @@ class WasmRunner implements Runner {
       const wanted = wantedSpans(spans, logitsRows);
       threads.run(count, rows, spans, wanted, () => this.#gatherRows(logitsRows));
       this.#logitsCount = logitsRows.length;
+      this.#hasStates = false;
     });
   }
 
   logits(index: number): Float32Array {
     const at = this.#logitsAddress(index) / 4;
     return this.#f32.subarray(at, at + this.#plan.outputs);
+  }
+
+  states(index: number): Float32Array {
+    checkStates(index, this.#logitsCount, this.#hasStates);
+    const at = this.#layout.buffers.h / 4 + index * this.width;
+    return this.#f32.subarray(at, at + this.width);
   }
 
   argmax(index: number): number {
@@ -335,6 +351,12 @@ class WasmRunner implements Runner {
     return this.#adapted;
   }
 
+  #stateHead(isAdapted: boolean): Program {
+    const input = isAdapted ? { ...this.#input, adapt: this.#adapt } : this.#input;
+    const kind = isAdapted ? "adapted" : "base";
+    return (this.#stateHeads[kind] ??= lower(stateSteps(this.#plan), input));
+  }
+
   readonly #adapt = (step: Step): void => {
     if (step.op === "embed" && this.#given.embeds) return;
     for (const { adapter, first, count } of this.#active) {
@@ -378,7 +400,8 @@ class WasmRunner implements Runner {
   }
 
   #logitsAddress(index: number): number {
-    if (!(Number.isInteger(index) && index >= 0 && index < this.#logitsCount)) {
+    const isThere = Number.isInteger(index) && index >= 0 && index < this.#logitsCount;
+    if (!isThere || this.#hasStates) {
       throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
     }
     return this.#layout.buffers.logits + index * this.#plan.buffers.logits * 4;

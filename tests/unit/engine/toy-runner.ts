@@ -37,6 +37,7 @@ export class ToyRunner implements Runner {
   readonly memory: MemoryUse = NO_MEMORY;
   readonly weights: Uint8Array = new Uint8Array(0);
   readonly vocab: number;
+  readonly width: number = 8;
   readonly ctx: number;
   readonly slots: number;
   readonly maxRows: number;
@@ -102,6 +103,11 @@ export class ToyRunner implements Runner {
     return logits;
   }
 
+  /** As its logits: by all tokens so far. */
+  states(index: number): Float32Array {
+    return this.logits(index).subarray(0, this.width);
+  }
+
   argmax(index: number): number {
     const logits = this.logits(index);
     return logits.indexOf(Math.max(...logits));
@@ -146,10 +152,10 @@ export class ToyRunner implements Runner {
     this.disposed++;
   }
 
-  #check({ ids, spans, logitsRows }: Batch): void {
+  #check({ ids, spans, logitsRows, states }: Batch): void {
     const bad = (what: string): PronkError => new PronkError("bad_request", `toy runner: ${what}`);
     if (ids.length === 0 || ids.length > this.maxRows) throw bad(`${ids.length} rows`);
-    if (logitsRows.length > this.maxLogits) throw bad(`${logitsRows.length} logits`);
+    if (!states && logitsRows.length > this.maxLogits) throw bad(`${logitsRows.length} logits`);
     const rows = spans.reduce((sum, { count }) => sum + count, 0);
     if (rows !== ids.length) throw bad(`spans cover ${rows} of ${ids.length} rows`);
     if (new Set(spans.map(({ slot }) => slot)).size !== spans.length) throw bad("a slot twice");

@@ -64,6 +64,7 @@ export function createToy(options: ToyOptions = {}): Toy {
   const vocab = tokenizer.vocabSize;
   const histories = Array.from({ length: slots }, () => new Int32Array(ctx));
   let rows: Float32Array[] = [];
+  let states: { id: number; position: number }[] = [];
   let calls = 0;
   let seed = 1;
 
@@ -76,12 +77,14 @@ export function createToy(options: ToyOptions = {}): Toy {
   const compute = ({ ids, spans, logitsRows }: Batch): void => {
     let row = 0;
     rows = [];
+    states = [];
     for (const { slot, start, count, adapters = [] } of spans) {
       const applied = adapters.find(({ scale }) => scale >= 1);
       const said = applied ? loaded.get(applied.handle)! : replyIds;
       const history = histories[slot]!;
       for (let i = 0; i < count; i++, row++) {
         history[start + i] = ids[row]!;
+        if (logitsRows.includes(row)) states.push({ id: ids[row]!, position: start + i });
         if (logitsRows.includes(row))
           rows.push(logitsAfter(history.subarray(0, start + i + 1), said));
       }
@@ -91,6 +94,7 @@ export function createToy(options: ToyOptions = {}): Toy {
     backend: "toy",
     kernel: "script",
     vocab,
+    width: 8,
     ctx,
     slots,
     maxRows: 64,
@@ -105,6 +109,8 @@ export function createToy(options: ToyOptions = {}): Toy {
       return waiting.then(() => compute(batch));
     },
     logits: (index) => rows[index]!,
+    // Of the token itself and its place, so that every text has its own.
+    states: (index) => statesOf(states[index]!),
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
     copySlot: () => {},
     readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
@@ -152,6 +158,10 @@ export function createToy(options: ToyOptions = {}): Toy {
     },
   );
   return { engine, forwards: () => calls, replyIds };
+}
+
+function statesOf({ id, position }: { id: number; position: number }): Float32Array {
+  return Float32Array.from({ length: 8 }, (_, i) => Math.sin((i + 1) * id) + position / 8);
 }
 
 /** The token after the longest start of the reply that the history ends with. */

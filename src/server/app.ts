@@ -20,6 +20,8 @@ import type { Route } from "./operation.ts";
 import type { Quota, QuotaStore } from "./quota.ts";
 import { requestId, traceParent } from "./request-id.ts";
 import { RequestRecord } from "./request-record.ts";
+import { memoryResponseStore } from "./responses/memory-response-store.ts";
+import type { ResponsesOptions } from "./responses/response-store.ts";
 import { chatRoute } from "./routes/chat.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { healthRoute, type Readiness } from "./routes/health.ts";
@@ -27,6 +29,7 @@ import { loraRoutes } from "./routes/lora.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { responseRoutes } from "./routes/responses.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
 import { totalTiming } from "./usage.ts";
 
@@ -36,6 +39,8 @@ export type { CorsOptions } from "./cors.ts";
 export { jsonLogLine, textLogLine } from "./log-line.ts";
 export { createMemoryQuotaStore } from "./memory-quota-store.ts";
 export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";
+export { type MemoryStoreOptions, memoryResponseStore } from "./responses/memory-response-store.ts";
+export type { ResponseStore, ResponsesOptions } from "./responses/response-store.ts";
 export type { Readiness } from "./routes/health.ts";
 
 export interface AppOptions {
@@ -55,6 +60,8 @@ export interface AppOptions {
    * and URLs that this server reads. Default false.
    */
   readonly allowAdapterLoading?: boolean;
+  /** Where /v1/responses keeps its answers, and how long. Default: in memory. */
+  readonly responses?: ResponsesOptions;
   /** Default: every origin. false: no CORS headers. */
   readonly cors?: CorsOptions | false;
   /** Default: performance.now and Date.now. */
@@ -76,16 +83,24 @@ export interface AppOptions {
 /** Proxies cut silent connections after 30 seconds or more. */
 const PING_MS = 15_000;
 
+/** OpenAI's. */
+const RESPONSE_TTL_SECONDS = 30 * 24 * 3600;
+
 /** @throws PronkError "bad_request" when `auth` holds no usable key. */
 export function createApp(options: AppOptions): Hono<AppEnv> {
   const authenticate = createAuthenticate(options.auth);
   const clock = options.clock ?? { now: () => performance.now(), wall: () => Date.now() };
   const metrics = new ServerMetrics();
   const accounts = new Accounts(options, metrics, clock);
+  const { store, ttlSeconds = RESPONSE_TTL_SECONDS } = options.responses ?? {};
   const server: ServerContext = {
     engine: async (c) => accounts.engineFor(c, await resolveEngine(options)),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     allowAdapterLoading: options.allowAdapterLoading ?? false,
+    responses: {
+      store: store === false ? undefined : (store ?? memoryResponseStore({ now: clock.wall })),
+      ttlMs: ttlSeconds * 1000,
+    },
     clock,
     ping: options.ping === false ? undefined : (options.ping ?? timerPing()),
     randomId: options.randomId ?? (() => crypto.randomUUID().replaceAll("-", "")),
@@ -119,6 +134,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const routes = [
     chatRoute(server),
     completionsRoute(server),
+    ...responseRoutes(server),
     ...modelRoutes(server),
     ...loraRoutes(server),
     healthRoute(() => resolveEngine(options), options.ready),

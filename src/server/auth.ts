@@ -31,6 +31,8 @@ export interface AuthOptions {
 /** Who asks. */
 export interface Caller {
   readonly name: string;
+  /** Whose what is kept is: the key's digest, in hex; undefined where everybody is let in. */
+  readonly owner?: string;
   readonly models?: readonly string[] | undefined;
   /** Its own; what it does not say is the server's. */
   readonly quota: Quota;
@@ -81,7 +83,7 @@ export function createAuthenticate(options: AuthOptions | undefined): Authentica
       let found = -1;
       for (const [i, candidate] of valid.entries()) found = equal(digest, candidate) ? i : found;
       const caller = callers[found];
-      if (caller !== undefined) return caller;
+      if (caller !== undefined) return { ...caller, owner: toHex(digest) };
     }
     throw new RequestError("invalid_api_key", "missing or unknown API key");
   };
@@ -137,6 +139,10 @@ async function digestOf(key: string): Promise<Uint8Array> {
 
 async function sha256(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** In the same time for any two digests. */

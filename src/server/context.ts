@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { Engine } from "../engine/engine.ts";
 import type { RequestRecord } from "./request-record.ts";
+import type { ResponseStore } from "./responses/response-store.ts";
 
 /** Bounds on one request, beside the model's own context. */
 export interface Limits {
@@ -63,6 +64,11 @@ export interface ServerContext {
   engine(c: AppContext): Promise<Engine>;
   readonly limits: Limits;
   readonly allowAdapterLoading: boolean;
+  readonly responses: {
+    /** undefined: nothing is kept. */
+    readonly store: ResponseStore | undefined;
+    readonly ttlMs: number;
+  };
   readonly clock: Clock;
   readonly ping: Ping | undefined;
   randomId(): string;

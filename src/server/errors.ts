@@ -13,6 +13,7 @@ export type RequestErrorCode =
   | "unsupported_schema" // a schema, grammar or pattern with what cannot be made sure of
   | "invalid_api_key"
   | "model_not_found"
+  | "previous_response_not_found"
   | "unknown_url"
   | "permission_denied" // the key is valid, but not for this
   | "rate_limited" // a window is used up; waiting for the next is sensible
@@ -77,6 +78,7 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   context_overflow: refusal(400, "context_length_exceeded"),
   invalid_api_key: refusal(401, "invalid_api_key"),
   model_not_found: refusal(404, "model_not_found"),
+  previous_response_not_found: refusal(400, "previous_response_not_found"),
   not_allowed: refusal(403, "not_allowed"),
   permission_denied: refusal(403, "permission_denied"),
   rate_limited: later(429, "rate_limit_error", "rate_limit_exceeded"),

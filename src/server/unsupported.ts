@@ -35,6 +35,15 @@ const COMPLETIONS: Readonly<Record<string, AsksForNothing>> = {
   suffix: isOneOf(""),
 };
 
+const RESPONSES: Readonly<Record<string, AsksForNothing>> = {
+  ...EXTENSIONS,
+  background: isOneOf(false),
+  conversation: isOneOf(),
+  prompt: isOneOf(),
+  context_management: isEmptyList,
+  moderation: isOneOf(),
+};
+
 /** What took the place of older fields. */
 const NEWER: Readonly<Record<string, string>> = {
   functions: "tools",
@@ -49,6 +58,11 @@ export function refuseUnsupportedInChat(body: Readonly<Record<string, unknown>>)
 /** @throws RequestError "unsupported_parameter" for the first such field of a completion. */
 export function refuseUnsupportedInCompletions(body: Readonly<Record<string, unknown>>): void {
   refuse(body, COMPLETIONS);
+}
+
+/** @throws RequestError "unsupported_parameter" for the first such field of a response request. */
+export function refuseUnsupportedInResponses(body: Readonly<Record<string, unknown>>): void {
+  refuse(body, RESPONSES);
 }
 
 function refuse(

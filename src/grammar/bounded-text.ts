@@ -2,13 +2,27 @@
  * A regular expression's texts of certain lengths: not all of them, but only such. What repeats is given bounds, so
  * that nothing has to be counted over the whole text.
  */
-import { type Expression, NEVER } from "./expression.ts";
+import { both, characters, type Expression, LAST_CODE_POINT, NEVER, repeat } from "./expression.ts";
+
+const MAX_COUNTED = 1_000;
 
 const ENDLESS: number = Number.POSITIVE_INFINITY;
 const decoder: TextDecoder = new TextDecoder();
 
-/** @returns undefined where no bounds of what repeats give such texts. */
+/**
+ * Where no bounds of what repeats give such texts, characters are counted after all, up to 1,000.
+ *
+ * @returns undefined where that would be too many.
+ */
 export function boundText(text: Expression, min: number, max: number): Expression | undefined {
+  const bounded = boundLoops(text, min, max);
+  if (bounded !== undefined || Math.min(max, 2 * min) > MAX_COUNTED) return bounded;
+  const most = Math.min(max, longest(text)) > MAX_COUNTED ? ENDLESS : max;
+  if (most === ENDLESS && max !== ENDLESS) return undefined;
+  return both(text, repeat(characters([0, LAST_CODE_POINT]), min, most));
+}
+
+function boundLoops(text: Expression, min: number, max: number): Expression | undefined {
   let bounded: Expression = text;
   if (longest(text) > max) {
     const loops = countLoops(text);
@@ -36,6 +50,7 @@ function shortest(text: Expression): number {
     case "repeat":
       return text.min === 0 ? 0 : text.min * shortest(text.item);
     case "both":
+      return Math.max(shortest(text.item), shortest(text.filter));
     case "except":
       return shortest(text.item);
     case "list":
@@ -59,6 +74,7 @@ function longest(text: Expression): number {
       return item === 0 || text.max === 0 ? 0 : item * text.max;
     }
     case "both":
+      return Math.min(longest(text.item), longest(text.filter));
     case "except":
       return longest(text.item);
     case "list":

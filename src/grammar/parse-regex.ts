@@ -1,14 +1,16 @@
 /**
- * Regular expressions as JSON Schema and JavaScript write them, as far as they are regular: no look-around, no
- * references to groups, no word boundaries. Which of several matches is found makes no difference to which texts match,
+ * Regular expressions as JSON Schema and JavaScript write them, as far as they are regular: no references to groups, no
+ * word boundaries, and looking ahead only at the start, where it filters whole texts. Which of several matches is found makes no difference to which texts match,
  * so that lazy and greedy are one.
  */
 import { PronkError } from "../errors.ts";
 import {
+  both,
   type CodePointRanges,
   characters,
   choice,
   type Expression,
+  except,
   invertRanges,
   LAST_CODE_POINT,
   NOTHING,
@@ -85,7 +87,22 @@ export function parseRegex(source: string, options: RegexOptions = {}): Expressi
     );
   }
   const parser = new Parser(source, param);
-  return resolveAnchors(parser.parse(), match === "anywhere", (what) => parser.bad(what));
+  const { node, ahead } = parser.parse(match === "whole");
+  const bad = (what: string): PronkError => parser.bad(what);
+  let expression = resolveAnchors(node, match === "anywhere", bad);
+  for (const { inner, isWanted } of ahead) {
+    const filter = resolveAnchors({ type: "sequence", items: [AT_START, inner] }, true, bad);
+    expression = isWanted ? both(expression, filter) : except(expression, filter);
+  }
+  return expression;
+}
+
+const AT_START: Node = { type: "anchor", atStart: true };
+
+/** What the start of a text has to be, or must not be. */
+interface LookAhead {
+  readonly inner: Node;
+  readonly isWanted: boolean;
 }
 
 class Parser {
@@ -99,10 +116,26 @@ class Parser {
     this.#param = param;
   }
 
-  parse(): Node {
-    const node = this.#choice();
+  /** @param isStart the pattern begins where the text does, without saying so */
+  parse(isStart: boolean): { node: Node; ahead: readonly LookAhead[] } {
+    const ahead: LookAhead[] = [];
+    const [start] = /^\^?/.exec(this.#source) ?? [""];
+    const looksAhead = (): boolean => /^\(\?[=!]/.test(this.#source.slice(this.#at, this.#at + 3));
+    this.#at = start.length;
+    if ((!isStart && start === "") || !looksAhead()) this.#at = 0;
+    else {
+      while (looksAhead()) {
+        const isWanted = this.#source[this.#at + 2] === "=";
+        this.#at += 3;
+        ahead.push({ inner: this.#choice(), isWanted });
+        if (!this.#take(")")) throw this.bad(") is missing");
+      }
+    }
+    const node = ahead.length === 0 ? this.#choice() : this.#sequence();
+    if (this.#source[this.#at] === "|") throw this.bad("look-around is not supported");
     if (this.#at < this.#source.length) throw this.bad("an unmatched )");
-    return node;
+    if (ahead.length === 0) return { node, ahead };
+    return { node: { type: "sequence", items: [AT_START, node] }, ahead };
   }
 
   bad(what: string): PronkError {

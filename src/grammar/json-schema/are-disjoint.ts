@@ -29,7 +29,10 @@ export function areDisjoint(
     return rangesApart(left, right);
   if (!shared.every((type) => type === "object")) return false;
   return (
-    membersApart(left, right, again) || lacksRequired(left, right) || lacksRequired(right, left)
+    membersApart(left, right, again) ||
+    lacksRequired(left, right) ||
+    lacksRequired(right, left) ||
+    (writesNone(left, right) && writesNone(right, left))
   );
 }
 
@@ -86,6 +89,15 @@ function lacksRequired(a: SchemaObject, b: SchemaObject): boolean {
   const isClosed = b.additionalProperties === false && b.patternProperties === undefined;
   const known = isObject(b.properties) ? b.properties : {};
   return isClosed && requiredOf(a).some((name) => !Object.hasOwn(known, name));
+}
+
+/** One side needs a member that is never written under the other: what is not declared must be asked for. */
+function writesNone(a: SchemaObject, b: SchemaObject): boolean {
+  const { additionalProperties: more = false, unevaluatedProperties, patternProperties } = b;
+  if (more !== false || (unevaluatedProperties ?? false) !== false) return false;
+  if (patternProperties !== undefined || !isObject(b.properties)) return false;
+  const known = b.properties;
+  return Object.keys(known).length > 0 && requiredOf(a).some((name) => !Object.hasOwn(known, name));
 }
 
 function requiredOf(schema: SchemaObject): readonly string[] {

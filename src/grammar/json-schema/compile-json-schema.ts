@@ -7,7 +7,9 @@ import { choice, type Expression, type Grammar, literal, NEVER, rule } from "../
 import { JSON_RULES } from "../json-text.ts";
 import { areDisjoint } from "./are-disjoint.ts";
 import { arraySchema } from "./array-schema.ts";
+import { withoutConditions } from "./conditions.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
+import { excludedBy, remainingTypes, withoutExcluded } from "./negate-schema.ts";
 import { numberSchema } from "./number-schema.ts";
 import { objectSchema } from "./object-schema.ts";
 import { Referrer } from "./referrer.ts";
@@ -99,7 +101,8 @@ class SchemaCompiler implements SchemaContext {
     return rule(name);
   }
 
-  #write(schema: SchemaObject, path: string): Expression {
+  #write(conditional: SchemaObject, path: string): Expression {
+    const schema = withoutConditions(conditional, path, (inner) => this.resolved(inner, path));
     const { $ref, allOf, anyOf, oneOf, ...rest } = schema;
     const others = (keyword: string): SchemaObject => {
       const { [keyword]: _, ...without } = schema;
@@ -108,11 +111,12 @@ class SchemaCompiler implements SchemaContext {
     if ($ref !== undefined) {
       const target = this.#referrer.resolve($ref, path);
       if (Object.keys(schema).length === 1) return this.expression(target, String($ref));
-      return this.expression(mergeSchemas(this.resolved(target, path), others("$ref"), path), path);
+      const inner = sealed(this.resolved(target, path));
+      return this.expression(mergeSchemas(inner, others("$ref"), path), path);
     }
     if (allOf !== undefined) {
       const merged = schemasOf(schema, "allOf", path).reduce<Schema>(
-        (all, one, i) => mergeSchemas(all, this.resolved(one, `${path}/allOf/${i}`), path),
+        (all, one, i) => mergeSchemas(all, sealed(this.resolved(one, `${path}/allOf/${i}`)), path),
         others("allOf"),
       );
       return this.expression(merged, path);
@@ -120,7 +124,18 @@ class SchemaCompiler implements SchemaContext {
     if (anyOf !== undefined) return this.#alternatives("anyOf", schema, others("anyOf"), path);
     if (oneOf !== undefined) return this.#alternatives("oneOf", schema, others("oneOf"), path);
     if (rest.enum !== undefined || rest.const !== undefined) return valuesSchema(rest, path);
-    return choice(...typesOf(rest, path).map((type) => this.#typed(type, rest, path)));
+    const excluded = excludedBy(rest) ?? [];
+    return choice(
+      ...remainingTypes(typesOf(rest, path), excluded, path).map((type) =>
+        withoutExcluded(
+          type,
+          this.#typed(type, rest, path),
+          excluded,
+          () => stringSchema(rest, path, true),
+          path,
+        ),
+      ),
+    );
   }
 
   /** Without a reference at its top. */
@@ -130,9 +145,14 @@ class SchemaCompiler implements SchemaContext {
       if (steps > MAX_DEPTH) throw unsupported(path, "$ref leads to itself");
       const { $ref, ...rest } = keywordsOf(current, path);
       const target = this.#referrer.resolve($ref, path);
-      current = Object.keys(rest).length === 0 ? target : mergeSchemas(target, rest, path);
+      current = Object.keys(rest).length === 0 ? target : mergeSchemas(sealed(target), rest, path);
     }
-    return isObject(current) ? keywordsOf(current, path) : current;
+    if (!isObject(current)) return current;
+    if (++this.#depth > MAX_DEPTH) throw unsupported(path, `more than ${MAX_DEPTH} levels deep`);
+    const keywords = keywordsOf(current, path);
+    const plain = withoutConditions(keywords, path, (inner) => this.resolved(inner, path));
+    this.#depth--;
+    return plain;
   }
 
   #alternatives(
@@ -144,7 +164,9 @@ class SchemaCompiler implements SchemaContext {
     const list = schemasOf(schema, keyword, path);
     const isAlone = Object.keys(rest).length === 0;
     const merged = list.map((one, i) =>
-      isAlone ? one : mergeSchemas(rest, this.resolved(one, `${path}/${keyword}/${i}`), path),
+      isAlone
+        ? one
+        : mergeSchemas(rest, sealed(this.resolved(one, `${path}/${keyword}/${i}`)), path),
     );
     if (keyword === "oneOf") this.#requireDisjoint(merged, path);
     return choice(...merged.map((one, i) => this.expression(one, `${path}/${keyword}/${i}`)));
@@ -201,6 +223,13 @@ function typesOf(schema: SchemaObject, path: string): readonly string[] {
   if (types.has("number")) types.delete("integer");
   if (nullable === true) types.add("null");
   return [...types];
+}
+
+/** What a part of a schema says of members that nobody evaluates, it says of those that it does not name. */
+function sealed(schema: Schema): Schema {
+  if (!isObject(schema) || schema.unevaluatedProperties === undefined) return schema;
+  const { unevaluatedProperties, ...rest } = schema;
+  return { additionalProperties: unevaluatedProperties, ...rest };
 }
 
 /** Values of other types would be valid, too; the keywords say which are meant. */

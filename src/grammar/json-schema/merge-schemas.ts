@@ -1,4 +1,5 @@
 /** Two schemas as one that holds where both do. */
+import { excludedBy, isOfSimple } from "./negate-schema.ts";
 import {
   isObject,
   isSchema,
@@ -32,6 +33,13 @@ export function mergeSchemas(a: Schema, b: Schema, path: string): Schema {
   if (merged.type !== undefined && Array.isArray(merged.type) && merged.type.length === 0)
     return false;
   if (Array.isArray(merged.enum) && merged.enum.length === 0) return false;
+  if (merged.const !== undefined && !mayHold(merged.const, merged)) return false;
+  if (isObject(merged.properties) && Array.isArray(merged.required)) {
+    const { properties: members, required } = merged;
+    if (merged.type === "object" && required.some((name) => members[String(name)] === false)) {
+      return false;
+    }
+  }
   return merged;
 }
 
@@ -76,6 +84,16 @@ function mergeKeyword(keyword: string, a: SchemaObject, b: SchemaObject, path: s
     case "unevaluatedProperties":
       // By mergeObjects, which knows all of them.
       return right;
+    case "not":
+      // A list of both: see negate-schema.ts.
+      return [left, right].flat();
+    case "dependentRequired":
+      if (isObject(left) && isObject(right)) return mergeLists(left, right);
+      break;
+    case "pattern":
+    case "format":
+      // Lists of both: see string-schema.ts.
+      return [...new Set([left, right].flat() as Json[])];
     case "multipleOf": {
       const [x, y] = [Number(left), Number(right)];
       if (x % y === 0) return x;
@@ -86,11 +104,20 @@ function mergeKeyword(keyword: string, a: SchemaObject, b: SchemaObject, path: s
   throw unsupported(path, `two different ${keyword} at once are not supported`);
 }
 
+function mergeLists(left: SchemaObject, right: SchemaObject): Json {
+  const all: Record<string, Json> = { ...left };
+  for (const [name, list] of Object.entries(right)) {
+    all[name] = [...new Set([all[name] ?? [], list].flat() as Json[])];
+  }
+  return all;
+}
+
 function alternatives(left: readonly Schema[], right: readonly Schema[], path: string): Json {
   if (left.length * right.length > MAX_ALTERNATIVES) {
     throw unsupported(path, `more than ${MAX_ALTERNATIVES} alternatives`);
   }
-  return left.flatMap((x) => right.map((y) => mergeSchemas(x, y, path)));
+  const pairs = left.flatMap((x) => right.map((y) => mergeSchemas(x, y, path)));
+  return pairs.filter((pair) => pair !== false);
 }
 
 function commonTypes(left: Json, right: Json): Json {
@@ -114,8 +141,7 @@ function mergeObjects(
   merged: Record<string, Json>,
   path: string,
 ): void {
-  const additional = (schema: SchemaObject): Json | undefined =>
-    schema.additionalProperties ?? schema.unevaluatedProperties;
+  const additional = (schema: SchemaObject): Json | undefined => schema.additionalProperties;
   const [left, right] = [properties(a), properties(b)];
   if (isObject(a.properties) || isObject(b.properties)) {
     const all: Record<string, Json> = {};
@@ -129,8 +155,9 @@ function mergeObjects(
   const [x, y] = [additional(a), additional(b)];
   if (x !== undefined && y !== undefined && isSchema(x) && isSchema(y)) {
     merged.additionalProperties = mergeSchemas(x, y, path);
-    delete merged.unevaluatedProperties;
   }
+  const [u, v] = [a.unevaluatedProperties, b.unevaluatedProperties];
+  if (isSchema(u) && isSchema(v)) merged.unevaluatedProperties = mergeSchemas(u, v, path);
 }
 
 function properties(schema: SchemaObject): SchemaObject {
@@ -146,6 +173,8 @@ export function mayHold(value: Json, schema: SchemaObject): boolean {
   if (Array.isArray(schema.enum) && !schema.enum.some((other) => sameJson(other, value)))
     return false;
   if (schema.const !== undefined && !sameJson(schema.const, value)) return false;
+  const excluded = excludedBy(schema) ?? [];
+  if (excluded.some((one) => isOfSimple(value, one))) return false;
   if (typeof value === "string") {
     const length = [...value].length;
     if (length < Number(schema.minLength ?? 0)) return false;

@@ -1,5 +1,5 @@
 /** Numbers: by their bounds, and as multiples. */
-import { type Expression, rule } from "../expression.ts";
+import { choice, type Expression, NEVER, rule, sequence } from "../expression.ts";
 import { INTEGER } from "../json-text.ts";
 import { literalChoice } from "../literal-choice.ts";
 import { integerRange, type NumberBounds, numberRange } from "../number-range.ts";
@@ -7,7 +7,11 @@ import { FREE_FORMATS, INTEGER_FORMATS } from "./formats.ts";
 import { numberOf, type SchemaObject, unsupported } from "./schema.ts";
 
 /** Multiples that are written out. */
-const MAX_ENUMERATED = 1_000;
+const MAX_ENUMERATED = 5_000;
+/** Of those without close bounds. */
+const NEAREST = 1_000;
+/** Quarters and eighths of integers are exact, so that every validator finds them. */
+const BINARY_STEPS = [0.5, 0.25, 0.125];
 
 export function numberSchema(
   type: "integer" | "number",
@@ -67,6 +71,23 @@ function multiples(step: number, bounds: NumberBounds, path: string): Expression
     return literalChoice(texts);
   }
   // Every integer is a multiple of 1, 0.5, 0.1, 0.01, ...
-  if (step <= 1 && Number.isInteger(1 / step)) return integerRange(bounds);
-  throw unsupported(path, `multipleOf ${step} without close bounds`);
+  if (step <= 1 && Number.isInteger(1 / step)) {
+    const whole = integerRange(bounds);
+    return BINARY_STEPS.includes(step) ? choice(whole, withFractions(step, bounds)) : whole;
+  }
+  // The nearest to the bound, or to 0.
+  const reach = NEAREST * step;
+  if (min !== undefined) return multiples(step, { ...bounds, max: min + reach }, path);
+  if (max !== undefined) return multiples(step, { ...bounds, min: max - reach }, path);
+  return multiples(step, { ...bounds, min: 0, max: reach }, path);
+}
+
+/** Positive numbers between the integers of the bounds. */
+function withFractions(step: number, { min, max, exclusiveMax }: NumberBounds): Expression {
+  const fractions: string[] = [];
+  for (let value = step; value < 1; value += step) fractions.push(String(value).slice(1));
+  const last = max === undefined ? undefined : Math.floor(max) - 1;
+  const first = Math.max(0, Math.ceil(min ?? 0));
+  const whole = integerRange({ min: first, max: last, exclusiveMin: false, exclusiveMax: false });
+  return exclusiveMax && last === undefined ? NEVER : sequence(whole, literalChoice(fractions));
 }

@@ -1,13 +1,12 @@
 /** Objects: members in the schema's order, and others behind them where the schema asks for them. */
 import { PronkError } from "../../errors.ts";
-import { choice, type Expression, literal, NEVER, sequence } from "../expression.ts";
+import { both, choice, type Expression, except, literal, NEVER, sequence } from "../expression.ts";
 import { COLON, quoted } from "../json-text.ts";
 import { parseRegex } from "../parse-regex.ts";
-import { mergeSchemas } from "./merge-schemas.ts";
+import { mayHold, mergeSchemas } from "./merge-schemas.ts";
 import { type Member, objectOf } from "./object-members.ts";
 import { otherNames } from "./other-names.ts";
 import {
-  canonical,
   countOf,
   isObject,
   isSchema,
@@ -15,14 +14,17 @@ import {
   type Schema,
   type SchemaContext,
   type SchemaObject,
+  sameJson,
   unsupported,
 } from "./schema.ts";
+import { listOf } from "./values-schema.ts";
 
 export function objectSchema(
-  schema: SchemaObject,
+  unlisted: SchemaObject,
   path: string,
   context: SchemaContext,
 ): Expression {
+  const schema = withListedNames(unlisted, path, context);
   const properties = membersOf(schema, "properties", path);
   const patterns = membersOf(schema, "patternProperties", path);
   const required = requiredNames(schema, properties, path);
@@ -34,7 +36,12 @@ export function objectSchema(
   const least = countOf(schema, "minProperties", path) ?? 0;
   const most = countOf(schema, "maxProperties", path) ?? Number.POSITIVE_INFINITY;
   const declared: (Member & { readonly name: string })[] = [];
+  const mayBeNamed = nameCheck(schema.propertyNames, path, context);
   for (const name of names) {
+    if (!mayBeNamed(name)) {
+      if (required.has(name)) return NEVER;
+      continue;
+    }
     const value = memberValue(
       name,
       properties[name] ?? additional ?? true,
@@ -74,6 +81,39 @@ export function objectSchema(
   return objectOf(members);
 }
 
+/** Where names are a list, as zod has it for records of an enum, they are declared. */
+function withListedNames(schema: SchemaObject, path: string, context: SchemaContext): SchemaObject {
+  const { propertyNames, ...rest } = schema;
+  if (!isSchema(propertyNames)) return schema;
+  const names = context.resolved(propertyNames, `${path}/propertyNames`);
+  const list = isObject(names) ? listOf(names) : undefined;
+  if (list === undefined) return schema;
+  const declared = membersOf(schema, "properties", path);
+  const other = additionalOf(schema, path) ?? true;
+  const properties = list.map((name) => [String(name), declared[String(name)] ?? other] as const);
+  return { ...rest, properties: Object.fromEntries(properties), additionalProperties: false };
+}
+
+/** Whether a declared name is one that the schema allows. */
+function nameCheck(
+  propertyNames: Json | undefined,
+  path: string,
+  context: SchemaContext,
+): (name: string) => boolean {
+  if (!isSchema(propertyNames)) return () => true;
+  const names = context.resolved(propertyNames, `${path}/propertyNames`);
+  if (typeof names === "boolean") return () => names;
+  const patterns = names.pattern === undefined ? [] : [names.pattern].flat();
+  const known = ["type", "pattern", "minLength", "maxLength", "enum", "const", "not"];
+  const unknown = Object.keys(names).find((keyword) => !known.includes(keyword));
+  return (name) => {
+    if (unknown !== undefined) {
+      throw unsupported(path, `propertyNames with ${unknown} beside declared properties`);
+    }
+    return mayHold(name, names) && patterns.every((one) => regExp(String(one), path).test(name));
+  };
+}
+
 /** A declared member's value; undefined where it may not be. */
 function memberValue(
   name: string,
@@ -101,42 +141,47 @@ function otherMembers(
   path: string,
   context: SchemaContext,
 ): Expression | undefined {
-  const list = Object.entries(patterns);
-  if (list.length > 0) {
-    // Names of a pattern alone: others would have to be kept from matching it.
-    const usable = list.filter(([pattern]) => !declared.some((n) => regExp(pattern, path).test(n)));
-    if (list.length > 1 && new Set(list.map(([, value]) => canonical(value))).size > 1) {
-      throw unsupported(path, "several patternProperties of different schemas");
-    }
-    if (schema.propertyNames !== undefined)
-      throw unsupported(path, "patternProperties with propertyNames");
-    if (usable.length === 0) return undefined;
-    const members = usable.map(([pattern, value]) =>
-      sequence(
-        quoted(parseRegex(pattern, { match: "anywhere", param: "patternProperties" })),
-        COLON,
-        context.expression(value, `${path}/patternProperties`),
-      ),
-    );
-    return choice(...members);
-  }
-  // Where properties are declared, others come only if the schema says so.
-  const value = additional ?? declared.length === 0;
-  if (value === false) return undefined;
   const { propertyNames } = schema;
-  if (propertyNames === undefined) {
+  const keys = propertyNames === undefined ? undefined : namesOf(propertyNames, path, context);
+  const isFiltered = keys !== undefined || Object.keys(patterns).length > 0;
+  const longest = isFiltered ? Number.POSITIVE_INFINITY : undefined;
+  const others = declared.length === 0 ? undefined : otherNames(declared, longest);
+  const list = Object.entries(patterns).map(([pattern, value]) => {
+    const options = { match: "anywhere", param: "patternProperties" } as const;
+    return { name: quoted(parseRegex(pattern, options)), value };
+  });
+  const members = list.map(({ name, value }, i) => {
+    // Where values differ, a name is of one pattern alone.
+    const rivals = list.filter((other, k) => k !== i && !sameJson(other.value, value));
+    const apart = rivals.reduce<Expression>((text, rival) => except(text, rival.name), name);
+    const alone = others === undefined ? apart : both(apart, others);
     return sequence(
-      otherNames(declared),
+      keys === undefined ? alone : both(alone, keys),
       COLON,
-      context.expression(value, `${path}/additionalProperties`),
+      context.expression(value, `${path}/patternProperties`),
     );
+  });
+  // Where something is declared, others come only if the schema says so.
+  const value = additional ?? (declared.length === 0 && list.length === 0);
+  if (value !== false) {
+    const free = others ?? (list.length > 0 ? otherNames([], longest) : undefined);
+    const name = list.reduce<Expression | undefined>(
+      (text, pattern) => text && except(text, pattern.name),
+      free,
+    );
+    const key = name && keys ? both(name, keys) : (name ?? keys ?? otherNames([]));
+    members.push(sequence(key, COLON, context.expression(value, `${path}/additionalProperties`)));
   }
-  if (!isObject(propertyNames)) throw unsupported(path, "propertyNames is no object");
-  if (declared.length > 0) throw unsupported(path, "propertyNames beside declared properties");
-  const name = context.resolved(propertyNames, `${path}/propertyNames`);
-  if (!isObject(name)) throw unsupported(path, "propertyNames is no object");
-  const key = context.expression({ ...name, type: "string" }, `${path}/propertyNames`);
-  return sequence(key, COLON, context.expression(value, `${path}/additionalProperties`));
+  return members.length === 0 ? undefined : choice(...members);
+}
+
+/** @throws PronkError "unsupported" where names cannot be written in one way each. */
+function namesOf(propertyNames: Json, path: string, context: SchemaContext): Expression {
+  const where = `${path}/propertyNames`;
+  if (!isSchema(propertyNames)) throw unsupported(where, "no schema");
+  const names = context.resolved(propertyNames, where);
+  if (names === false) return NEVER;
+  return context.expression({ ...(names === true ? {} : names), type: "string" }, where);
 }
 
 function membersOf(

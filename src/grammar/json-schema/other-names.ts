@@ -16,16 +16,19 @@ const RESERVED = [
   [0x22, 0x22],
   [0x5c, 0x5c],
 ] as const;
-const ANY: Expression = repeat(characters(...invertRanges(RESERVED)), 0, 60);
+const CHARACTER: Expression = characters(...invertRanges(RESERVED));
+/** Names that a model makes up could be endless. */
+const LONGEST = 60;
 
-/** Declared names beyond these many characters in all make the expression large. */
-export function otherNames(declared: readonly string[]): Expression {
+/** @param longest characters behind those that names have in common; Infinity is a smaller expression */
+export function otherNames(declared: readonly string[], longest: number = LONGEST): Expression {
   const texts = declared.map((name) => [...name].map((c) => c.codePointAt(0)!));
-  return sequence(literal('"'), except(texts, 0), literal('"'));
+  const any = repeat(CHARACTER, 0, longest);
+  return sequence(literal('"'), except(texts, 0, any), literal('"'));
 }
 
 /** Texts other than these, which agree on their first `at` characters. */
-function except(texts: readonly (readonly number[])[], at: number): Expression {
+function except(texts: readonly (readonly number[])[], at: number, any: Expression): Expression {
   const next = new Map<number, (readonly number[])[]>();
   let endsHere = false;
   for (const text of texts) {
@@ -34,11 +37,11 @@ function except(texts: readonly (readonly number[])[], at: number): Expression {
     else if (next.has(code)) next.get(code)!.push(text);
     else next.set(code, [text]);
   }
-  if (next.size === 0 && !endsHere) return ANY;
+  if (next.size === 0 && !endsHere) return any;
   const used = [...next.keys()].map((code) => [code, code] as const);
-  const others = sequence(characters(...invertRanges([...RESERVED, ...used])), ANY);
+  const others = sequence(characters(...invertRanges([...RESERVED, ...used])), any);
   const along = [...next].map(([code, rest]) =>
-    sequence(characters([code, code]), except(rest, at + 1)),
+    sequence(characters([code, code]), except(rest, at + 1, any)),
   );
   return choice(...(endsHere ? [] : [NOTHING]), others, ...along);
 }

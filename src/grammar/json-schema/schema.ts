@@ -28,7 +28,7 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
   ...["title", "description", "default", "examples", "example", "deprecated", "readOnly"],
   ...["writeOnly", "contentMediaType", "contentEncoding", "contentSchema", "discriminator"],
   ...["xml", "externalDocs", "markdownDescription", "enumDescriptions", "propertyOrdering"],
-  ...["enumNames", "strict", "name"],
+  ...["enumNames", "strict", "name", "id", "$dynamicAnchor", "errorMessage"],
 ]);
 
 const UNDERSTOOD: ReadonlySet<string> = new Set([
@@ -38,7 +38,8 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   ...["properties", "required", "additionalProperties", "unevaluatedProperties"],
   ...["patternProperties", "propertyNames", "minProperties", "maxProperties"],
   ...["items", "prefixItems", "additionalItems", "unevaluatedItems", "minItems", "maxItems"],
-  ...["uniqueItems", "dependentRequired"],
+  ...["uniqueItems", "dependentRequired", "contains", "minContains", "maxContains"],
+  ...["not", "if", "then", "else", "dependentSchemas", "dependencies"],
 ]);
 
 /** How the keywords of a type are known: a schema without `type` that has some means that type. */
@@ -55,6 +56,7 @@ export const KEYWORDS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
     "maxItems",
     "uniqueItems",
     "unevaluatedItems",
+    "contains",
   ],
   string: ["minLength", "maxLength", "pattern", "format"],
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],

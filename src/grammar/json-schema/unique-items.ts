@@ -1,5 +1,21 @@
-/** Arrays of values from a list, each at most once: in the list's order, which makes them easy to keep apart. */
-import { choice, type Expression, literal, NEVER, NOTHING, rule, sequence } from "../expression.ts";
+/**
+ * Arrays of values that differ: from a list, in its order; or strings and integers that begin differently, in the order of
+ * their first characters. That they differ is then plain from each by itself.
+ */
+import {
+  both,
+  type CodePointRanges,
+  characters,
+  choice,
+  type Expression,
+  invertRanges,
+  literal,
+  NEVER,
+  NOTHING,
+  repeat,
+  rule,
+  sequence,
+} from "../expression.ts";
 import { COMMA } from "../json-text.ts";
 
 /** Values times items: as many rules. */
@@ -14,7 +30,9 @@ export function uniqueItems(
 ): Expression {
   const rules = new Map<string, string>();
   /** What may follow when the next value is number `i` and there are `count` items. */
-  const from = (i: number, count: number): Expression => {
+  const from = (i: number, items: number): Expression => {
+    // Where there is room for all, only whether there are enough matters.
+    const count = max >= values.length ? Math.min(items, Math.max(1, min)) : items;
     const key = `${i},${count}`;
     let name = rules.get(key);
     if (name === undefined) {
@@ -31,4 +49,34 @@ export function uniqueItems(
     return choice(sequence(item, from(i + 1, count + 1)), without);
   };
   return sequence(literal("["), from(0, 0), literal("]"));
+}
+
+/** Letters of either case, each by itself; digits; signs; all other characters. */
+const LETTERS: readonly CodePointRanges[] = Array.from({ length: 26 }, (_, i) => [
+  [0x41 + i, 0x41 + i],
+  [0x61 + i, 0x61 + i],
+]);
+const STRING_STARTS: readonly CodePointRanges[] = [
+  ...LETTERS,
+  [[0x30, 0x39]],
+  invertRanges([
+    [0, 0x1f],
+    [0x22, 0x22],
+    [0x30, 0x39],
+    [0x41, 0x5a],
+    [0x5c, 0x5c],
+    [0x61, 0x7a],
+  ]),
+];
+/** Both zeros are one. */
+const INTEGER_STARTS: readonly CodePointRanges[] = Array.from({ length: 10 }, (_, i) => [
+  [0x30 + i, 0x30 + i],
+]);
+const ANY: Expression = repeat(characters([0, 0x10ffff]), 0, Number.POSITIVE_INFINITY);
+
+/** The texts of an item, apart by how they begin; escapes and minus signs at the start are left out. */
+export function firstsApart(type: "string" | "integer", item: Expression): readonly Expression[] {
+  const starts = type === "string" ? STRING_STARTS : INTEGER_STARTS;
+  const quote = type === "string" ? [literal('"')] : [];
+  return starts.map((ranges) => both(item, sequence(...quote, characters(...ranges), ANY)));
 }

@@ -208,6 +208,107 @@ const CASES: readonly (readonly [unknown, readonly string[], readonly string[]])
     ["{}"],
   ],
   [
+    { type: "string", format: "date", pattern: "^20", maxLength: 12 },
+    ['"2024-01-31"'],
+    ['"1999-01-31"', '"20"'],
+  ],
+  [
+    { type: "string", allOf: [{ pattern: "^ab.*" }, { pattern: ".*yz$" }] },
+    ['"abyz"', '"ab é yz"'],
+    ['"abz"', '"xyz"'],
+  ],
+  [
+    { type: "string", pattern: "^(?=.*[A-Z])(?=.*\\d)(?!admin).{4,9}$" },
+    ['"abcD3"', '"A1A1"'],
+    ['"abcd3"', '"admin1A"', '"A1"'],
+  ],
+  [
+    { type: "string", not: { enum: ["a", "bc"] } },
+    ['"b"', '""', '"abc"'],
+    ['"a"', '"\\u0061"', '"bc"'],
+  ],
+  [{ type: "string", not: { pattern: "^x" } }, ['"ax"'], ['"x"', '"xa"']],
+  [{ type: "integer", not: { const: 0 } }, ["1", "10"], ["0", "-0"]],
+  [{ enum: ["a", 1, null], not: { type: "null" } }, ['"a"', "1"], ["null"]],
+  [{ not: { type: ["object", "array", "number"] } }, ['"a"', "true", "null"], ["1", "[]"]],
+  [{ type: "object", properties: { a: { not: {} }, b: { const: 1 } } }, ['{"b":1}'], ['{"a":1}']],
+  [
+    { type: "array", items: { type: "integer" }, contains: { minimum: 5 } },
+    ["[5]", "[7,1,2]"],
+    ["[]", "[1]"],
+  ],
+  [
+    { type: "array", items: { type: "string" }, uniqueItems: true, minItems: 1 },
+    ['["a"]', '["Ab","b","0"]'],
+    ["[]", '["a","a"]', '["b","a"]'],
+  ],
+  [{ type: "array", items: { type: "integer" }, uniqueItems: true }, ["[]", "[1,22]"], ["[2,2]"]],
+  [{ type: "number", multipleOf: 0.25, minimum: 0 }, ["1", "0.5", "7.25"], ["0.3", "1.125"]],
+  [{ type: "integer", multipleOf: 5 }, ["0", "15"], ["7"]],
+  [
+    { propertyNames: { enum: ["a", "b"] }, additionalProperties: { const: 1 }, required: ["a"] },
+    ['{"a":1}', '{"a":1,"b":1}'],
+    ['{"b":1}', '{"a":1,"c":1}'],
+  ],
+  [
+    {
+      properties: { a: { const: 1 } },
+      propertyNames: { pattern: "^[ab]" },
+      additionalProperties: {},
+    },
+    ['{"a":1,"b2":null}', "{}"],
+    ['{"c":1}', '{"a":2}'],
+  ],
+  [
+    {
+      patternProperties: { "^n": { type: "null" }, "^b": { type: "boolean" } },
+      additionalProperties: { const: 1 },
+    },
+    ['{"n":null,"b":true,"x":1}'],
+    ['{"n":1}', '{"b":1}', '{"x":null}'],
+  ],
+  [
+    {
+      type: "object",
+      properties: { kind: { enum: ["a", "b"] }, size: { type: "integer" } },
+      required: ["kind"],
+      if: { properties: { kind: { const: "a" } }, required: ["kind"] },
+      // biome-ignore lint/suspicious/noThenProperty: the keyword's name
+      then: { required: ["size"] },
+      else: { properties: { size: false } },
+    },
+    ['{"kind":"a","size":1}', '{"kind":"b"}'],
+    ['{"kind":"a"}', '{"kind":"b","size":1}'],
+  ],
+  [
+    {
+      type: "object",
+      properties: { card: { type: "null" }, address: { type: "null" } },
+      dependentSchemas: { card: { required: ["address"] } },
+    },
+    ["{}", '{"card":null,"address":null}', '{"address":null}'],
+    ['{"card":null}'],
+  ],
+  [
+    {
+      oneOf: [
+        { type: "object", properties: { a: { const: 1 } }, required: ["a"] },
+        { type: "object", properties: { b: { const: 1 } }, required: ["b"] },
+      ],
+    },
+    ['{"a":1}', '{"b":1}'],
+    ['{"a":1,"b":1}', "{}"],
+  ],
+  [
+    {
+      allOf: [{ properties: { a: { const: 1 } } }],
+      properties: { b: { const: 2 } },
+      unevaluatedProperties: false,
+    },
+    ['{"b":2,"a":1}', '{"b":2}', "{}"],
+    ['{"c":1}'],
+  ],
+  [
     {
       allOf: [
         { properties: { a: { minimum: 2 } }, required: ["a"] },
@@ -242,18 +343,24 @@ function draft2020(schema: object): object {
 
 describe("what cannot be made sure of is refused by name and place", () => {
   const refused: readonly (readonly [unknown, string])[] = [
-    [{ not: { type: "string" } }, "schema: keyword not is not supported"],
-    [{ properties: { a: { if: {} } } }, "schema at /properties/a: keyword if is not supported"],
-    [{ items: { contains: {} } }, "schema at /items: keyword contains"],
+    [
+      { properties: { a: { $dynamicRef: "#" } } },
+      "schema at /properties/a: keyword $dynamicRef is not supported",
+    ],
+    [{ items: { contains: {}, maxContains: 2 } }, "schema at /items: keyword maxContains"],
+    [{ not: { minimum: 3 } }, "the opposite of minimum is not supported"],
+    [{ type: "number", not: { const: 1 } }, "not of a value of type number"],
+    [{ not: {} }, "no value"],
     [{ maxLenght: 3 }, "keyword maxLenght"],
     [{ type: "array", uniqueItems: true }, "uniqueItems"],
+    [{ type: "array", items: { type: "object" }, uniqueItems: true }, "uniqueItems but of"],
     [
       { oneOf: [{ type: "integer" }, { type: "number" }] },
       "oneOf: a value might be both number 0 and number 1",
     ],
     [{ type: "string", format: "regex" }, "format regex is not known"],
     [{ type: "string", pattern: "(?=a)" }, "look-around"],
-    [{ type: "number", multipleOf: 0.3 }, "multipleOf 0.3"],
+    [{ type: "number", multipleOf: -1 }, "multipleOf -1"],
     [{ type: "strin" }, "type strin"],
     [{ $ref: "other.json" }, "outside the schema"],
     [{ $ref: "#/$defs/none" }, "leads nowhere"],

@@ -13,6 +13,7 @@ import { Accounts } from "./accounts.ts";
 import { type AuthOptions, createAuthenticate } from "./auth.ts";
 import type { AppEnv, Clock, Limits, LogEntry, Ping, ServerContext } from "./context.ts";
 import { type CorsOptions, cors } from "./cors.ts";
+import { DIALECTS, type Dialect, dialectRoutes } from "./dialects.ts";
 import { RequestError, toErrorReply } from "./errors.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { ServerMetrics } from "./metrics.ts";
@@ -36,6 +37,7 @@ import { totalTiming } from "./usage.ts";
 export { type ApiKey, type AuthOptions, parseApiKeys } from "./auth.ts";
 export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
 export type { CorsOptions } from "./cors.ts";
+export type { Dialect } from "./dialects.ts";
 export { jsonLogLine, textLogLine } from "./log-line.ts";
 export { createMemoryQuotaStore } from "./memory-quota-store.ts";
 export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";
@@ -78,6 +80,8 @@ export interface AppOptions {
   readonly quotaStore?: QuotaStore;
   /** Who may read GET /metrics: with a key as any route, everybody, or nobody. Default "key". */
   readonly metrics?: "key" | "public" | "off";
+  /** APIs of other families, beside OpenAI's: Ollama's /api routes, Anthropic's /v1/messages. Default: all. */
+  readonly dialects?: readonly Dialect[];
 }
 
 /** Proxies cut silent connections after 30 seconds or more. */
@@ -128,7 +132,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.onError((error, c) => {
     if (error instanceof HTTPException && error.res !== undefined) return error.res;
     const reply = toErrorReply(error);
-    return c.json(reply.body, reply.status as ContentfulStatusCode, reply.headers);
+    const body = c.get("errorForm")?.spell(reply, c) ?? reply.body;
+    return c.json(body as object, reply.status as ContentfulStatusCode, reply.headers);
   });
   const isKeyed = options.auth !== undefined;
   const routes = [
@@ -139,6 +144,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     ...loraRoutes(server),
     healthRoute(() => resolveEngine(options), options.ready),
     ...metricsRoutes(options, metrics),
+    ...dialectRoutes(server, options.dialects ?? DIALECTS),
   ];
   const described = [...routes, ...openApiRoutes(routes, isKeyed)];
   addRoutes(app, described, authenticate, (c) => accounts.admit(c));

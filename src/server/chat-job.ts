@@ -10,7 +10,7 @@ import type { AnswerShape, Job } from "./job.ts";
 import { checkChoices, checkPrompt } from "./limits.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { toSampling } from "./sampling.ts";
-import { type ChatRequest, chatRequest } from "./schemas/chat.ts";
+import { type ChatRequest, chatRequest, promptRequest } from "./schemas/chat.ts";
 import { readTools } from "./tools/read-tools.ts";
 import { toolRun } from "./tools/tool-run.ts";
 import { refuseUnsupportedInChat } from "./unsupported.ts";
@@ -90,7 +90,42 @@ export async function chatJob(
   };
 }
 
-function maxTokensOf(request: ChatRequest): { value: number | undefined; param: string } {
+/**
+ * A prompt that is used raw, without a template, as a chat's job.
+ *
+ * @param body as a chat's, without messages and tools.
+ * @throws as chatJob does.
+ */
+export async function promptJob(
+  prompt: string,
+  body: Readonly<Record<string, unknown>>,
+  engineOf: () => Promise<Engine> | Engine,
+  limits: Limits,
+): Promise<Job> {
+  const request = validate(promptRequest, body);
+  refuseUnsupportedInChat(body);
+  const alternatives = alternativesOf(request);
+  const engine = await engineOf();
+  const { tokenizer, info } = engine;
+  const served = selectModel(engine, request.model, request.lora);
+  const sampling = toSampling(request, maxTokensOf(request), alternatives, engine, limits);
+  const ids = tokenizer.encode(prompt, { parseSpecial: true });
+  checkPrompt(ids.length, info.ctx, "prompt", limits);
+  return {
+    engine,
+    served,
+    shape: SHAPE,
+    fields: request,
+    prompts: [ids],
+    n: 1,
+    sampling,
+    logprobs: alternatives === undefined ? undefined : () => chatLogprobs(tokenizer, alternatives),
+  };
+}
+
+type PromptRequest = Omit<ChatRequest, "messages">;
+
+function maxTokensOf(request: PromptRequest): { value: number | undefined; param: string } {
   const { max_completion_tokens, max_tokens } = request;
   if (max_completion_tokens != null) {
     return { value: max_completion_tokens, param: "max_completion_tokens" };
@@ -110,7 +145,7 @@ function predictionOf(
 }
 
 /** How many top_logprobs were asked for; undefined when no log-probabilities were. */
-function alternativesOf({ logprobs, top_logprobs }: ChatRequest): number | undefined {
+function alternativesOf({ logprobs, top_logprobs }: PromptRequest): number | undefined {
   if (logprobs === true) return top_logprobs ?? 0;
   if (!top_logprobs) return undefined;
   throw new PronkError("bad_request", "top_logprobs: needs logprobs to be true", {

@@ -4,7 +4,7 @@
  */
 import type { Engine } from "../engine/engine.ts";
 import { answerHead, runJob } from "./answer.ts";
-import { chatJob } from "./chat-job.ts";
+import { chatJob, promptJob } from "./chat-job.ts";
 import type { ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
 import { streamedAnswer } from "./streamed-answer.ts";
@@ -81,8 +81,29 @@ export async function runChat(
   server: ChatServer,
   abort: AbortController,
 ): Promise<RunningChat> {
-  const asked = { ...body, n: 1, stream: false, stream_options: { include_usage: true } };
-  const job = await chatJob(asked, () => server.engine(), server.limits);
+  const job = await chatJob(askedOf(body), () => server.engine(), server.limits);
+  return running(job, server, abort);
+}
+
+/** The same for a prompt that is used raw. @throws what promptJob throws. */
+export async function runPrompt(
+  prompt: string,
+  body: Readonly<Record<string, unknown>>,
+  server: ChatServer,
+  abort: AbortController,
+): Promise<RunningChat> {
+  const job = await promptJob(prompt, askedOf(body), () => server.engine(), server.limits);
+  return running(job, server, abort);
+}
+
+const askedOf = (body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => ({
+  ...body,
+  n: 1,
+  stream: false,
+  stream_options: { include_usage: true },
+});
+
+function running(job: Job, server: ChatServer, abort: AbortController): RunningChat {
   const head = answerHead(job, server);
   return {
     head,

@@ -1,6 +1,7 @@
 /** What the routes get of the app: the engine once it is loaded, limits, clocks and ids. */
 import type { Context } from "hono";
 import type { Engine } from "../engine/engine.ts";
+import type { ErrorForm } from "./operation.ts";
 import type { RequestRecord } from "./request-record.ts";
 import type { ResponseStore } from "./responses/response-store.ts";
 
@@ -75,5 +76,11 @@ export interface ServerContext {
 }
 
 /** Hono's type parameters for this app. */
-export type AppEnv = { Variables: { record: RequestRecord } };
+export type AppEnv = {
+  Variables: {
+    record: RequestRecord;
+    /** Set where failures are not spelled as OpenAI does. */
+    errorForm: ErrorForm | undefined;
+  };
+};
 export type AppContext = Context<AppEnv>;

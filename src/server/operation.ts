@@ -1,6 +1,7 @@
 /** What a route's method does, for the router and for the OpenAPI document alike. */
 import type * as z from "zod/mini";
 import type { AppContext } from "./context.ts";
+import type { ErrorReply } from "./errors.ts";
 
 export type Handler = (c: AppContext) => Response | Promise<Response>;
 
@@ -39,12 +40,21 @@ export interface Parameter {
   readonly schema?: z.core.$ZodType;
 }
 
+/** How an API of another family spells what is no success. */
+export interface ErrorForm {
+  readonly schema: z.core.$ZodType;
+  /** The body; it may set headers, too. */
+  spell(reply: ErrorReply, c: AppContext): unknown;
+}
+
 /** One path and its methods. */
 export interface Route {
   /** In Hono's syntax. */
   readonly path: string;
   /** Answers without a key. */
   readonly isPublic?: boolean;
+  /** Default: OpenAI's envelope. */
+  readonly errors?: ErrorForm;
   readonly methods: Readonly<Partial<Record<"GET" | "POST" | "DELETE", Operation>>>;
 }
 

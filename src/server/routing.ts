@@ -14,8 +14,14 @@ export function addRoutes(
   admit: (c: AppContext) => Promise<void>,
 ): void {
   for (const route of routes) {
-    const { path, isPublic, methods } = route;
+    const { path, isPublic, methods, errors } = route;
     const template = pathTemplate(route);
+    if (errors !== undefined) {
+      app.use(path, async (c, next) => {
+        c.set("errorForm", errors);
+        await next();
+      });
+    }
     for (const [method, { handle, body }] of Object.entries(methods)) {
       app.on(method, path, async (c) => {
         const record = c.get("record");

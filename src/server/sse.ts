@@ -13,6 +13,12 @@ export interface EventStyle {
   frame(value: unknown): string;
   /** How a stream ends that fails after it began. */
   failure(error: unknown): string;
+  /** Default: `data: [DONE]`. */
+  readonly end?: string;
+  /** What keeps a silent connection alive. Default: a comment. */
+  readonly ping?: string;
+  /** Default: that of server-sent events. */
+  readonly contentType?: string;
 }
 
 export interface EventStreamOptions {
@@ -26,6 +32,8 @@ export interface EventStreamOptions {
 }
 
 const PING = Symbol("ping");
+
+const COMMENT = ": ping\n\n";
 
 export const DONE = "data: [DONE]\n\n";
 
@@ -63,10 +71,10 @@ export async function eventStream(
         try {
           pending ??= next();
           const step = await orPing(pending, ping);
-          if (step === PING) return send(": ping\n\n");
+          if (step === PING) return send(style.ping ?? COMMENT);
           pending = undefined;
           if (!step.done) return send(style.frame(step.value));
-          send(DONE);
+          if (style.end !== "") send(style.end ?? DONE);
         } catch (error) {
           if (cancelled) return;
           send(style.failure(error));
@@ -88,7 +96,7 @@ export async function eventStream(
     { highWaterMark: 0 },
   );
   return c.body(body, 200, {
-    "content-type": "text/event-stream; charset=utf-8",
+    "content-type": style.contentType ?? "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
   });

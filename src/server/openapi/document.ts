@@ -123,7 +123,7 @@ function describe(
     }),
     responses: {
       ...Object.fromEntries(
-        refusalsOf(route, operation, isKeyed).map((status) => [status, refusal(status)]),
+        refusalsOf(route, operation, isKeyed).map((status) => [status, refusal(status, route)]),
       ),
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [status, response(answer)]),
@@ -157,10 +157,17 @@ function refusalsOf(route: Route, operation: Operation, isKeyed: boolean): numbe
   ].sort((a, b) => a - b);
 }
 
-function refusal(status: number): ResponseObject {
+function refusal(status: number, { errors }: Route): ResponseObject {
   return {
     description: REFUSALS[status] ?? "Refused.",
-    content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+    content: {
+      "application/json": {
+        schema:
+          errors === undefined
+            ? { $ref: "#/components/schemas/Error" }
+            : toJsonSchema(errors.schema),
+      },
+    },
     headers: HEADERS,
   };
 }

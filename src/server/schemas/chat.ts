@@ -56,11 +56,10 @@ const message: z.ZodMiniType<RequestMessage> = z.object({
   function_call: z.optional(z.unknown()),
 });
 
-export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
+const ownFields = {
   ...samplingFields,
   ...toolFields,
   model: z.string(),
-  messages: z.array(message).check(z.minLength(1)),
   max_completion_tokens: samplingFields.max_tokens,
   logprobs: z.nullish(z.boolean()),
   top_logprobs: z.nullish(z.int().check(z.gte(0), z.lte(20))),
@@ -70,4 +69,12 @@ export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
       content: z.union([z.string(), z.array(textPart)]),
     }),
   ),
+};
+
+/** A chat's fields for a prompt that is used raw. */
+export const promptRequest: z.ZodMiniType<Omit<ChatRequest, "messages">> = z.object(ownFields);
+
+export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
+  ...ownFields,
+  messages: z.array(message).check(z.minLength(1)),
 });

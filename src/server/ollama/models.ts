@@ -1,0 +1,55 @@
+/** What Ollama's API says of models. What an engine does not know of its own is "". */
+import type { Engine } from "../../engine/engine.ts";
+import { noSuchModel } from "../adapters.ts";
+import { timeOf } from "./answer.ts";
+import { modelOf } from "./request.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The model, then its adapters. */
+export function listModels(engine: Engine): Fields[] {
+  const { info, adapters } = engine;
+  return [info.id, ...adapters.map(({ name }) => name)].map((name) => describe(engine, name));
+}
+
+function describe({ info, adapters }: Engine, name: string): Fields {
+  const adapter = adapters.find((one) => one.name === name);
+  return {
+    name,
+    model: name,
+    modified_at: timeOf(info.created * 1000),
+    size: info.memory.weights,
+    digest: adapter?.fingerprint ?? info.fingerprint,
+    details: detailsOf(adapter === undefined ? "" : info.id),
+  };
+}
+
+const detailsOf = (parent_model: string): Fields => ({
+  parent_model,
+  format: "pronk",
+  family: "llama",
+  families: ["llama"],
+  parameter_size: "",
+  quantization_level: "",
+});
+
+/** @throws RequestError "model_not_found" */
+export function showModel(engine: Engine, asked: string): Fields {
+  const name = modelOf(engine, asked);
+  const found = listModels(engine).find((one) => one.name === name);
+  if (found === undefined) throw noSuchModel(engine, asked);
+  const { info, template } = engine;
+  return {
+    modelfile: `FROM ${info.id}\n`,
+    parameters: "",
+    template: template?.source ?? "",
+    details: found.details,
+    model_info: {
+      "general.architecture": "llama",
+      "llama.context_length": info.ctx,
+      "llama.vocab_size": info.vocab,
+    },
+    capabilities: template === undefined ? ["completion"] : ["completion", "tools"],
+    modified_at: found.modified_at,
+  };
+}

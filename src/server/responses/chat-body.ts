@@ -78,6 +78,7 @@ function shown(text: string): string {
 
 /** Chat's names for what is spelled otherwise here. */
 const RENAMED: readonly (readonly [RegExp, string])[] = [
+  [/^messages$/, "input"],
   [/^max_completion_tokens\b/, "max_output_tokens"],
   [/^response_format\.json_schema\b/, "text.format"],
   [/^response_format\b/, "text.format"],
@@ -87,22 +88,20 @@ const RENAMED: readonly (readonly [RegExp, string])[] = [
   [/^tool_choice\.allowed_tools\b/, "tool_choice"],
 ];
 
-/** @param places of the input's parts, for each turn: `input[2]`. */
+/** @param places where the request has each item: `input[2]`; undefined for those of earlier responses. */
 export function inOurNames(
   error: unknown,
   hasInstructions: boolean,
-  places: readonly string[],
+  turns: readonly Turn[],
+  places: readonly (string | undefined)[],
 ): unknown {
   if (!(error instanceof PronkError) || error.param === undefined) return error;
   const { param: theirs, code, retryAfterMs } = error;
-  const [, index, rest] = /^messages(?:\[(\d+)\](.*))?$/s.exec(theirs) ?? [];
-  let param = RENAMED.reduce((name, [pattern, ours]) => name.replace(pattern, ours), theirs);
-  if (index !== undefined) {
-    const turn = Number(index) - (hasInstructions ? 1 : 0);
-    param = turn < 0 ? "instructions" : `${places[turn] ?? "input"}${rest}`;
-  } else if (theirs === "messages") {
-    param = "input";
-  }
+  const [, index, rest = ""] = /^messages\[(\d+)\](.*)$/s.exec(theirs) ?? [];
+  const param =
+    index === undefined
+      ? RENAMED.reduce((name, [pattern, ours]) => name.replace(pattern, ours), theirs)
+      : placeOf(turns[Number(index) - (hasInstructions ? 1 : 0)], rest, places);
   const { message: text } = error;
   const message = text.startsWith(theirs) ? `${param}${text.slice(theirs.length)}` : text;
   const options = { param, cause: error };
@@ -111,6 +110,18 @@ export function inOurNames(
     ...options,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
+}
+
+/** @param turn undefined: that of the instructions. @param rest the path in its message. */
+function placeOf(
+  turn: Turn | undefined,
+  rest: string,
+  places: readonly (string | undefined)[],
+): string {
+  if (turn === undefined) return "instructions";
+  const [, call, field] = /^\.tool_calls\[(\d+)\](?:\.function)?(.*)$/s.exec(rest) ?? [];
+  const place = places[call === undefined ? turn.from : (turn.calls[Number(call)] ?? turn.from)];
+  return place === undefined ? "previous_response_id" : `${place}${field ?? rest}`;
 }
 
 /** As the response repeats it, with every key. */

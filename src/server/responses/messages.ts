@@ -9,6 +9,8 @@ export interface Turn {
   readonly message: Message;
   /** The first of them. */
   readonly from: number;
+  /** Those that are its calls. */
+  readonly calls: readonly number[];
 }
 
 /** An answer's text and the calls behind it are one message, as chat has them. */
@@ -17,10 +19,10 @@ export function toTurns(items: readonly NewItem[]): Turn[] {
   items.forEach((item, from) => {
     if (item.type === "message") {
       const content = item.content.map(({ text }) => ({ type: "text", text }));
-      turns.push({ message: { role: item.role, content }, from });
+      turns.push({ message: { role: item.role, content }, from, calls: [] });
     } else if (item.type === "function_call_output") {
       const { call_id: tool_call_id, output: content } = item;
-      turns.push({ message: { role: "tool", tool_call_id, content }, from });
+      turns.push({ message: { role: "tool", tool_call_id, content }, from, calls: [] });
     } else {
       const call = {
         id: item.call_id,
@@ -30,11 +32,11 @@ export function toTurns(items: readonly NewItem[]): Turn[] {
       const last = turns.at(-1);
       if (last?.message.role !== "assistant") {
         const message = { role: "assistant", content: null, tool_calls: [call] };
-        turns.push({ message, from });
+        turns.push({ message, from, calls: [from] });
       } else {
-        const calls = (last.message.tool_calls ?? []) as unknown[];
-        const message = { ...last.message, tool_calls: [...calls, call] };
-        turns[turns.length - 1] = { message, from: last.from };
+        const before = (last.message.tool_calls ?? []) as unknown[];
+        const message = { ...last.message, tool_calls: [...before, call] };
+        turns[turns.length - 1] = { message, from: last.from, calls: [...last.calls, from] };
       }
     }
   });

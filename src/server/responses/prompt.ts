@@ -96,12 +96,11 @@ async function chatOf(
   { instructions }: Pick<PromptFields, "instructions">,
   { engine, server, abort, places, bodyOf }: PromptOptions,
 ): Promise<RunningChat> {
-  const named = turns.map(({ from }) => places[from] ?? "previous_response_id");
   try {
     const { limits, clock, randomId } = server;
     return await runChat(bodyOf(turns), { limits, clock, randomId, engine: () => engine }, abort);
   } catch (error) {
-    throw inOurNames(error, instructions != null, named);
+    throw inOurNames(error, instructions != null, turns, places);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { PronkError } from "../../errors.ts";
 import { RequestError } from "../errors.ts";
-import { type Item, responseOfItem } from "./items.ts";
+import { type Item, type OutputItem, responseOfItem } from "./items.ts";
 import type { ResponseObject } from "./response-object.ts";
 import type { ResponseStore } from "./response-store.ts";
 
@@ -53,7 +53,7 @@ export class SavedResponses {
   /** The conversation up to a response, with what it put out. @throws RequestError. */
   async conversation(id: string): Promise<Item[]> {
     const found = await this.get(id);
-    if (found !== undefined) return [...found.items, ...found.response.output];
+    if (found !== undefined) return [...found.items, ...found.response.output.filter(isUsable)];
     const param = "previous_response_id";
     throw new RequestError(
       "previous_response_not_found",
@@ -107,6 +107,11 @@ export class SavedResponses {
     const isOurs = kept.owner === this.#owner && kept.response.id === id;
     return isOurs && kept.expires_at > this.#now() ? kept : undefined;
   }
+}
+
+/** A call that was cut off is no JSON: nothing can answer it. */
+function isUsable(item: OutputItem): boolean {
+  return item.type === "message" || item.status === "completed";
 }
 
 /** The store's failures may pass. */

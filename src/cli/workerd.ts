@@ -33,6 +33,12 @@ export interface Workerd {
 export interface WorkerdOptions {
   /** A directory in which R2 keeps its objects; by default they are gone with the process. */
   readonly bucketFolder?: string;
+  /** Variables and secrets beside PACK. */
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** Classes that the Worker exports, by the names of their bindings. */
+  readonly durableObjects?: Readonly<Record<string, string>>;
+  /** A directory in which they keep their storage; by default it is gone with the process. */
+  readonly objectFolder?: string;
 }
 
 /**
@@ -45,7 +51,7 @@ export interface WorkerdOptions {
 export async function startWorkerd(
   name: string,
   pack: string,
-  { bucketFolder }: WorkerdOptions = {},
+  { bucketFolder, bindings, durableObjects = {}, objectFolder }: WorkerdOptions = {},
 ): Promise<Workerd> {
   const entry = join(packageRoot(), "workers", `${name}.ts`);
   if (!existsSync(entry)) {
@@ -59,7 +65,14 @@ export async function startWorkerd(
     compatibilityFlags: COMPATIBILITY_FLAGS,
     // No look-up of where this machine is.
     cf: false,
-    bindings: { PACK: PREFIX },
+    bindings: { PACK: PREFIX, ...bindings },
+    durableObjects: Object.fromEntries(
+      Object.entries(durableObjects).map(([name, className]) => [
+        name,
+        { className, useSQLite: true },
+      ]),
+    ),
+    ...(objectFolder !== undefined && { durableObjectsPersist: objectFolder }),
     r2Buckets: ["MODELS"],
     ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
   });

@@ -38,31 +38,50 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
   };
   const manages = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
     models === undefined ? run : refuseManagement;
+  const encode = (text: string): number[] => engine.tokenizer.encode(text);
+  /** Counts what was read without a generation behind it; what was counted already is not again. */
+  const read = (texts: readonly (readonly number[])[]): void => {
+    const tokens = texts.reduce((sum, ids) => sum + record.addPrompt(ids, 0), 0);
+    if (tokens > 0) meter.spend(tokens);
+  };
   const own: Pick<
     Engine,
-    "stream" | "generate" | "scoreContinuations" | "loadAdapter" | "unloadAdapter" | "setAdapters"
+    | "stream"
+    | "generate"
+    | "scoreContinuations"
+    | "promptLogprobs"
+    | "embed"
+    | "loadAdapter"
+    | "unloadAdapter"
+    | "setAdapters"
   > = {
     stream,
     generate: (request, options) => stream(request, options).result,
     async scoreContinuations(requests, options) {
       checkAdapters(engine, models, options?.adapters);
       const scores = await engine.scoreContinuations(requests, options);
-      let tokens = 0;
-      for (const [i, { token_ids }] of scores.entries()) {
-        const request = requests[i];
-        const prompt = request && "prompt_ids" in request ? request.prompt_ids.length : 0;
-        tokens += prompt + token_ids.length;
-      }
-      record.promptTokens += tokens;
-      meter.spend(tokens);
+      read(requests.map((one) => ("prompt_ids" in one ? one.prompt_ids : encode(one.prompt))));
+      read(scores.map(({ token_ids }) => token_ids));
       return scores;
+    },
+    async promptLogprobs(prompts, options) {
+      checkAdapters(engine, models, options?.adapters);
+      const logprobs = await engine.promptLogprobs(prompts, options);
+      read(prompts);
+      return logprobs;
+    },
+    async embed(texts, options) {
+      checkAdapters(engine, models, options?.adapters);
+      const vectors = await engine.embed(texts, options);
+      read(texts.map((one) => (typeof one === "string" ? encode(one) : one)));
+      return vectors;
     },
     loadAdapter: manages(engine.loadAdapter),
     unloadAdapter: manages(engine.unloadAdapter),
     setAdapters: manages(engine.setAdapters),
   };
   // What is not named here is the engine's own.
-  return Object.assign(Object.create(engine), own);
+  return Object.create(engine, Object.getOwnPropertyDescriptors(own));
 }
 
 function metered(generation: Generation, request: GenerateRequest, meter: Meter): Generation {

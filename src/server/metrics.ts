@@ -12,6 +12,9 @@ const FIRST_TOKEN_BOUNDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 /** Seconds between tokens: from 500 a second to one. */
 const TOKEN_BOUNDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
+/** Others are no routes'; there may be any number of them. */
+const METHODS = ["GET", "HEAD", "POST", "DELETE"];
+
 type Labels = Readonly<Record<string, string>>;
 
 export class ServerMetrics {
@@ -33,7 +36,8 @@ export class ServerMetrics {
     if (record.error !== undefined && status < 400) this.#failedStreams++;
     // A path that is no route could be anything, with any method: they are one.
     const { route = "other" } = record;
-    const labels = { method: route === "other" ? "other" : method, route, status: String(status) };
+    const isKnown = route !== "other" && METHODS.includes(method);
+    const labels = { method: isKnown ? method : "other", route, status: String(status) };
     const key = Object.values(labels).join(" ");
     const counted = this.#requests.get(key);
     if (counted === undefined) this.#requests.set(key, { labels, count: 1 });

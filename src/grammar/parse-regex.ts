@@ -89,9 +89,10 @@ export function parseRegex(source: string, options: RegexOptions = {}): Expressi
   const parser = new Parser(source, param);
   const { node, ahead } = parser.parse(match === "whole");
   const bad = (what: string): PronkError => parser.bad(what);
-  let expression = resolveAnchors(node, match === "anywhere", bad);
+  const isOpen = match === "anywhere";
+  let expression = resolveAnchors(node, { before: isOpen, behind: isOpen }, bad);
   for (const { inner, isWanted } of ahead) {
-    const filter = resolveAnchors({ type: "sequence", items: [AT_START, inner] }, true, bad);
+    const filter = resolveAnchors(inner, { before: false, behind: true }, bad);
     expression = isWanted ? both(expression, filter) : except(expression, filter);
   }
   return expression;
@@ -339,10 +340,14 @@ interface Place {
 }
 
 /** @param open whether other text may come before and behind what is not anchored */
-function resolveAnchors(node: Node, open: boolean, bad: (what: string) => PronkError): Expression {
+function resolveAnchors(
+  node: Node,
+  open: { readonly before: boolean; readonly behind: boolean },
+  bad: (what: string) => PronkError,
+): Expression {
   const around = (expression: Expression, { first, last }: Place): Expression => {
-    const before = first && open ? [ANYTHING] : [];
-    const behind = last && open ? [ANYTHING] : [];
+    const before = first && open.before ? [ANYTHING] : [];
+    const behind = last && open.behind ? [ANYTHING] : [];
     return before.length + behind.length === 0
       ? expression
       : sequence(...before, expression, ...behind);

@@ -6,6 +6,7 @@
  */
 import { PronkError } from "../errors.ts";
 import { MAX_TOP_LOGPROBS } from "../generate/logprobs.ts";
+import { perplexity } from "../generate/perplexity.ts";
 import { BatchCost } from "./batch-cost.ts";
 import { DraftModel } from "./draft-model.ts";
 import { checkEmbedding, embedTexts, turnLength } from "./embed.ts";
@@ -14,7 +15,7 @@ import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { readPromptLogprobs } from "./prompt-logprobs.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
-import { encodeContinuation, scoreRows } from "./score-continuations.ts";
+import { checkIds, encodeContinuation, scoreRows } from "./score-continuations.ts";
 import type { SlotLoan } from "./slot-lender.ts";
 import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
 
@@ -43,6 +44,9 @@ export interface EngineOptions {
    */
   readonly openAdapter?: OpenAdapter;
 }
+
+/** Tokens of a window of perplexity: that of `pronk eval`. */
+const DEFAULT_WINDOW = 512;
 
 /** A minute of short chats at a second each; what waits longer has usually given up. */
 const DEFAULT_MAX_QUEUE = 64;
@@ -97,6 +101,12 @@ export function createEngine(
         signal,
         adapters,
       );
+    },
+    perplexity: async (ids, { window, signal, adapters } = {}) => {
+      checkIds(ids, runner, "ids");
+      const ctx = window ?? Math.min(DEFAULT_WINDOW, runner.ctx);
+      const options = { ctx, ...(signal && { signal }) };
+      return scheduler.lend((loan) => perplexity(loan, ids, options), signal, adapters);
     },
     embed: async (texts, { signal, adapters, ...options } = {}) => {
       const ids = texts.map((text) => (typeof text === "string" ? tokenizer.encode(text) : text));

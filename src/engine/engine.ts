@@ -1,6 +1,7 @@
 /** One model, many callers. */
 
 import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
+import type { Perplexity } from "../generate/perplexity.ts";
 import type {
   AdapterChoice,
   GenerateRequest,
@@ -123,6 +124,20 @@ export interface Engine {
       adapters?: readonly AdapterChoice[];
     },
   ): Promise<PromptLogprobs[]>;
+  /**
+   * How well the model predicts a text, as `pronk eval` tells it: over consecutive windows, each read anew.
+   *
+   * @throws PronkError as scoreContinuations; "bad_request" on a text of one token.
+   */
+  perplexity(
+    ids: readonly number[],
+    options?: {
+      /** Tokens of a window; default 512, or the context. */
+      window?: number;
+      signal?: AbortSignal;
+      adapters?: readonly AdapterChoice[];
+    },
+  ): Promise<Perplexity>;
   /**
    * Vectors of texts or ids, in their order: the mean of the last layer's normalised states, of length 1. A text has the
    * same bits whatever else is computed. Texts are encoded as prompts are, BOS included where the tokenizer adds it.

@@ -128,8 +128,17 @@ export function checkRow(
       `${where}: ${ids.length} tokens, the context has ${runner.ctx}`,
     );
   }
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= runner.vocab);
+  checkIds(ids, runner, where);
+}
+
+/** @throws PronkError "bad_request" on ids outside the vocabulary. */
+export function checkIds(
+  ids: readonly number[],
+  { vocab }: Pick<SlotLoan["runner"], "vocab">,
+  where: string,
+): void {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
   if (wrong !== undefined) {
-    throw new PronkError("bad_request", `${where}: ${wrong} is no token of ${runner.vocab}`);
+    throw new PronkError("bad_request", `${where}: ${wrong} is no token of ${vocab}`);
   }
 }

@@ -10,6 +10,7 @@ export type { PromptLogprobs } from "../engine/prompt-logprobs.ts";
 export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
 export type { ErrorCode } from "../errors.ts";
 export type { TokenLogprobs } from "../generate/logprobs.ts";
+export type { Perplexity } from "../generate/perplexity.ts";
 export type {
   AdapterChoice,
   FinishReason,

@@ -25,12 +25,15 @@ import { memoryResponseStore } from "./responses/memory-response-store.ts";
 import type { ResponsesOptions } from "./responses/response-store.ts";
 import { chatRoute } from "./routes/chat.ts";
 import { completionsRoute } from "./routes/completions.ts";
+import { embeddingsRoute } from "./routes/embeddings.ts";
+import { evaluationRoutes } from "./routes/evaluation.ts";
 import { healthRoute, type Readiness } from "./routes/health.ts";
 import { loraRoutes } from "./routes/lora.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { responseRoutes } from "./routes/responses.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
 import { totalTiming } from "./usage.ts";
 
@@ -140,6 +143,9 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     chatRoute(server),
     completionsRoute(server),
     ...responseRoutes(server),
+    embeddingsRoute(server),
+    ...evaluationRoutes(server),
+    ...tokenRoutes(server),
     ...modelRoutes(server),
     ...loraRoutes(server),
     healthRoute(() => resolveEngine(options), options.ready),

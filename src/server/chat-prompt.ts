@@ -9,7 +9,7 @@
  * as plain text.
  */
 import { PronkError } from "../errors.ts";
-import type { ChatMessage, ChatTemplate } from "../templates/chat-template.ts";
+import type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
 /** The texts of a tokenizer's special tokens, and a pattern that finds them, longest first. */
@@ -36,10 +36,14 @@ export function encodeChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   tools?: readonly unknown[],
+  { add_generation_prompt }: Pick<RenderOptions, "add_generation_prompt"> = {},
 ): number[] {
   const { ids, pattern } = specialTextsOf(tokenizer);
   const texts = textsIn([messages.map(({ role: _, ...rest }) => rest), tools]);
-  const options = tools === undefined ? {} : { tools };
+  const options: RenderOptions = {
+    ...(tools !== undefined && { tools }),
+    ...(add_generation_prompt !== undefined && { add_generation_prompt }),
+  };
   if (pattern === undefined || !texts.some((text) => text.search(pattern) !== -1)) {
     return tokenizer.encode(template.render(messages, options), {
       addSpecialTokens: false,

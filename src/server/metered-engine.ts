@@ -50,6 +50,7 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     | "generate"
     | "scoreContinuations"
     | "promptLogprobs"
+    | "perplexity"
     | "embed"
     | "loadAdapter"
     | "unloadAdapter"
@@ -69,6 +70,12 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
       const logprobs = await engine.promptLogprobs(prompts, options);
       read(prompts);
       return logprobs;
+    },
+    async perplexity(ids, options) {
+      checkAdapters(engine, models, options?.adapters);
+      const found = await engine.perplexity(ids, options);
+      read([ids]);
+      return found;
     },
     async embed(texts, options) {
       checkAdapters(engine, models, options?.adapters);

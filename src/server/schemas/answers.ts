@@ -144,6 +144,70 @@ export const completionAnswer: Schema = z.object({
   usage: z.optional(z.nullable(usage)),
 });
 
+const vector = z.union([z.string(), z.array(z.number())]);
+
+export const embeddingsAnswer: Schema = z.object({
+  object: z.literal("list"),
+  model: z.string(),
+  data: z.array(
+    z.object({
+      object: z.literal("embedding"),
+      index: count,
+      // One a token, with pooling none.
+      embedding: z.union([vector, z.array(vector)]),
+    }),
+  ),
+  usage: z.object({ prompt_tokens: count, total_tokens: count }),
+});
+
+const promptUsage = z.object({ prompt_tokens: count, total_tokens: count });
+
+export const scoreAnswer: Schema = z.object({
+  object: z.literal("list"),
+  model: z.string(),
+  data: z.array(
+    z.object({
+      object: z.literal("score"),
+      index: count,
+      logprob: z.number(),
+      token_logprobs: z.array(z.number()),
+      token_ids: z.array(count),
+      is_greedy: z.boolean(),
+    }),
+  ),
+  usage: promptUsage,
+});
+
+export const perplexityAnswer: Schema = z.object({
+  object: z.literal("perplexity"),
+  model: z.string(),
+  perplexity: z.number(),
+  nll: z.number(),
+  tokens: count,
+  window: count,
+  usage: promptUsage,
+});
+
+export const tokenizeAnswer: Schema = z.object({
+  tokens: z.array(count),
+  count,
+  max_model_len: count,
+  token_strs: z.optional(z.array(z.string())),
+});
+
+export const detokenizeAnswer: Schema = z.object({ prompt: z.string() });
+
+export const tokenizerAnswer: Schema = z.object({
+  tokenizer_class: z.string(),
+  bos_token: nullableString,
+  eos_token: nullableString,
+  pad_token: nullableString,
+  unk_token: nullableString,
+  chat_template: nullableString,
+  vocab_size: count,
+  model_max_length: count,
+});
+
 export const modelAnswer: Schema = z.object({
   id: z.string(),
   object: z.literal("model"),

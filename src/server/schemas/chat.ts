@@ -47,7 +47,7 @@ const part: z.ZodMiniType<ContentPart> = z.discriminatedUnion("type", [
   z.object({ type: z.enum(["image_url", "input_audio", "file"]) }),
 ]);
 
-const message: z.ZodMiniType<RequestMessage> = z.object({
+export const requestMessage: z.ZodMiniType<RequestMessage> = z.object({
   role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
   content: z.nullish(z.union([z.string(), z.array(part).check(z.minLength(1))])),
   name: z.nullish(z.string()),
@@ -76,5 +76,5 @@ export const promptRequest: z.ZodMiniType<Omit<ChatRequest, "messages">> = z.obj
 
 export const chatRequest: z.ZodMiniType<ChatRequest> = z.object({
   ...ownFields,
-  messages: z.array(message).check(z.minLength(1)),
+  messages: z.array(requestMessage).check(z.minLength(1)),
 });

@@ -1,12 +1,13 @@
 /** The body of POST /v1/completions. Fields that are not named here are ignored. */
 import * as z from "zod/mini";
+import type { TextInputs } from "../text-inputs.ts";
 import type { Maybe } from "./maybe.ts";
 import { type SamplingFields, samplingFields } from "./sampling.ts";
 
 export interface CompletionRequest extends SamplingFields {
   model: string;
   /** Raw text or token ids, or a list of either. */
-  prompt: string | number[] | number[][] | string[];
+  prompt: TextInputs;
   /** How many alternatives to report for each token. OpenAI takes 5 at most. */
   logprobs?: Maybe<number>;
   best_of?: Maybe<number>;

@@ -1,10 +1,11 @@
-/** The provider: language models of one engine, by the names of the model and of its adapters. */
+/** The provider: models of one engine, by the names of the model and of its adapters. */
 import type { EmbeddingModelV3, LanguageModelV3, ProviderV3 } from "@ai-sdk/provider";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import type { ChatServer } from "../server/chat-run.ts";
 import type { Limits } from "../server/context.ts";
 import { DEFAULT_LIMITS } from "../server/limits.ts";
+import { embeddingModel } from "./embedding-model.ts";
 import { languageModel } from "./language-model.ts";
 
 export interface PronkProviderOptions {
@@ -20,6 +21,9 @@ export interface PronkProviderOptions {
 export interface PronkProvider extends ProviderV3 {
   (modelId?: string): LanguageModelV3;
   languageModel(modelId?: string): LanguageModelV3;
+  /** Vectors of length 1: the mean of the last layer's states. `dimensions` of providerOptions.pronk cuts them. */
+  embeddingModel(modelId?: string): EmbeddingModelV3;
+  textEmbeddingModel(modelId?: string): EmbeddingModelV3;
 }
 
 /** @throws PronkError "bad_request" where `engine` is a function and no model is named, from its models. */
@@ -39,10 +43,13 @@ export function createPronk(options: PronkProviderOptions): PronkProvider {
   };
   const language = (modelId?: string): LanguageModelV3 =>
     languageModel("pronk.chat", named(modelId), server);
+  const embedding = (modelId?: string): EmbeddingModelV3 =>
+    embeddingModel("pronk.embedding", named(modelId), server);
   return Object.assign((modelId?: string) => language(modelId), {
     specificationVersion: "v3" as const,
     languageModel: language,
-    embeddingModel: (modelId: string): EmbeddingModelV3 => none("embedding", modelId),
+    embeddingModel: embedding,
+    textEmbeddingModel: embedding,
     imageModel: (modelId: string) => none("image", modelId),
   });
 }

@@ -111,4 +111,4 @@ const logprobsOf = (logprobs: readonly TokenEntry[]): Fields =>
 
 export const timeOf = (ms: number): string => new Date(ms).toISOString();
 
-const nanoseconds = (ms: number): number => Math.max(0, Math.round(ms * 1e6));
+export const nanoseconds = (ms: number): number => Math.max(0, Math.round(ms * 1e6));

@@ -49,7 +49,7 @@ export function showModel(engine: Engine, asked: string): Fields {
       "llama.context_length": info.ctx,
       "llama.vocab_size": info.vocab,
     },
-    capabilities: template === undefined ? ["completion"] : ["completion", "tools"],
+    capabilities: ["completion", ...(template === undefined ? [] : ["tools"]), "embedding"],
     modified_at: found.modified_at,
   };
 }

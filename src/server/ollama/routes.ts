@@ -7,6 +7,7 @@ import { type Answer, type ErrorForm, jsonAnswer, type Route } from "../operatio
 import { renamedError } from "../renamed-error.ts";
 import { validate } from "../validate.ts";
 import { CHAT_SHAPE, GENERATE_SHAPE, type OllamaShape, ollamaAnswer, timeOf } from "./answer.ts";
+import { embedRoutes } from "./embed-routes.ts";
 import { listModels, showModel } from "./models.ts";
 import { chatBody, generateBody, OLLAMA_NAMES } from "./request.ts";
 import {
@@ -107,6 +108,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
         },
       },
     },
+    ...embedRoutes(server, errors, TAG),
     {
       path: "/api/tags",
       errors,

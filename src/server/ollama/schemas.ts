@@ -140,6 +140,29 @@ export const ollamaShowRequest: Schema<{ model?: Maybe<string>; name?: Maybe<str
   name: z.nullish(z.string()),
 });
 
+export interface OllamaEmbedRequest {
+  model: string;
+  input?: Maybe<string | string[]>;
+  /** Default true: what is longer than the context is cut. */
+  truncate?: Maybe<boolean>;
+  dimensions?: Maybe<number>;
+  keep_alive?: Maybe<string | number>;
+}
+
+export const ollamaEmbedRequest: Schema<OllamaEmbedRequest> = z.object({
+  model: z.string(),
+  input: z.nullish(z.union([z.string(), z.array(z.string()).check(z.maxLength(2048))])),
+  truncate: z.nullish(z.boolean()),
+  dimensions: z.nullish(z.int().check(z.gte(1))),
+  keep_alive: shared.keep_alive,
+});
+
+/** The older route's: one text. */
+export const ollamaEmbeddingsRequest: Schema<{ model: string; prompt: string }> = z.object({
+  model: z.string(),
+  prompt: z.string(),
+});
+
 const count: Schema = z.int().check(z.gte(0));
 const ends = {
   model: z.string(),
@@ -201,6 +224,16 @@ export const ollamaShowAnswer: Schema = z.object({
   capabilities: z.array(z.string()),
   modified_at: z.string(),
 });
+
+export const ollamaEmbedAnswer: Schema = z.object({
+  model: z.string(),
+  embeddings: z.array(z.array(z.number())),
+  total_duration: count,
+  load_duration: count,
+  prompt_eval_count: count,
+});
+
+export const ollamaEmbeddingsAnswer: Schema = z.object({ embedding: z.array(z.number()) });
 
 export const ollamaVersionAnswer: Schema = z.object({ version: z.string() });
 

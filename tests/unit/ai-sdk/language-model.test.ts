@@ -320,9 +320,11 @@ describe("structured output", () => {
     const asked = generateText({
       model: provider()(),
       prompt,
-      output: Output.object({ schema: z.object({ a: z.array(z.int()).meta({ contains: {} }) }) }),
+      output: Output.object({
+        schema: z.object({ a: z.array(z.int()).meta({ $dynamicRef: "#x" }) }),
+      }),
     });
-    await expect(asked).rejects.toThrow(/contains/);
+    await expect(asked).rejects.toThrow(/dynamicRef/);
   });
 });
 

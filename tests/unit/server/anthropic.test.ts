@@ -177,7 +177,7 @@ describe("/v1/messages", () => {
     ["tools[0].input_schema", { tools: [{ name: "x" }] }],
     [
       "output_config.format.schema",
-      { output_config: { format: { type: "json_schema", schema: { contains: {} } } } },
+      { output_config: { format: { type: "json_schema", schema: { $dynamicRef: "#x" } } } },
     ],
   ])("refuses %s by its name: %j", async (param, fields) => {
     const { status, json } = await postJson(serve().app, "/v1/messages", { ...asked, ...fields });
@@ -224,6 +224,55 @@ describe("/v1/messages", () => {
     const stream = await client.messages.create({ ...asked, max_tokens: 4000, stream: true });
     for await (const event of stream) if (event.type === "content_block_delta") break;
     await expect.poll(() => engine.stats().busy).toBe(0);
+  });
+});
+
+describe("tools", () => {
+  const weather = {
+    name: "get_weather",
+    description: "The weather of a city",
+    input_schema: {
+      type: "object" as const,
+      properties: { city: { enum: ["Paris", "Rome"] } },
+      required: ["city"],
+    },
+  };
+  const toy: ToyOptions = { random: true, ctx: 4096 };
+  const valid = { type: "tool_use", name: "get_weather", input: { city: expect.any(String) } };
+
+  test.each([
+    { type: "any" as const, disable_parallel_tool_use: true },
+    { type: "tool" as const, name: "get_weather", disable_parallel_tool_use: true },
+  ])("%j makes a valid call, whole and streamed, and its result goes back", async (tool_choice) => {
+    const { client } = serve(toy);
+    const request = { ...asked, max_tokens: 300, temperature: 1, tools: [weather], tool_choice };
+    const message = await client.messages.create(request);
+    expect(message).toMatchObject({ stop_reason: "tool_use", content: [valid] });
+    const streamed = await client.messages.stream(request).finalMessage();
+    expect(streamed).toMatchObject({ stop_reason: "tool_use", content: [valid] });
+    const [call] = message.content;
+    if (call?.type !== "tool_use") throw new Error("no call");
+    const next = await client.messages.create({
+      ...request,
+      max_tokens: 5,
+      tool_choice: { type: "none" },
+      messages: [
+        ...asked.messages,
+        { role: "assistant", content: message.content },
+        {
+          role: "user",
+          content: [
+            {
+              type: "tool_result",
+              tool_use_id: call.id,
+              content: [{ type: "text", text: "12 °C" }],
+            },
+            { type: "text", text: "And?" },
+          ],
+        },
+      ],
+    });
+    expect(next.usage.output_tokens).toBe(5);
   });
 });
 

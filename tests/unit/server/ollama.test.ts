@@ -95,7 +95,7 @@ describe("/api/chat", () => {
     ["options.num_predict", { options: { num_predict: 0 } }],
     ["think", { think: true }],
     ["format", { format: "yaml" }],
-    ["format", { format: { type: "array", contains: {} } }],
+    ["format", { format: { $dynamicRef: "#x" } }],
     ["messages[0].images", { messages: [{ ...messages[0], images: ["aGk="] }] }],
     ["messages[0].role", { messages: [{ role: "robot", content: "" }] }],
   ])("refuses %s by its name: %j", async (param, fields) => {
@@ -167,6 +167,74 @@ describe("/api/chat", () => {
     });
     for await (const _ of stream) break;
     await expect.poll(() => engine.stats().busy).toBe(0);
+  });
+});
+
+describe("tools", () => {
+  const weather = {
+    type: "function",
+    function: {
+      name: "get_weather",
+      description: "The weather of a city",
+      parameters: {
+        type: "object",
+        properties: { city: { type: "string", enum: ["Paris", "Rome"] } },
+        required: ["city"],
+      },
+    },
+  };
+  const said =
+    'Let me see.\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>';
+  const call = { function: { name: "get_weather", arguments: { city: "Paris" } } };
+  const toy: ToyOptions = { reply: said, ctx: 4096 };
+
+  test("calls come whole, with their arguments read, whole and streamed", async () => {
+    const { client } = serve(toy);
+    const asked = { model: MODEL, messages, options: greedy, tools: [weather] };
+    const { message } = await client.chat(asked);
+    expect(message.tool_calls).toEqual([call]);
+    const calls: unknown[] = [];
+    let text = "";
+    for await (const part of await client.chat({ ...asked, stream: true })) {
+      calls.push(...(part.message.tool_calls ?? []));
+      text += part.message.content;
+    }
+    expect(calls).toEqual([call]);
+    expect(text).toBe(message.content);
+  });
+
+  test("results go back to the calls that they are of", async () => {
+    const { client, engine } = serve(toy);
+    const turns = [
+      ...messages,
+      { role: "assistant", content: "", tool_calls: [call, call] },
+      { role: "tool", content: "sunny", tool_name: "get_weather" },
+      { role: "tool", content: "rainy", tool_name: "get_weather" },
+    ];
+    const answer = await client.chat({ model: MODEL, messages: turns, options: greedy });
+    expect(answer.prompt_eval_count).toBeGreaterThan(engine.tokenizer.encode("x").length);
+    expect(answer.done).toBe(true);
+  });
+});
+
+describe("/api/embed", () => {
+  test("gives vectors of one text or several, cut where they are too long", async () => {
+    const { client, engine } = serve();
+    const texts = ["There are 7 days.", "Seven"];
+    const vectors = await engine.embed(texts);
+    const many = await client.embed({ model: MODEL, input: texts });
+    expect(many.embeddings).toEqual(vectors.map((vector) => [...vector]));
+    expect(many.prompt_eval_count).toBe(
+      texts.reduce((sum, text) => sum + engine.tokenizer.encode(text).length, 0),
+    );
+    const one = await client.embed({ model: MODEL, input: texts[0]!, dimensions: 2 });
+    expect(one.embeddings[0]).toHaveLength(2);
+    const old = await client.embeddings({ model: MODEL, prompt: texts[1]! });
+    expect(old.embedding).toEqual([...vectors[1]!]);
+    const long = "seven ".repeat(400);
+    expect((await client.embed({ model: MODEL, input: long })).embeddings).toHaveLength(1);
+    const whole = client.embed({ model: MODEL, input: long, truncate: false });
+    await expect(whole).rejects.toMatchObject({ status_code: 400 });
   });
 });
 

@@ -1,7 +1,14 @@
 /** pronk serve: the HTTP API over one model. */
 import { type ErrorCode, PronkError } from "../errors.ts";
 import type { HttpServer } from "../platform/host/host.ts";
-import { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../server/app.ts";
+import { responseFolder } from "../platform/host/response-folder.ts";
+import {
+  createApp,
+  jsonLogLine,
+  parseApiKeys,
+  type ResponsesOptions,
+  textLogLine,
+} from "../server/app.ts";
 import type { LogEntry } from "../server/context.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
@@ -34,6 +41,11 @@ export const serve: Command = {
     host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
     slots: { type: "string", value: "N", help: "sequences at a time, default 4; 1 with --budget" },
     queue: { type: "string", value: "N", help: "requests that wait at most; default 64" },
+    responses: {
+      type: "string",
+      value: "WHERE",
+      help: "memory, none or a folder: where /v1/responses keeps them; default memory",
+    },
     ...QUOTA_OPTIONS,
     log: { type: "string", value: "L", help: `${LOGS.join("|")}: on stderr; default failures` },
     metrics: {
@@ -70,6 +82,7 @@ export const serve: Command = {
       ready: served.ready,
       ...(keys && { auth: { keys } }),
       allowAdapterLoading: flagOption(input, "allow-lora-loading"),
+      responses: responsesOptions(textOption(input, "responses")),
       quota: quotaOptions(input),
       metrics: choiceOption(input, "metrics", METRICS),
       log: (entry) => writeLog(entry, log, cli),
@@ -108,6 +121,11 @@ export const serve: Command = {
     }
   },
 };
+
+function responsesOptions(where = "memory"): ResponsesOptions {
+  if (where === "memory") return {};
+  return { store: where === "none" ? false : responseFolder(where) };
+}
 
 /** Whether another copy of the same model may do: not what the command line asks for is wrong. */
 function isRepairable(error: unknown): error is PronkError {

@@ -16,6 +16,11 @@ import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { type DurableObjectNamespaceLike, durableQuotaStore } from "./quota-object.ts";
+import {
+  type ResponseBucketLike,
+  type ResponseNamespaceLike,
+  responseStoreOf,
+} from "./response-stores.ts";
 import { createSharedLoad } from "./shared-load.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -49,7 +54,8 @@ export interface WorkerOptions<Env>
   readonly applyAdapters?: boolean;
   /**
    * The app's options. Default: keys from the secret PRONK_API_KEYS, as parseApiKeys() reads them, and their
-   * quotas in the Durable Object PRONK_QUOTA, where it is bound.
+   * quotas in the Durable Object PRONK_QUOTA, where it is bound; responses in the R2 bucket or KV namespace
+   * PRONK_RESPONSES, where it is bound. Without `responses` none are kept.
    */
   readonly app?: (env: Env) => Omit<AppOptions, "engine" | "ready">;
 }
@@ -94,6 +100,8 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
       // The load outlives the request that began it; its failure is that of who waits for it.
       context.waitUntil(engine.catch(() => undefined));
       app ??= createApp({
+        // An isolate's own memory would lose them between two requests.
+        responses: { store: false },
         ...(options.app?.(env) ?? defaultAppOptions(env)),
         engine: () => load.get((onProgress) => startEngine(options, env, onProgress)),
         ready,
@@ -151,11 +159,16 @@ async function onlyFolders(name: string): Promise<never> {
 }
 
 function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {
-  const { PRONK_API_KEYS: text, PRONK_QUOTA: quota } = (env ?? {}) as {
+  const bound = (env ?? {}) as {
     PRONK_API_KEYS?: unknown;
     PRONK_QUOTA?: DurableObjectNamespaceLike;
+    PRONK_RESPONSES?: ResponseBucketLike | ResponseNamespaceLike;
   };
-  const store = quota === undefined ? {} : { quotaStore: durableQuotaStore(quota) };
-  if (typeof text !== "string") return store;
-  return { ...store, auth: { keys: parseApiKeys(text) } };
+  const { PRONK_API_KEYS: text, PRONK_QUOTA: quota, PRONK_RESPONSES: responses } = bound;
+  const stores = {
+    responses: { store: responseStoreOf(responses) },
+    ...(quota === undefined ? {} : { quotaStore: durableQuotaStore(quota) }),
+  };
+  if (typeof text !== "string") return stores;
+  return { ...stores, auth: { keys: parseApiKeys(text) } };
 }

@@ -19,3 +19,4 @@ export * from "../types.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
 export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
+export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";

@@ -78,5 +78,6 @@ export type {
   HubOptions,
   TokenizerLoadOptions,
 } from "../host/llama-hubs.ts";
+export { type ResponseFolderOptions, responseFolder } from "../host/response-folder.ts";
 export * from "../types.ts";
 export * from "./models.ts";

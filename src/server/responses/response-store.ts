@@ -3,7 +3,7 @@
 /**
  * A place for texts under ids. Platforms have their own: memory here, files on Node, Deno and Bun, R2 or KV
  * on Cloudflare. What a store throws is logged, and the request is answered as if there were no store, or
- * refused where it needs what is kept.
+ * refused where it needs what is kept. A text may stay longer than asked: its reader looks at its time again.
  */
 export interface ResponseStore {
   /** undefined when there is none of this id, or no longer. */

@@ -5,6 +5,7 @@
 //   npm run bench -- peers [arguments]              beside what one would use instead, in one run
 //   npm run bench -- profile [MODEL]                where the time of a prompt and of a token goes
 //   npm run bench -- concurrency [MODEL]            several streams at once beside one
+//   npm run bench -- prefix [MODEL]                 second turns and snapshots: the time to the first token
 //   npm run bench -- quality [arguments]            every form of a model: perplexity, bytes, speed
 //   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
@@ -23,6 +24,7 @@ const ours = {
   contexts: file("./bench/contexts.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
+  prefix: file("./bench/prefix.mjs"),
   profile: file("./bench/profile.mjs"),
   quality: file("./bench/quality.mjs"),
   scaling: file("./bench/scaling.mjs"),

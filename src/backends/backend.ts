@@ -75,6 +75,8 @@ export interface Runner {
    */
   readonly isCutDependent?: boolean;
   readonly kv: KvType;
+  /** Of the model, each with a cache of its own. */
+  readonly layers: number;
   readonly memory: MemoryUse;
   /** Absent where the runner has but the caller's thread. */
   readonly threads?: ThreadUse;

@@ -14,6 +14,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   tokenize: async () => (await import("./tokenize.ts")).tokenize,
   eval: async () => (await import("./eval.ts")).evaluate,
+  snapshot: async () => (await import("./snapshot.ts")).snapshot,
   hash: async () => (await import("./hash.ts")).hash,
   "attn-mask": async () => (await import("./attn-mask.ts")).attentionMask,
   bench: async () => (await import("./bench.ts")).bench,

@@ -15,6 +15,8 @@ import {
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
 
+import { loadSnapshots, SNAPSHOT_OPTION } from "./snapshot-option.ts";
+
 /** For prompts without a template, which seldom end by themselves. */
 const DEFAULT_PROMPT_TOKENS = 128;
 
@@ -36,6 +38,7 @@ export const run: Command = {
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
     ...LORA_OPTION,
+    ...SNAPSHOT_OPTION,
     verbose: { type: "boolean", help: "say on stderr where the time to the first token went" },
     ...JSON_OPTION,
   },
@@ -47,7 +50,7 @@ export const run: Command = {
     }
     const sampling = samplingOf(input);
     const command = performance.now();
-    const engine = await engineForCommand(input, cli, { slots: 1 });
+    const engine = await loadSnapshots(await engineForCommand(input, cli, { slots: 1 }), input);
     const loaded = performance.now();
     try {
       const { prompt_ids, n_keep } =

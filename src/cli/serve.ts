@@ -21,6 +21,7 @@ import {
 } from "./model-options.ts";
 import { QUOTA_OPTIONS, quotaOptions } from "./quota-options.ts";
 import { createServedEngine } from "./served-engine.ts";
+import { loadSnapshots, SNAPSHOT_OPTION } from "./snapshot-option.ts";
 
 /** What a damaged copy of a model fails with, or storage that is down. */
 const REPAIRABLE: readonly ErrorCode[] = ["corrupt", "bad_format", "not_found", "source_failed"];
@@ -57,6 +58,7 @@ export const serve: Command = {
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
     ...LORA_SERVE_OPTIONS,
+    ...SNAPSHOT_OPTION,
   },
   async run(input, cli): Promise<void> {
     const started = performance.now();
@@ -75,7 +77,7 @@ export const serve: Command = {
           isFound = true;
           if (total) onProgress(loaded / total);
         },
-      }),
+      }).then((engine) => loadSnapshots(engine, input)),
     );
     const app = createApp({
       engine: served.get,

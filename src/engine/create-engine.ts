@@ -14,9 +14,11 @@ import type { Engine } from "./engine.ts";
 import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { readPromptLogprobs } from "./prompt-logprobs.ts";
+import { checkSnapshotIds, saveSnapshot } from "./save-snapshot.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { checkIds, encodeContinuation, scoreRows } from "./score-continuations.ts";
 import type { SlotLoan } from "./slot-lender.ts";
+import { DEFAULT_SNAPSHOT_BYTES } from "./snapshots.ts";
 import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
 
 export interface EngineOptions {
@@ -38,6 +40,8 @@ export interface EngineOptions {
    * is left again and go on, as far as max_tokens asks. Default false: the output ends there.
    */
   readonly contextShift?: boolean;
+  /** Bytes of all snapshots that are loaded, at most; beside the model's memory. Default 64 MiB. */
+  readonly snapshotBytes?: number;
   /**
    * What a text stands for as an adapter's source: a path, a name of the hub. The entries give one;
    * without it loadAdapter() takes folders only.
@@ -66,10 +70,12 @@ export function createEngine(
   const {
     speculate = "lookup",
     contextShift = false,
+    snapshotBytes = DEFAULT_SNAPSHOT_BYTES,
     openAdapter: openName = noAdapters,
   } = options;
   checkOption("maxQueue", maxQueue, 0);
   checkOption("prefillRows", prefillRows, 1);
+  checkOption("snapshotBytes", snapshotBytes, 0);
   if (typeof contextShift !== "boolean") {
     throw new PronkError("bad_request", `contextShift: ${contextShift} is not true or false`, {
       param: "contextShift",
@@ -79,6 +85,8 @@ export function createEngine(
     maxQueue,
     prefillRows: Math.min(prefillRows, runner.maxRows),
     contextShift,
+    fingerprint: model.info.fingerprint,
+    snapshotBytes,
     speculation: createSpeculation(model, runtime, speculate),
   });
   return {
@@ -142,6 +150,20 @@ export function createEngine(
     },
     unloadAdapter: (name) => scheduler.adapters.unload(name),
     setAdapters: (choices) => scheduler.adapters.setDefault(choices),
+    saveSnapshot: async ({ prompt_ids, adapters }, { signal } = {}) => {
+      checkSnapshotIds(prompt_ids, runner.vocab, runner.ctx);
+      const { snapshots } = scheduler;
+      return scheduler.lend(
+        (loan) => saveSnapshot(loan, snapshots, prompt_ids, signal),
+        signal,
+        adapters,
+      );
+    },
+    loadSnapshot: (bytes) => scheduler.snapshots.load(bytes),
+    unloadSnapshot: (id) => scheduler.snapshots.unload(id),
+    get snapshots() {
+      return scheduler.snapshots.list;
+    },
     checkGrammar: (grammar) => scheduler.grammars.check(grammar),
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),

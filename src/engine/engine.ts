@@ -17,6 +17,7 @@ import type { AdapterSource } from "./load-adapters.ts";
 import type { LoadTimings } from "./load-timings.ts";
 import type { PromptLogprobs } from "./prompt-logprobs.ts";
 import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
+import type { SnapshotInfo } from "./snapshots.ts";
 
 /** What the entries know of a loaded model. */
 export interface ModelInfo {
@@ -179,6 +180,30 @@ export interface Engine {
    * @throws PronkError "not_found"; "bad_request".
    */
   setAdapters(choices: readonly AdapterChoice[]): void;
+  /**
+   * The keys and values of a text's tokens as bytes, to be kept in storage: computed in one slot, as soon
+   * as one is free. They hold the tokens, too.
+   *
+   * @throws PronkError "bad_request"; "context_overflow"; "unsupported" for a model whose keys depend on how
+   *   a text was cut (dynamic or longrope scaling); "overloaded"; "aborted"; "engine_failed".
+   */
+  saveSnapshot(
+    request: Pick<GenerateRequest, "prompt_ids" | "adapters">,
+    options?: { signal?: AbortSignal },
+  ): Promise<Uint8Array>;
+  /**
+   * Keeps a snapshot in memory: prompts that begin with its tokens, by the same adapters, go on from it, to
+   * the same output as without. They count as cached tokens. The bytes are the engine's from then on.
+   *
+   * @throws PronkError "bad_format", "unsupported", "corrupt" on bytes that are no snapshot, of another
+   *   version or changed; "bad_request" when model, cache type or adapters are others; "out_of_memory" beyond
+   *   `snapshotBytes`.
+   */
+  loadSnapshot(bytes: Uint8Array): Promise<SnapshotInfo>;
+  /** @throws PronkError "not_found" */
+  unloadSnapshot(id: string): void;
+  /** Those that are loaded. */
+  readonly snapshots: readonly SnapshotInfo[];
   /**
    * Compiles what a request's output would have to be; it is kept for the request.
    *

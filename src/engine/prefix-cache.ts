@@ -9,6 +9,7 @@
 import type { Runner } from "../backends/backend.ts";
 import type { Sequence } from "./sequence.ts";
 import { commonLength, commonPrefix, type Slot } from "./slots.ts";
+import type { SnapshotStore } from "./snapshots.ts";
 
 /** Positions whose copying takes as long as computing one: 23 KB each, of 1 ms and more a token. */
 const COPIED_PER_TOKEN = 128;
@@ -19,12 +20,18 @@ const LEAST_FOLLOWED = 16;
 export class PrefixCache {
   readonly #slots: readonly Slot[];
   readonly #runner: Pick<Runner, "copySlot">;
+  readonly #snapshots: Pick<SnapshotStore, "find" | "restore">;
   /** GreedyDual's inflation, in tokens. */
   #evicted = 0;
 
-  constructor(slots: readonly Slot[], runner: Pick<Runner, "copySlot">) {
+  constructor(
+    slots: readonly Slot[],
+    runner: Pick<Runner, "copySlot">,
+    snapshots: Pick<SnapshotStore, "find" | "restore">,
+  ) {
     this.#slots = slots;
     this.#runner = runner;
+    this.#snapshots = snapshots;
   }
 
   /**
@@ -36,8 +43,10 @@ export class PrefixCache {
     const ids = sequence.ids.subarray(0, sequence.length);
     const { key } = sequence.adapters;
     const held = this.#slots.map((slot) => (slot.isLent ? 0 : commonPrefix(slot, ids, key)));
-    const most = Math.max(...held);
-    const source = this.#slots[held.indexOf(most)];
+    const inSlots = Math.max(...held);
+    const source = this.#slots[held.indexOf(inSlots)];
+    const saved = this.#snapshots.find(ids, key, inSlots);
+    const most = saved?.cached ?? inSlots;
     let best: { slot: Slot; cost: number; cached: number } | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.sequence !== undefined || slot.isLent) continue;
@@ -57,9 +66,20 @@ export class PrefixCache {
     this.evict(slot, cached);
     slot.adapters = key;
     slot.sequence = sequence;
-    if (source !== undefined && cached < most) this.#copy(source, slot, most);
+    if (cached < most) {
+      if (saved !== undefined) this.#snapshots.restore(saved, slot);
+      else if (source !== undefined) this.#copy(source, slot, most);
+    }
     slot.follows = this.#leader(slot, ids, key);
     return { slot, cached: slot.length };
+  }
+
+  /** Copies as much of `ids` as any slot has to a lent one; gives how many tokens. Not while a batch is being run. */
+  fill(slot: Slot, ids: Int32Array, key: string): number {
+    const held = this.#slots.map((one) => (one.isLent ? 0 : commonPrefix(one, ids, key)));
+    const most = Math.max(...held);
+    if (most > 0) this.#copy(this.#slots[held.indexOf(most)], slot, most);
+    return most;
   }
 
   /** Gives up what a slot's cache holds beyond its first `kept` tokens. */

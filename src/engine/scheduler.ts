@@ -31,10 +31,11 @@ import type { Runtime } from "./runtime.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { createSlots, type Slot } from "./slots.ts";
+import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
 
 /** What of its host the engine needs. */
-export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed">;
+export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed" | "digest">;
 
 export interface SchedulerOptions {
   /** Requests that wait at most, beside those that run. */
@@ -45,11 +46,16 @@ export interface SchedulerOptions {
   readonly contextShift: boolean;
   /** undefined: every batch runs what is known. */
   readonly speculation: Speculation | undefined;
+  /** The model's fingerprint. */
+  readonly fingerprint: string;
+  /** Bytes of all snapshots that are loaded. */
+  readonly snapshotBytes: number;
 }
 
 export class Scheduler {
   readonly adapters: AdapterSet;
   readonly grammars: GrammarCompiler;
+  readonly snapshots: SnapshotStore;
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
   readonly #maxQueue: number;
@@ -99,9 +105,10 @@ export class Scheduler {
       prefillRows: options.prefillRows,
     });
     this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
-    this.#prefixes = new PrefixCache(this.#slots, runner);
-    this.#lender = new SlotLender(this.#prefixes, this.#slots.length + options.maxQueue);
     this.adapters = new AdapterSet(runner, (work) => this.#flight.between(work));
+    this.snapshots = new SnapshotStore(runner, this.adapters, options, runtime.digest);
+    this.#prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
+    this.#lender = new SlotLender(this.#prefixes, this.#slots.length + options.maxQueue);
     let candidates: Candidates | undefined;
     this.grammars = new GrammarCompiler(tokenizer);
     this.#context = {
@@ -186,6 +193,9 @@ export class Scheduler {
         slots: [slot, ...beside].map(({ index }) => index),
         adapters: adapters.spans,
         run: (batch, read) => this.#runLent(batch, read),
+        mix: adapters,
+        between: (work) => this.#flight.between(work),
+        fill: (ids) => this.#prefixes.fill(slot as Slot, Int32Array.from(ids), adapters.key),
         keep: (ids) => {
           held = ids;
         },

@@ -1,6 +1,7 @@
 /** Slots for work that is no generation: one at a time each, handed out as they become free. */
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { ReadingSlot } from "../generate/score-tokens.ts";
+import type { ResolvedMix } from "./adapter-set.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 
@@ -10,6 +11,11 @@ export interface SlotLoan extends ReadingSlot {
   readonly slots: readonly number[];
   /** Says what the cache holds in the end, for prompts that begin with it. Else it counts as empty. */
   keep(ids: readonly number[]): void;
+  readonly mix: ResolvedMix;
+  /** Does what no batch may run beside. */
+  between<Result>(work: () => Result): Promise<Awaited<Result>>;
+  /** Copies as much of `ids` as other slots hold; gives how many tokens. Only `between`. */
+  fill(ids: readonly number[]): number;
 }
 
 interface Waiter {

@@ -5,8 +5,12 @@ export type Digest = (bytes: Uint8Array) => Promise<ArrayBuffer>;
 
 /** In lower-case hex; by WebCrypto, which every runtime has, where no digest is given. */
 export async function sha256(bytes: Uint8Array, digest: Digest = subtleDigest): Promise<string> {
-  const hash = new Uint8Array(await digest(bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(new Uint8Array(await digest(bytes)));
+}
+
+/** Two lower-case digits a byte. */
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** By WebCrypto. */

@@ -8,6 +8,7 @@ export type { LoadTimings } from "../engine/load-timings.ts";
 export type { ModelInput } from "../engine/opened-model.ts";
 export type { PromptLogprobs } from "../engine/prompt-logprobs.ts";
 export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
+export type { SnapshotInfo } from "../engine/snapshots.ts";
 export type { ErrorCode } from "../errors.ts";
 export type { TokenLogprobs } from "../generate/logprobs.ts";
 export type { Perplexity } from "../generate/perplexity.ts";

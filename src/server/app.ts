@@ -38,6 +38,7 @@ import { addRoutes, tolerantPath } from "./routing.ts";
 import { totalTiming } from "./usage.ts";
 
 export { type ApiKey, type AuthOptions, parseApiKeys } from "./auth.ts";
+export { saveChatSnapshot } from "./chat-snapshot.ts";
 export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
 export type { CorsOptions } from "./cors.ts";
 export type { Dialect } from "./dialects.ts";

@@ -65,6 +65,7 @@ class ReferenceRunner implements Runner {
   readonly ctx: number;
   readonly width: number;
   readonly slots: number;
+  readonly layers: number;
   readonly maxRows: number;
   readonly maxLogits: number;
   readonly memory: MemoryUse;
@@ -104,6 +105,7 @@ class ReferenceRunner implements Runner {
     this.width = config.hidden_size;
     this.ctx = options.ctx;
     this.slots = options.slots;
+    this.layers = config.num_hidden_layers;
     this.maxRows = options.maxRows;
     this.maxLogits = options.maxLogits;
     this.weights = new Uint8Array(weightBytes);
@@ -216,7 +218,7 @@ class ReferenceRunner implements Runner {
       const expected = `${saved.length} bytes, expected ${2 * end * 4}`;
       throw new PronkError("bad_format", `saved cache: ${expected}`);
     }
-    const numbers = new Float32Array(saved.slice().buffer);
+    const numbers = new Float32Array(new Uint8Array(saved).buffer);
     const { keys, values } = this.#cache[slot][layer];
     keys.set(numbers.subarray(0, end));
     values.set(numbers.subarray(end));

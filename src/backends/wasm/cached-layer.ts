@@ -135,9 +135,9 @@ export function saveCachedLayer(
   positions: number,
 ): Uint8Array {
   const out = new Uint8Array(savedLayerBytes(config, sizes, positions));
-  const bytes = new Uint8Array(memory);
-  eachSaved(region, config, sizes, positions, (saved, kept, size) => {
-    for (let i = 0; i < size; i++) out[saved + i] = bytes[kept + i];
+  const { from, to } = elementsOf(memory, out, sizes);
+  eachSaved(region, config, sizes, positions, (saved, kept, offsets) => {
+    for (let d = 0; d < offsets.length; d++) to[saved + d] = from[kept + offsets[d]];
   });
   return out;
 }
@@ -155,32 +155,58 @@ export function loadCachedLayer(
   if (saved.length !== expected) {
     throw new PronkError("bad_format", `saved cache: ${saved.length} bytes, expected ${expected}`);
   }
-  const bytes = new Uint8Array(memory);
-  eachSaved(region, config, sizes, positions, (from, kept, size) => {
-    for (let i = 0; i < size; i++) bytes[kept + i] = saved[from + i];
+  const isAligned = saved.byteOffset % CACHE_TYPES[sizes.kv].bytes === 0;
+  const { from: kept, to } = elementsOf(memory, isAligned ? saved : new Uint8Array(saved), sizes);
+  eachSaved(region, config, sizes, positions, (from, at, offsets) => {
+    for (let d = 0; d < offsets.length; d++) kept[at + offsets[d]] = to[from + d];
   });
 }
 
-/** Calls `visit` with where each element or scale is among the saved bytes and in memory, and its bytes. */
+type Elements = Uint8Array | Uint16Array | Uint32Array;
+
+/** Memory and saved bytes by the element: a thousand positions are eleven million of them. */
+function elementsOf(
+  memory: ArrayBufferLike,
+  saved: Uint8Array,
+  { kv }: Pick<Sizes, "kv">,
+): { from: Elements; to: Elements } {
+  const { bytes } = CACHE_TYPES[kv];
+  const { buffer, byteOffset, length } = saved;
+  if (bytes === 1) return { from: new Uint8Array(memory), to: saved };
+  return bytes === 2
+    ? { from: new Uint16Array(memory), to: new Uint16Array(buffer, byteOffset, length / 2) }
+    : { from: new Uint32Array(memory), to: new Uint32Array(buffer, byteOffset, length / 4) };
+}
+
+/**
+ * Calls `visit` for each run of elements that lie together when they are saved: where it begins there, where it is
+ * in memory, and the distances of its elements from there. Counted in elements.
+ */
 function eachSaved(
   region: CacheRegion,
   config: LlamaConfig,
   sizes: Sizes,
   positions: number,
-  visit: (saved: number, kept: number, size: number) => void,
+  visit: (saved: number, kept: number, offsets: Int32Array) => void,
 ): void {
   const { num_key_value_heads: kvHeads, head_dim: headDim } = config;
   const at = cacheIndexes(config, sizes);
+  const offsets = new Int32Array(headDim);
+  const scale = Int32Array.from({ length: 4 / at.bytes }, (_, i) => i);
   let saved = 0;
   const part = (start: number, scales: number, indexOf: CacheIndexes["key"]): void => {
     for (let head = 0; head < kvHeads; head++) {
       for (let t = 0; t < positions; t++) {
-        for (let d = 0; d < headDim; d++, saved += at.bytes) {
-          visit(saved, start + indexOf(head, t, d) * at.bytes, at.bytes);
+        const first = indexOf(head, t, 0);
+        // The same within a block.
+        if (t % V_BLOCK === 0) {
+          for (let d = 0; d < headDim; d++) offsets[d] = indexOf(head, t, d) - first;
         }
+        visit(saved, start / at.bytes + first, offsets);
+        saved += headDim;
         if (!at.hasScales) continue;
-        visit(saved, scales + at.scale(head, t) * 4, 4);
-        saved += 4;
+        visit(saved, (scales + at.scale(head, t) * 4) / at.bytes, scale);
+        saved += scale.length;
       }
     }
   };

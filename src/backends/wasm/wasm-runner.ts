@@ -118,6 +118,7 @@ class WasmRunner implements Runner {
   readonly maxRows: number;
   readonly maxLogits: number;
   readonly kv: KvType;
+  readonly layers: number;
   readonly memory: MemoryUse;
   readonly weights: Uint8Array;
   readonly isCutDependent: boolean;
@@ -162,6 +163,7 @@ class WasmRunner implements Runner {
     this.maxRows = options.maxRows;
     this.maxLogits = options.maxLogits;
     this.kv = options.kv;
+    this.layers = config.num_hidden_layers;
     this.memory = layout.use;
     this.#plan = plan;
     this.#layout = layout;

@@ -1,18 +1,14 @@
 /**
- * A cache as bytes: what each sequence was made of, and keys and values as the backend keeps them. Little-endian:
- *   "PRONKKV" and a version byte; u32 bytes of the header; the header, JSON; for each sequence the embeddings (f32)
- *   and masks of its inputs; for each sequence its layers; SHA-256 of all before.
+ * A cache as bytes, sealed (src/pack/sealed-bytes.ts): what each sequence was made of, in the header; for each sequence the
+ * embeddings (f32) and masks of its inputs; for each sequence its layers, keys and values as the backend keeps them.
  * Only the model that made it takes it: weights, configuration, backend and type of the cache are in the header.
  */
 import { PronkError } from "../../errors.ts";
-import { subtleDigest } from "../../pack/digest.ts";
+import { openSealed, type Seal, sealBytes } from "../../pack/sealed-bytes.ts";
 import type { SequenceInput } from "./forward-inputs.ts";
 import type { CachedSequence } from "./kv-cache.ts";
 
-const MAGIC = "PRONKKV";
-const VERSION = 1;
-const PREFIX_BYTES = 12;
-const HASH_BYTES = 32;
+const SEAL: Seal = { magic: "PRONKKV", version: 1, what: "saved cache" };
 
 /** What a cache holds, apart from a model. */
 export interface SavedCache {
@@ -77,21 +73,7 @@ export async function encodeCache(cache: SavedCache): Promise<Uint8Array> {
       layer: layers[b]?.[0]?.length ?? 0,
     })),
   };
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  parts.unshift(json);
-  parts.push(...layers.flat());
-  const size = parts.reduce((sum, part) => sum + part.length, PREFIX_BYTES);
-  const out = new Uint8Array(size + HASH_BYTES);
-  new TextEncoder().encodeInto(MAGIC, out);
-  out[MAGIC.length] = VERSION;
-  new DataView(out.buffer).setUint32(MAGIC.length + 1, json.length, true);
-  let at = PREFIX_BYTES;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  out.set(new Uint8Array(await subtleDigest(out.subarray(0, size))), size);
-  return out;
+  return sealBytes(SEAL, header, [...parts, ...layers.flat()]);
 }
 
 /**
@@ -99,21 +81,8 @@ export async function encodeCache(cache: SavedCache): Promise<Uint8Array> {
  *   have changed; "bad_request" when another model made it, or it has more than this one can hold.
  */
 export async function decodeCache(bytes: Uint8Array, limits: CacheLimits): Promise<SavedCache> {
-  const size = bytes.length - HASH_BYTES;
-  const magic = new TextDecoder().decode(bytes.subarray(0, MAGIC.length));
-  if (magic !== MAGIC || size < PREFIX_BYTES) throw bad("these are no bytes of a cache");
-  if (bytes[MAGIC.length] !== VERSION) {
-    const found = `version ${bytes[MAGIC.length]}; reads: ${VERSION}`;
-    throw new PronkError("unsupported", `saved cache: ${found}`);
-  }
-  const hash = new Uint8Array(await subtleDigest(bytes.subarray(0, size)));
-  if (hash.some((byte, i) => byte !== bytes[size + i])) {
-    throw new PronkError("corrupt", "saved cache: its bytes have changed");
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const bodyStart = PREFIX_BYTES + view.getUint32(MAGIC.length + 1, true);
-  if (bodyStart > size) throw bad("its header does not end");
-  const header = parseHeader(bytes.subarray(PREFIX_BYTES, bodyStart));
+  const { header, body } = await openSealed(SEAL, bytes);
+  if (!isHeader(header)) throw bad("its header is not that of a cache");
   if (header.model !== limits.model) {
     throw new PronkError("bad_request", "saved cache: another model made it");
   }
@@ -121,11 +90,11 @@ export async function decodeCache(bytes: Uint8Array, limits: CacheLimits): Promi
     const found = `${header.sequences.length} sequences, the model was loaded with ${limits.slots} slots`;
     throw new PronkError("bad_request", `saved cache: ${found}`);
   }
-  let at = bodyStart;
+  let at = 0;
   const take = (count: number): Uint8Array => {
-    if (at + count > size) throw bad("it is too short");
+    if (at + count > body.length) throw bad("it is too short");
     at += count;
-    return bytes.slice(at - count, at);
+    return body.slice(at - count, at);
   };
   const sequences = header.sequences.map((sequence) =>
     readSequence(sequence, header, limits, take),
@@ -134,7 +103,7 @@ export async function decodeCache(bytes: Uint8Array, limits: CacheLimits): Promi
   const layers = header.sequences.map(({ layer }) =>
     hasLayers ? Array.from({ length: limits.layers }, () => take(layer)) : [],
   );
-  if (at !== size) throw bad(`${size - at} bytes too many`);
+  if (at !== body.length) throw bad(`${body.length - at} bytes too many`);
   return { model: header.model, length: header.length, sequences, layers: hasLayers ? layers : [] };
 }
 
@@ -178,17 +147,6 @@ function readSequence(
   });
   if (before !== columns.length) throw bad("its inputs are not its columns");
   return { columns: [...columns], inputs: read };
-}
-
-function parseHeader(bytes: Uint8Array): Header {
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new PronkError("bad_format", "saved cache: its header is no JSON", { cause });
-  }
-  if (!isHeader(header)) throw bad("its header is not that of a cache");
-  return header;
 }
 
 function isHeader(value: unknown): value is Header {

@@ -13,7 +13,7 @@ import { PronkError } from "../../errors.ts";
 import { type AppOptions, createApp, parseApiKeys } from "../../server/app.ts";
 import type { Readiness } from "../../server/routes/health.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
-import type { SourceFolder } from "../../sources/source.ts";
+import { readAll, type SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { type DurableObjectNamespaceLike, durableQuotaStore } from "./quota-object.ts";
 import {
@@ -50,6 +50,11 @@ export interface WorkerOptions<Env>
    * They take their part of `budgetBytes`.
    */
   readonly adapters?: (env: Env) => NonNullable<EngineAdapters["adapters"]>;
+  /**
+   * Names of snapshots (`pronk snapshot`) in the pack's folder: prompts that begin so are not computed. They
+   * take their part of `budgetBytes`.
+   */
+  readonly snapshots?: readonly string[];
   /** Whether requests that name no adapters get all of them. Default true. */
   readonly applyAdapters?: boolean;
   /**
@@ -123,7 +128,10 @@ async function startEngine<Env>(
     { adapters: retryingAdapters(options.adapters?.(env)) },
     onlyFolders,
   );
-  const model = await loadModel({ pack: retryingFolder(pack(env)) }, runtime, {
+  const folder = retryingFolder(pack(env));
+  const snapshots = await readSnapshots(folder, options.snapshots ?? [], budgetBytes);
+  const snapshotBytes = snapshots.reduce((sum, { length }) => sum + length, 0);
+  const model = await loadModel({ pack: folder }, runtime, {
     id,
     ctx,
     maxCtx: MAX_CTX,
@@ -132,12 +140,42 @@ async function startEngine<Env>(
     kernel,
     chunk,
     speculate,
-    budgetBytes,
+    budgetBytes: budgetBytes - snapshotBytes,
     roomFor: opened.map(({ adapter }) => adapter),
     onProgress: ({ loaded, total }) => onProgress(loaded / total),
   });
-  const engine = createEngine(model, runtime, { speculate, contextShift });
-  return loadAdapters(engine, opened, options);
+  const engine = createEngine(model, runtime, { speculate, contextShift, snapshotBytes });
+  await loadAdapters(engine, opened, options);
+  try {
+    // One after the other, and each let go of: it is copied.
+    for (let bytes = snapshots.shift(); bytes !== undefined; bytes = snapshots.shift()) {
+      await engine.loadSnapshot(bytes);
+    }
+    return engine;
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+}
+
+/** Half of the budget at most: the rest is the model's. */
+async function readSnapshots(
+  folder: SourceFolder,
+  names: readonly string[],
+  budgetBytes: number,
+): Promise<Uint8Array[]> {
+  const read: Uint8Array[] = [];
+  let left = budgetBytes / 2;
+  for (const name of names) {
+    const source = await folder.open(name);
+    left -= source.size;
+    if (left < 0) {
+      const found = `${source.size} bytes, beyond half of the budget of ${budgetBytes}`;
+      throw new PronkError("out_of_memory", `snapshots: ${name}: ${found}`);
+    }
+    read.push(await readAll(source));
+  }
+  return read;
 }
 
 type Adapters = NonNullable<EngineAdapters["adapters"]>;

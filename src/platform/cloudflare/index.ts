@@ -13,6 +13,7 @@
  */
 export { PronkError } from "../../errors.ts";
 export { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
+export { saveChatSnapshot } from "../../server/chat-snapshot.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";

@@ -34,6 +34,7 @@ export class ToyRunner implements Runner {
   readonly backend: string = "toy";
   readonly kernel: string = "hash";
   readonly kv: KvType = "f32";
+  readonly layers: number = 2;
   readonly memory: MemoryUse = NO_MEMORY;
   readonly weights: Uint8Array = new Uint8Array(0);
   readonly vocab: number;
@@ -47,6 +48,8 @@ export class ToyRunner implements Runner {
   /** Every slot that was copied. */
   readonly copies: { readonly from: number; readonly to: number; readonly positions: number }[] =
     [];
+  /** Every layer that was loaded. */
+  readonly loads: { readonly slot: number; readonly positions: number }[] = [];
   /** Called before a batch is run; may throw. */
   before: ((batch: Batch) => void) | undefined;
   disposed: number = 0;
@@ -127,11 +130,21 @@ export class ToyRunner implements Runner {
     throw new Error("toy runner: it has no cache");
   }
 
-  saveCache(): Uint8Array {
-    return new Uint8Array(0);
+  /** The tokens, in each layer. */
+  saveCache(slot: number, _layer: number, positions: number): Uint8Array {
+    const cache = this.#caches[slot];
+    if (this.#busy || cache === undefined) throw new Error(`toy runner: slot ${slot}`);
+    return new Uint8Array(
+      Float64Array.from({ length: positions }, (_, i) => cache[i] ?? Number.NaN).buffer,
+    );
   }
 
-  loadCache(): void {}
+  loadCache(slot: number, _layer: number, positions: number, saved: Uint8Array): void {
+    if (this.#busy) throw new Error("toy runner: a cache is loaded in mid-batch");
+    if (saved.length !== positions * 8) throw new PronkError("bad_format", "toy runner: bytes");
+    this.loads.push({ slot, positions });
+    this.#caches[slot] = [...new Float64Array(saved.slice().buffer)];
+  }
 
   async loadAdapter({ name }: { readonly name: string }, signal?: AbortSignal): Promise<number> {
     await this.loading?.(name);

@@ -99,6 +99,7 @@ export function createToy(options: ToyOptions = {}): Toy {
     slots,
     maxRows: 64,
     maxLogits: slots,
+    layers: 1,
     kv: "f32",
     memory: { weights: 0, kv: 0, activations: 0, scratch: 0, total: 0 },
     weights: new Uint8Array(0),

@@ -1,0 +1,233 @@
+/**
+ * Beginnings of texts with their keys and values, as bytes for storage and back: what a prompt that begins so need
+ * not compute. Sealed (src/pack/sealed-bytes.ts): model's fingerprint, adapters and tokens in the header, then each
+ * layer as the backend keeps it. Restored, they give the bits that computing them gives.
+ *
+ * Those that are loaded stay in memory, within a bound, and are put into a slot when a prompt wants one.
+ */
+import type { Runner } from "../backends/backend.ts";
+import { PronkError } from "../errors.ts";
+import type { Digest } from "../pack/digest.ts";
+import { openSealed, type Seal, sealBytes } from "../pack/sealed-bytes.ts";
+import type { AdapterSet } from "./adapter-set.ts";
+import { commonLength, type Slot } from "./slots.ts";
+
+const SEAL: Seal = { magic: "PRONKSN", version: 1, what: "snapshot" };
+
+/** Positions whose loading takes as long as computing one; a restored slot has to save more. */
+const LOADED_PER_TOKEN = 64;
+
+/** Of all that are loaded: a system prompt of 2,000 tokens with SmolLM2, beside its 130 MB. */
+export const DEFAULT_SNAPSHOT_BYTES: number = 64 * 1024 * 1024;
+
+/** One that is loaded. */
+export interface SnapshotInfo {
+  /** SHA-256 of its bytes, but for the hash that they end with. */
+  readonly id: string;
+  readonly tokens: number;
+  /** That it keeps in memory. */
+  readonly bytes: number;
+}
+
+interface Snapshot extends SnapshotInfo {
+  readonly ids: Int32Array;
+  readonly adapters: string;
+  readonly layers: readonly Uint8Array[];
+}
+
+/** A snapshot that a prompt begins with, and how many of its tokens. */
+export interface FoundSnapshot {
+  readonly snapshot: Snapshot;
+  readonly cached: number;
+}
+
+/** Adapters as another process names them: by content. */
+type SavedAdapter = readonly [fingerprint: string, scale: number];
+
+interface Header {
+  readonly model: string;
+  readonly kv: string;
+  readonly adapters: readonly SavedAdapter[];
+  readonly ids: readonly number[];
+  /** Bytes of a layer. */
+  readonly layer: number;
+}
+
+type SnapshotRunner = Pick<
+  Runner,
+  "ctx" | "vocab" | "layers" | "kv" | "isCutDependent" | "saveCache" | "loadCache"
+>;
+
+export class SnapshotStore {
+  readonly #runner: SnapshotRunner;
+  /** Of the model; what an engine calls its fingerprint. */
+  readonly #model: string;
+  readonly #adapters: Pick<AdapterSet, "list" | "resolve">;
+  readonly #limit: number;
+  readonly #digest: Digest | undefined;
+  /** Of one layer's keys and values. */
+  readonly #positionBytes: number;
+  readonly #held = new Map<string, Snapshot>();
+
+  /** @param options the model's fingerprint, and the bytes of all that are loaded at most. */
+  constructor(
+    runner: SnapshotRunner,
+    adapters: Pick<AdapterSet, "list" | "resolve">,
+    options: { readonly fingerprint: string; readonly snapshotBytes: number },
+    digest?: Digest,
+  ) {
+    this.#runner = runner;
+    this.#model = options.fingerprint;
+    this.#adapters = adapters;
+    this.#limit = options.snapshotBytes;
+    this.#digest = digest;
+    this.#positionBytes = runner.saveCache(0, 0, 1).length;
+  }
+
+  get list(): readonly SnapshotInfo[] {
+    return [...this.#held.values()].map(({ id, tokens, bytes }) => ({ id, tokens, bytes }));
+  }
+
+  /** @throws PronkError "unsupported" where keys depend on how a text was cut. */
+  check(): void {
+    if (!this.#runner.isCutDependent) return;
+    const why =
+      "the model's keys depend on how a text is cut into batches (dynamic or longrope scaling)";
+    throw new PronkError("unsupported", `snapshot: ${why}`);
+  }
+
+  /** Of the tokens in a slot's cache. Not while a batch is being run. */
+  read(slot: number, tokens: number): Uint8Array[] {
+    const { layers } = this.#runner;
+    return Array.from({ length: layers }, (_, layer) =>
+      this.#runner.saveCache(slot, layer, tokens),
+    );
+  }
+
+  /** @param mix adapters by their loaded names, with scales. */
+  async encode(
+    ids: readonly number[],
+    mix: readonly SavedAdapter[],
+    layers: readonly Uint8Array[],
+  ): Promise<Uint8Array> {
+    const layer = layers[0]?.length ?? 0;
+    const header: Header = {
+      ...{ model: this.#model, kv: this.#runner.kv, adapters: mix },
+      ...{ ids, layer },
+    };
+    return sealBytes(SEAL, header, layers);
+  }
+
+  /**
+   * Keeps it for prompts that begin with its tokens; the same bytes again change nothing.
+   *
+   * @throws PronkError "bad_format", "unsupported", "corrupt" on bytes that are none, of another version or changed;
+   *   "bad_request" when they are of another model, cache type or adapters; "out_of_memory" beyond the bound.
+   */
+  async load(bytes: Uint8Array): Promise<SnapshotInfo> {
+    this.check();
+    const held = [...this.#held.values()].reduce((sum, one) => sum + one.bytes, 0);
+    if (held + bytes.length > this.#limit) {
+      const found = `${bytes.length} bytes, ${held} of ${this.#limit} are taken (snapshotBytes)`;
+      throw new PronkError("out_of_memory", `snapshot: ${found}`);
+    }
+    // Not a copy: they may be a third of an isolate's memory.
+    const own = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    const { header, body, hash: id } = await openSealed(SEAL, own, this.#digest);
+    if (!isHeader(header)) throw bad("its header is not that of a snapshot");
+    const { ids, layer, adapters } = header;
+    const { layers, ctx, vocab } = this.#runner;
+    this.#refuseOthers(header);
+    if (ids.length > ctx) {
+      const found = `${ids.length} tokens, the context has ${ctx}`;
+      throw new PronkError("bad_request", `snapshot: ${found}`);
+    }
+    if (ids.length === 0 || !ids.every((id) => id < vocab))
+      throw bad("its tokens are not the model's");
+    if (layer !== ids.length * this.#positionBytes || body.length !== layer * layers)
+      throw bad(`${body.length} bytes of ${layers} layers`);
+    const snapshot: Snapshot = {
+      ...{ id, tokens: ids.length, bytes: own.length },
+      ids: Int32Array.from(ids),
+      adapters: this.#keyOf(adapters),
+      layers: Array.from({ length: layers }, (_, i) => body.subarray(i * layer, (i + 1) * layer)),
+    };
+    this.#held.set(id, snapshot);
+    return { id, tokens: snapshot.tokens, bytes: snapshot.bytes };
+  }
+
+  /** @throws PronkError "not_found" */
+  unload(id: string): void {
+    if (this.#held.delete(id)) return;
+    throw new PronkError("not_found", `snapshot: ${id} is not loaded`);
+  }
+
+  /** The one with most of a prompt, all but its last token, where that is worth loading over `held` tokens. */
+  find(ids: Int32Array, adapters: string, held: number): FoundSnapshot | undefined {
+    let best: FoundSnapshot | undefined;
+    for (const snapshot of this.#held.values()) {
+      if (snapshot.adapters !== adapters) continue;
+      const cached = Math.min(commonLength(snapshot.ids, ids), ids.length - 1);
+      const least = held + snapshot.tokens / LOADED_PER_TOKEN;
+      if (cached > least && cached > (best?.cached ?? 0)) best = { snapshot, cached };
+    }
+    return best;
+  }
+
+  /** Puts it into a slot. Not while a batch is being run. */
+  restore({ snapshot, cached }: FoundSnapshot, slot: Slot): void {
+    for (const [layer, bytes] of snapshot.layers.entries()) {
+      this.#runner.loadCache(slot.index, layer, snapshot.tokens, bytes);
+    }
+    slot.ids.set(snapshot.ids.subarray(0, cached));
+    slot.length = cached;
+  }
+
+  #refuseOthers({ model, kv }: Header): void {
+    if (kv !== this.#runner.kv) {
+      const found = `made with a cache of ${kv}, the model was loaded with ${this.#runner.kv}`;
+      throw new PronkError("bad_request", `snapshot: ${found}`);
+    }
+    if (model === this.#model) return;
+    throw new PronkError("bad_request", `snapshot: made by ${model}, the model is ${this.#model}`);
+  }
+
+  #keyOf(adapters: readonly SavedAdapter[]): string {
+    const choices = adapters.map(([fingerprint, scale]) => {
+      const loaded = this.#adapters.list.find((one) => one.fingerprint === fingerprint);
+      if (loaded !== undefined) return { name: loaded.name, scale };
+      const missing = `made with the adapter ${fingerprint}, which is not loaded`;
+      throw new PronkError("bad_request", `snapshot: ${missing}`);
+    });
+    return this.#adapters.resolve(choices).key;
+  }
+}
+
+function isHeader(value: unknown): value is Header {
+  if (typeof value !== "object" || value === null) return false;
+  const { model, kv, adapters, ids, layer } = value as Record<string, unknown>;
+  return (
+    typeof model === "string" &&
+    typeof kv === "string" &&
+    isListOf(adapters, isAdapter) &&
+    isListOf(ids, isCount) &&
+    isCount(layer)
+  );
+}
+
+function isAdapter(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  return typeof value[0] === "string" && typeof value[1] === "number";
+}
+
+function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0;
+}
+
+function bad(what: string): PronkError {
+  return new PronkError("bad_format", `snapshot: ${what}`);
+}

@@ -149,6 +149,56 @@ export function addTests({ url, slots }: Served): void {
     expect(models.data.map(({ id }) => id)).toEqual([MODEL]);
   });
 
+  test("the openai client gets vectors, the same bits alone and in company", async () => {
+    const client = new OpenAI({
+      baseURL: `${url()}/v1`,
+      apiKey: "none",
+      timeout: TIMEOUT_MS,
+      maxRetries: 0,
+    });
+    const input = [
+      "The cat sat on the mat.",
+      "A cat is sitting on a rug.",
+      "The European Central Bank raised interest rates by 25 points.",
+    ];
+    // It asks for base64 by itself and decodes that; floats are what it is told to leave alone.
+    const { data, usage } = await client.embeddings.create({ model: MODEL, input });
+    const vectors = data.map(({ embedding }) => embedding);
+    expect(vectors.map(({ length }) => length)).toEqual([576, 576, 576]);
+    expect(usage.total_tokens).toBeGreaterThan(20);
+    const floats = { model: MODEL, input: input[1], encoding_format: "float" } as const;
+    const [alone] = (await client.embeddings.create(floats)).data;
+    expect(alone.embedding.map(Math.fround)).toEqual([...vectors[1]].map(Math.fround));
+    const [cat, rug, bank] = vectors;
+    expect(dot(cat, cat)).toBeCloseTo(1, 5);
+    expect(dot(cat, rug)).toBeGreaterThan(dot(cat, bank));
+  });
+
+  test("a prompt's log-probabilities are those of its perplexity, the chosen token among the top", async () => {
+    const post = async (path: string, body: object) => {
+      const response = await fetch(`${url()}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: MODEL, ...body }),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      return response.json();
+    };
+    const prompt = "A week has seven days, and a year has about 52 weeks.";
+    const fields = { prompt, max_tokens: 0, logprobs: 2, echo: true };
+    const { logprobs, text } = (await post("/v1/completions", fields)).choices[0];
+    expect(text).toBe(prompt);
+    const [first, ...numbers] = logprobs.token_logprobs as [null, ...number[]];
+    expect(first).toBeNull();
+    for (const [i, token] of logprobs.tokens.entries()) {
+      if (i > 0) expect(logprobs.top_logprobs[i]).toHaveProperty([token]);
+    }
+    const { nll, tokens } = await post("/perplexity", { prompt });
+    expect(numbers).toHaveLength(tokens);
+    const sum = numbers.reduce((total, one) => total + one, 0);
+    expect(Math.abs(sum + nll * tokens)).toBeLessThan(1e-6);
+  });
+
   test("a request that cannot be served gets an error in OpenAI's form", async () => {
     const response = await chat({ messages: [] });
     expect(response.status).toBe(400);
@@ -157,6 +207,10 @@ export function addTests({ url, slots }: Served): void {
     });
     expect((await fetch(`${url()}/health`)).status).toBe(200);
   });
+}
+
+function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, number, i) => sum + number * b[i], 0);
 }
 
 function tokenIds(data: string): number[] {

@@ -33,7 +33,7 @@ export function addOpenAiTests(url: () => string): void {
       const { busy, queued } = await (await fetch(`${url()}/stats`)).json();
       return busy + queued;
     };
-    await expect.poll(busy, { timeout: 20_000 }).toBe(0);
+    await expect.poll(busy, { timeout: 5_000 }).toBe(0);
   };
 
   describe("chat completions", () => {
@@ -286,7 +286,9 @@ export function addOpenAiTests(url: () => string): void {
       await expect(stream.done()).rejects.toThrow(APIUserAbortError);
       await isIdle();
       const leave = new AbortController();
-      const answer = chat.completions.create(endless, { signal: leave.signal });
+      // A local workerd that has written nothing yet does not notice: the answer goes on to its end.
+      const long = { ...endless, max_completion_tokens: 100 };
+      const answer = chat.completions.create(long, { signal: leave.signal });
       setTimeout(() => leave.abort(), 300);
       await expect(answer).rejects.toThrow(APIUserAbortError);
       await isIdle();

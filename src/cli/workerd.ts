@@ -73,7 +73,7 @@ export async function startWorkerd(
       ]),
     ),
     ...(objectFolder !== undefined && { durableObjectsPersist: objectFolder }),
-    r2Buckets: ["MODELS"],
+    r2Buckets: ["MODELS", "PRONK_RESPONSES"],
     ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
   });
   try {

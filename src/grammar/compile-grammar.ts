@@ -66,17 +66,18 @@ export function compileLibrary(
 ): Library {
   const ids: Counter = { next: 0 };
   const start = "all of them";
-  const all: Expression = { type: "choice", items: [...called, ...repeated].map(rule) };
+  const all: Expression = { type: "choice", items: called.map(rule) };
   const writer = new GrammarWriter(
     { start, rules: new Map([...rules, [start, all]]) },
     { alphabet },
     ids,
-    new Set([...called, ...repeated]),
+    new Set(called),
   );
-  writer.compile();
   const regionsOf = (names: readonly string[]): Map<string, Region> =>
     new Map(names.map((name) => [name, writer.regionOf(name)]));
-  return { ids, rules, regions: regionsOf(called), items: regionsOf(repeated) };
+  const library = { ids, rules, regions: regionsOf(called), items: regionsOf(repeated) };
+  writer.compile();
+  return library;
 }
 
 class GrammarWriter {

@@ -9,7 +9,7 @@ import {
   compileLibrary,
 } from "./compile-grammar.ts";
 import type { Grammar } from "./expression.ts";
-import { compileJsonSchema } from "./json-schema/compile-json-schema.ts";
+import { compileJsonSchema, requireShallow } from "./json-schema/compile-json-schema.ts";
 import { CALLED_RULES, JSON_RULES } from "./json-text.ts";
 import { literalChoice } from "./literal-choice.ts";
 import { GrammarMatcher } from "./matcher.ts";
@@ -79,6 +79,7 @@ export class GrammarCompiler {
   }
 
   #compiled(spec: GrammarSpec): CompiledGrammar {
+    if (spec.type === "json_schema") requireShallow(spec.schema);
     const key = JSON.stringify(spec);
     if (key.length > MAX_KEY_CHARS) {
       throw new PronkError(

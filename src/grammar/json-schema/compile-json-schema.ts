@@ -242,8 +242,12 @@ function inferredTypes(schema: SchemaObject): string[] {
     : ["object", "array", "string", "number", "boolean", "null"];
 }
 
-/** Values of each level are looked at before any function calls itself over them. */
-function requireShallow(schema: unknown): void {
+/**
+ * Values of each level are looked at before any function calls itself over them, JSON.stringify among them.
+ *
+ * @throws PronkError "unsupported"
+ */
+export function requireShallow(schema: unknown): void {
   let level: unknown[] = [schema];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_JSON_DEPTH) throw unsupported("", `more than ${MAX_JSON_DEPTH} levels deep`);

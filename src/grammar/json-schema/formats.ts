@@ -1,19 +1,20 @@
 /** The formats of JSON Schema, as regular expressions of texts that have them: not every such text, but only such. */
 
-const LABEL = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
-const HOST = `${LABEL}(\\.${LABEL}){0,3}\\.[a-z]{2,6}`;
+// What repeats is followed by what it cannot be: one automaton then reads it, and finds its tokens once.
+const LABEL = "[a-z0-9]{1,20}(-[a-z0-9]{1,20}){0,2}";
+const HOST = `(${LABEL}\\.){1,4}[a-z]{2,6}`;
+/** Without a limit of its length, which only hosts by themselves have. */
+const DOMAIN = "([a-z0-9]+(-[a-z0-9]+)*\\.)+[a-z]{2,6}";
 const OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 /** Every month has 28 days. */
 const DATE =
   "[0-9]{4}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)";
 const CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
 const TIME = `${CLOCK}(\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])`;
-const PATH = "(/[A-Za-z0-9._~-]{1,60}){0,8}/?";
-const URI = `https?://${HOST}${PATH}(\\?[A-Za-z0-9._~=&-]{1,100})?(#[A-Za-z0-9._~-]{1,40})?`;
-
+const URI = `https?://${DOMAIN}(/[A-Za-z0-9._~-]+)*/?(\\?[A-Za-z0-9._~=&-]+)?(#[A-Za-z0-9._~-]+)?`;
 const DURATION =
   "P([1-9][0-9]{0,3}D(T([1-9][0-9]{0,3}[HMS]))?|T[1-9][0-9]{0,3}[HMS]|[1-9][0-9]{0,3}[YMW])";
-const EMAIL = `[a-z0-9_]([a-z0-9_+-]{0,30}[a-z0-9_])?(\\.[a-z0-9_]{1,30}){0,2}@${HOST}`;
+const EMAIL = `[a-z0-9_+-]+(\\.[a-z0-9_+-]+)*@${DOMAIN}`;
 const IPV6 = "[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}";
 const BASE64 = "([A-Za-z0-9+/]{4}){0,200}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?";
 const uuid = (version: string): string =>
@@ -55,6 +56,16 @@ export const FORMATS: ReadonlyMap<string, string> = new Map([
   ["uuid5", uuid("5")],
   ["guid", uuid("[1-5]")],
   ["byte", BASE64],
+]);
+
+const BOUNDED_URI = `https?://${HOST}(/[A-Za-z0-9._~-]{1,60}){0,8}/?(\\?[A-Za-z0-9._~=&-]{1,100})?`;
+
+/** Formats whose texts could be endless, for strings of limited lengths. */
+export const BOUNDED_FORMATS: ReadonlyMap<string, string> = new Map([
+  ["email", `[a-z0-9_+-]{1,30}(\\.[a-z0-9_+-]{1,30}){0,1}@${HOST}`],
+  ...["uri", "uri-reference", "iri", "iri-reference", "url"].map(
+    (name) => [name, BOUNDED_URI] as const,
+  ),
 ]);
 
 /** Formats that say nothing about the text. */

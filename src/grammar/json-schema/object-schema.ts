@@ -19,6 +19,9 @@ import {
 } from "./schema.ts";
 import { listOf } from "./values-schema.ts";
 
+/** Each is kept apart from every other. */
+const MAX_PATTERNS = 16;
+
 export function objectSchema(
   unlisted: SchemaObject,
   path: string,
@@ -146,6 +149,9 @@ function otherMembers(
   const isFiltered = keys !== undefined || Object.keys(patterns).length > 0;
   const longest = isFiltered ? Number.POSITIVE_INFINITY : undefined;
   const others = declared.length === 0 ? undefined : otherNames(declared, longest);
+  if (Object.keys(patterns).length > MAX_PATTERNS) {
+    throw unsupported(path, `more than ${MAX_PATTERNS} patternProperties`);
+  }
   const list = Object.entries(patterns).map(([pattern, value]) => {
     const options = { match: "anywhere", param: "patternProperties" } as const;
     return { name: quoted(parseRegex(pattern, options)), value };

@@ -11,7 +11,13 @@ import {
 } from "../expression.ts";
 import { quoted, quotedString } from "../json-text.ts";
 import { parseRegex } from "../parse-regex.ts";
-import { FORMATS, FREE_FORMATS, PATTERN_FORMATS, ZOD_PATTERNS } from "./formats.ts";
+import {
+  BOUNDED_FORMATS,
+  FORMATS,
+  FREE_FORMATS,
+  PATTERN_FORMATS,
+  ZOD_PATTERNS,
+} from "./formats.ts";
 import { countOf, type Json, type SchemaObject, unsupported } from "./schema.ts";
 
 const ANY: Expression = characters([0, LAST_CODE_POINT]);
@@ -22,13 +28,14 @@ export function stringSchema(schema: SchemaObject, path: string, isPlain = false
   const max = countOf(schema, "maxLength", path) ?? Number.POSITIVE_INFINITY;
   if (min > max) return NEVER;
   // Schemas that were merged have lists of both.
+  const isLimited = max !== Number.POSITIVE_INFINITY;
   const known = typeof schema.pattern === "string" ? ZOD_PATTERNS.get(schema.pattern) : undefined;
-  if (known !== undefined && known.format === schema.format) {
+  if (known !== undefined && known.format === schema.format && !isLimited) {
     return withLengths(parseRegex(known.text), min, max, path);
   }
   const patterns = listOf(schema.pattern).map((pattern) => patternText(pattern, path));
   const formats = listOf(schema.format).flatMap((format) => {
-    const text = formatText(String(format), patterns.length > 0, path);
+    const text = formatText(String(format), patterns.length > 0, isLimited, path);
     return text === undefined ? [] : [text];
   });
   const [first, ...others] = [...formats, ...patterns];
@@ -56,9 +63,14 @@ function patternText(pattern: Json, path: string): Expression {
 }
 
 /** undefined where the format says nothing that the pattern beside it does not. */
-function formatText(format: string, hasPattern: boolean, path: string): Expression | undefined {
+function formatText(
+  format: string,
+  hasPattern: boolean,
+  isLimited: boolean,
+  path: string,
+): Expression | undefined {
   if (FREE_FORMATS.has(format) || (hasPattern && PATTERN_FORMATS.has(format))) return undefined;
-  const known = FORMATS.get(format);
+  const known = (isLimited ? BOUNDED_FORMATS.get(format) : undefined) ?? FORMATS.get(format);
   if (known === undefined) throw unsupported(path, `format ${format} is not known`);
   return parseRegex(known, { param: "format" });
 }

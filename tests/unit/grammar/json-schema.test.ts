@@ -199,6 +199,7 @@ const CASES: readonly (readonly [unknown, readonly string[], readonly string[]])
     ['"https://a.b.com/x?y=1"'],
     ['"x"'],
   ],
+  [{ type: "string", format: "email", maxLength: 12 }, ['"a@b.com"'], ['"abcde@fgh.com"']],
   [{ type: "string", pattern: "^a+$", maxLength: 3 }, ['"a"', '"aaa"'], ['"aaaa"', '""']],
   [{ type: "object", propertyNames: { pattern: "^k" } }, ['{"k1":1}', "{}"], ['{"x":1}']],
   [{ type: "object", properties: { a: false, b: { const: 1 } } }, ["{}", '{"b":1}'], ['{"a":1}']],

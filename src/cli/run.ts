@@ -6,6 +6,7 @@ import { encodeChat, systemLength } from "../server/chat-prompt.ts";
 import { flagOption, integerOption, numberOption, textOption, UsageError } from "./arguments.ts";
 import { coldStartOf, coldStartText } from "./cold-start.ts";
 import type { Arguments, Command } from "./command.ts";
+import { GRAMMAR_OPTIONS, grammarOf } from "./grammar-options.ts";
 import { LORA_OPTION } from "./lora-options.ts";
 import {
   CONTEXT_SHIFT_OPTION,
@@ -34,6 +35,7 @@ export const run: Command = {
     seed: { type: "string", value: "S", help: "same seed, same text" },
     "top-p": { type: "string", value: "P", help: "nucleus sampling" },
     "top-k": { type: "string", value: "K", help: "among the K most likely" },
+    ...GRAMMAR_OPTIONS,
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
@@ -49,10 +51,12 @@ export const run: Command = {
       throw new UsageError("one of --prompt TEXT and --chat TEXT is needed");
     }
     const sampling = samplingOf(input);
+    const grammar = await grammarOf(input);
     const command = performance.now();
     const engine = await loadSnapshots(await engineForCommand(input, cli, { slots: 1 }), input);
     const loaded = performance.now();
     try {
+      if (grammar !== undefined) engine.checkGrammar(grammar);
       const { prompt_ids, n_keep } =
         prompt === undefined
           ? chatPrompt(engine, chat ?? "", textOption(input, "system"))
@@ -60,7 +64,13 @@ export const run: Command = {
       const max_tokens =
         integerOption(input, "max-tokens", 1) ??
         (prompt === undefined ? undefined : DEFAULT_PROMPT_TOKENS);
-      const request: GenerateRequest = { ...sampling, prompt_ids, max_tokens, n_keep };
+      const request: GenerateRequest = {
+        ...sampling,
+        prompt_ids,
+        max_tokens,
+        n_keep,
+        ...(grammar && { grammar }),
+      };
       const json = flagOption(input, "json");
       const prompted = performance.now();
       const generation = engine.stream(request, { signal: cli.signal });

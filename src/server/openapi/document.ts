@@ -184,11 +184,13 @@ function response({ description, content }: Answer): ResponseObject {
   };
 }
 
-/** OpenAPI 3.1 has no word for a stream of events: its text is a string, `x-event` says what each one is. */
+/** Of a stream of events: what each one is, as OpenAPI 3.2 spells it and tools for 3.1 read it. */
 function media(type: string, schema: z.core.$ZodType): { schema: JsonSchema } {
   const converted = toJsonSchema(schema);
   if (type !== "text/event-stream") return { schema: converted };
-  return { schema: { type: "string", "x-event": converted } };
+  const data = { type: "string", contentMediaType: "application/json", contentSchema: converted };
+  const properties = { event: { type: "string" }, data };
+  return { schema: { type: "object", properties, required: ["data"] } };
 }
 
 /** `postV1ChatCompletions`. */

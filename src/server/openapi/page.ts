@@ -64,7 +64,8 @@ function bodies(content: Readonly<Record<string, { readonly schema: JsonSchema }
   return Object.entries(content)
     .map(([type, { schema }]) => {
       if (typeof schema.$ref === "string") return "";
-      const shown = (schema["x-event"] ?? schema) as JsonSchema;
+      const { data } = (schema.properties ?? {}) as { data?: JsonSchema };
+      const shown = (data?.contentSchema ?? schema) as JsonSchema;
       return `<details><summary><code>${escapeHtml(type)}</code></summary>${fields(shown)}</details>`;
     })
     .join("");

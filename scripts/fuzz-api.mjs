@@ -1,0 +1,154 @@
+// Drives `pronk serve` over a tiny model with schemathesis, by the server's own OpenAPI document:
+//
+//   node scripts/fuzz-api.mjs [SECONDS]     of each of the two passes, default 80; the seed is fixed
+//
+// First the document as it stands, with valid and invalid requests; then the same one with bodies narrowed to
+// what reaches the model (its id, one optional field at a time), valid requests alone. No answer may be a
+// 5xx, take longer than 20 s, have a status, type or body that is not documented, or pass without the key;
+// what breaks a schema has to be refused. Needs the build, Node and python3 with pip.
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { narrowed } from "./fuzz-api/narrowed.mjs";
+
+const VERSION = "4.32.5";
+const SEED = 20261121;
+const KEY = "fuzzing";
+/** A whole Llama of one layer: 1,256 tokens, 256 positions, Llama 3's chat template. */
+const MODEL = "tests/goldens/tokenizers/tok_bpe.gguf";
+const INSTALL_MS = 240_000;
+const START_MS = 30_000;
+/** No answer of this model takes a tenth of it. */
+const ANSWER_SECONDS = 20;
+const seconds = Number(process.argv[2] ?? 80);
+
+const folder = resolve(".cache/fuzz-api");
+const schemathesis = join(folder, "bin", "schemathesis");
+const env = { ...process.env, PYTHONPATH: folder };
+
+mkdirSync(folder, { recursive: true });
+if (!existsSync(join(folder, `schemathesis-${VERSION}.dist-info`))) {
+  const packages = ["--upgrade", "--target", folder, `schemathesis==${VERSION}`];
+  execFileSync("python3", ["-m", "pip", "install", "-q", ...packages], {
+    stdio: "inherit",
+    timeout: INSTALL_MS,
+  });
+}
+
+const log = [];
+const server = spawn(
+  process.execPath,
+  [
+    "dist/src/cli/main.js",
+    "serve",
+    MODEL,
+    "--port",
+    "0",
+    "--log",
+    "json",
+    "--allow-lora-loading",
+    "--queue",
+    "1000",
+  ],
+  { env: { ...process.env, PRONK_API_KEYS: KEY }, stdio: ["ignore", "pipe", "pipe"] },
+);
+server.stderr.setEncoding("utf8").on("data", (text) => log.push(text));
+let failed = true;
+try {
+  const url = await started();
+  const headers = { authorization: `Bearer ${KEY}` };
+  const document = await (await fetch(`${url}/openapi.json`)).json();
+  const { data } = await (await fetch(`${url}/v1/models`, { headers })).json();
+  writeFileSync(join(folder, "openapi.json"), JSON.stringify(document));
+  writeFileSync(join(folder, "narrowed.json"), JSON.stringify(narrowed(document, data[0].id)));
+
+  const asItStands = await pass(url, "openapi.json", ["--mode", "all"]);
+  const reaching = await pass(url, "narrowed.json", [
+    "--mode",
+    "positive",
+    "--phases",
+    "coverage,fuzzing",
+  ]);
+
+  const entries = log
+    .join("")
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line));
+  const errors = entries.filter(({ level }) => level === "error");
+  const counts = new Map();
+  for (const { method, route, status } of entries) {
+    const name = `${method} ${route ?? "other"} ${status}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  for (const [name, count] of [...counts].sort())
+    console.log(`${String(count).padStart(6)} ${name}`);
+  for (const error of errors.slice(0, 5)) console.log(JSON.stringify(error));
+  const unreached = unanswered(document, counts);
+  console.log(
+    `requests: ${entries.length}, failures: ${errors.length}, never answered with success: ${unreached.join(", ") || "none"}`,
+  );
+  const alive = (await fetch(`${url}/health`)).status === 200;
+  failed =
+    !asItStands ||
+    !reaching ||
+    errors.length > 0 ||
+    unreached.length > 0 ||
+    !alive ||
+    server.exitCode !== null;
+} finally {
+  server.kill();
+}
+process.exit(failed ? 1 : 0);
+
+/** The server's address, from the line that says it is ready. */
+function started() {
+  return new Promise((take, refuse) => {
+    const timer = setTimeout(() => refuse(new Error(`no server: ${log.join("")}`)), START_MS);
+    let text = "";
+    server.stdout.setEncoding("utf8").on("data", (part) => {
+      text += part;
+      const [, url] = /at (http:\S+)\/v1/.exec(text) ?? [];
+      if (url === undefined) return;
+      clearTimeout(timer);
+      take(url);
+    });
+  });
+}
+
+/** Whether schemathesis found nothing. */
+async function pass(url, file, options) {
+  const child = spawn(
+    schemathesis,
+    [
+      ...["run", join(folder, file), "--url", url, "--header", `Authorization: Bearer ${KEY}`],
+      // The document cannot say all that a request needs: a model that is there, a grammar that compiles.
+      ...["--checks", "all", "--exclude-checks", "positive_data_acceptance"],
+      ...[
+        "--seed",
+        String(SEED),
+        "--max-time",
+        String(seconds),
+        "--request-timeout",
+        String(ANSWER_SECONDS),
+      ],
+      ...["--max-examples", "30", "--continue-on-failure", "--no-shrink", "--warnings", "off"],
+      ...["--generation-database", "none", "--suppress-health-check", "all", ...options],
+    ],
+    { cwd: folder, env, stdio: "inherit", timeout: (seconds + 120) * 1000 },
+  );
+  const code = await new Promise((done) => child.on("close", done));
+  return code === 0;
+}
+
+/** Operations that no request reached the end of: nothing would have been tested. */
+function unanswered(document, counts) {
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).flatMap((method) => {
+      const name = `${method.toUpperCase()} ${path}`;
+      // What would need files of adapters, or ids that another answer gave.
+      if (/lora_adapter|\{(?:response_)?id\}/.test(path)) return [];
+      return counts.has(`${name} 200`) ? [] : [name];
+    }),
+  );
+}

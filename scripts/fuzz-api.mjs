@@ -12,6 +12,7 @@ import { join, resolve } from "node:path";
 import { narrowed } from "./fuzz-api/narrowed.mjs";
 
 const VERSION = "4.32.5";
+const PARSER = "prometheus_client==0.23.1";
 const SEED = 20261121;
 const KEY = "fuzzing";
 /** A whole Llama of one layer: 1,256 tokens, 256 positions, Llama 3's chat template. */
@@ -20,6 +21,10 @@ const INSTALL_MS = 240_000;
 const START_MS = 30_000;
 /** No answer of this model takes a tenth of it. */
 const ANSWER_SECONDS = 20;
+/** Fails on what is not the text format. */
+const COUNT_FAMILIES = `import sys
+from prometheus_client.parser import text_string_to_metric_families
+print(len([f.name for f in text_string_to_metric_families(sys.stdin.read())]))`;
 const seconds = Number(process.argv[2] ?? 80);
 
 const folder = resolve(".cache/fuzz-api");
@@ -28,7 +33,7 @@ const env = { ...process.env, PYTHONPATH: folder };
 
 mkdirSync(folder, { recursive: true });
 if (!existsSync(join(folder, `schemathesis-${VERSION}.dist-info`))) {
-  const packages = ["--upgrade", "--target", folder, `schemathesis==${VERSION}`];
+  const packages = ["--upgrade", "--target", folder, `schemathesis==${VERSION}`, PARSER];
   execFileSync("python3", ["-m", "pip", "install", "-q", ...packages], {
     stdio: "inherit",
     timeout: INSTALL_MS,
@@ -88,6 +93,14 @@ try {
   console.log(
     `requests: ${entries.length}, failures: ${errors.length}, never answered with success: ${unreached.join(", ") || "none"}`,
   );
+  const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
+  const families = execFileSync("python3", ["-c", COUNT_FAMILIES], {
+    env,
+    input: metrics,
+    encoding: "utf8",
+    timeout: START_MS,
+  });
+  console.log(`families of metrics that Prometheus' parser reads: ${families.trim()}`);
   const alive = (await fetch(`${url}/health`)).status === 200;
   failed =
     !asItStands ||

@@ -6,6 +6,9 @@ import { createWorker, r2Source, type Worker } from "../src/platform/cloudflare/
 import plain from "../wasm/dist/plain.wasm";
 import relaxed from "../wasm/dist/relaxed.wasm";
 
+/** Quotas of API keys, where wrangler.toml binds it. */
+export { QuotaObject } from "../src/platform/cloudflare/index.ts";
+
 type Env = {
   readonly MODELS: Parameters<typeof r2Source>[0];
   /** The pack's prefix in the bucket. */

@@ -52,6 +52,9 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     | "promptLogprobs"
     | "perplexity"
     | "embed"
+    | "saveSnapshot"
+    | "loadSnapshot"
+    | "unloadSnapshot"
     | "loadAdapter"
     | "unloadAdapter"
     | "setAdapters"
@@ -83,6 +86,14 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
       read(texts.map((one) => (typeof one === "string" ? encode(one) : one)));
       return vectors;
     },
+    async saveSnapshot(request, options) {
+      checkAdapters(engine, models, request.adapters);
+      const bytes = await engine.saveSnapshot(request, options);
+      read([request.prompt_ids]);
+      return bytes;
+    },
+    loadSnapshot: manages(engine.loadSnapshot),
+    unloadSnapshot: manages(engine.unloadSnapshot),
     loadAdapter: manages(engine.loadAdapter),
     unloadAdapter: manages(engine.unloadAdapter),
     setAdapters: manages(engine.setAdapters),

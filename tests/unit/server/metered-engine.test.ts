@@ -26,9 +26,12 @@ function meter(models?: readonly string[], engine: Engine = createToy().engine):
 }
 
 /** Methods that run the model: a new one has to be counted and asked for. */
-const RUNS = ["stream", "generate", "scoreContinuations", "promptLogprobs", "embed"];
+const RUNS = [
+  ...["stream", "generate", "scoreContinuations", "promptLogprobs", "perplexity", "embed"],
+  "saveSnapshot",
+];
 /** Methods that change what others get. */
-const MANAGES = ["loadAdapter", "unloadAdapter", "setAdapters"];
+const MANAGES = ["loadAdapter", "unloadAdapter", "setAdapters", "loadSnapshot", "unloadSnapshot"];
 const HARMLESS = ["checkGrammar", "stats", "dispose"];
 
 test("every method of the engine is either counted, closed to keys with models, or harmless", () => {
@@ -52,6 +55,7 @@ const CALLS: Readonly<Record<string, (engine: Engine) => Promise<unknown>>> = {
   generate: (engine) => engine.generate({ prompt_ids: [1, 2, 3], max_tokens: 2 }),
   scoreContinuations: (engine) =>
     engine.scoreContinuations([{ prompt_ids: [1, 2, 3], continuation_ids: [4, 5] }]),
+  perplexity: (engine) => engine.perplexity([1, 2, 3, 4, 5]),
   promptLogprobs: (engine) =>
     engine.promptLogprobs([
       [1, 2, 3],

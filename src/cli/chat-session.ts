@@ -28,7 +28,7 @@ export const CHAT_HELP = `/help               this list
 /system [TEXT]      show the system message, or begin anew with this one
 /clear              begin anew; system message and settings stay
 /reset              begin anew, all as it was at the start
-/set NAME=VALUE ... change settings: max_new_tokens, do_sample, temperature, top_k, top_p, min_p,
+/set NAME=VALUE ... change settings: max_new_tokens, do_sample, temperature, top_k, top_p, min_p, typical_p,
                     repetition_penalty, eos_token_id, seed
 /stats              tokens, speed and settings (also /status)
 /example [NAME]     list the examples, or send one

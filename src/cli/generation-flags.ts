@@ -14,6 +14,7 @@ export interface ChatSettings {
   readonly top_k: number;
   readonly top_p: number;
   readonly min_p: number;
+  readonly typical_p: number;
   readonly repetition_penalty: number;
   readonly eos_token_id: readonly number[] | null;
   readonly seed: number | null;
@@ -27,6 +28,7 @@ export const CHAT_DEFAULTS: ChatSettings = {
   top_k: 50,
   top_p: 1,
   min_p: 0,
+  typical_p: 1,
   repetition_penalty: 1,
   eos_token_id: null,
   seed: null,
@@ -67,6 +69,7 @@ const RULES: Readonly<Record<Field, Rule>> = {
   top_k: { wanted: "an integer from 0", accepts: within(0, 2 ** 31 - 1, true) },
   top_p: { wanted: "a number from 0 to 1", accepts: within(0, 1) },
   min_p: { wanted: "a number from 0 to 1", accepts: within(0, 1) },
+  typical_p: { wanted: "a number from 0 to 1", accepts: within(0, 1) },
   repetition_penalty: { wanted: "a number above 0", accepts: within(Number.MIN_VALUE, 1e6) },
   eos_token_id: {
     wanted: "an id or a list of ids",
@@ -115,12 +118,12 @@ export function settingsOfFile(
 
 /** What the engine is asked for. */
 export function requestOf(settings: ChatSettings): Omit<GenerateRequest, "prompt_ids" | "n_keep"> {
-  const { max_new_tokens, do_sample, temperature, top_k, top_p, min_p } = settings;
+  const { max_new_tokens, do_sample, temperature, top_k, top_p, min_p, typical_p } = settings;
   const { repetition_penalty, eos_token_id, seed } = settings;
   return {
     max_tokens: max_new_tokens,
     repetition_penalty,
-    ...(do_sample ? { temperature, top_k, top_p, min_p } : { temperature: 0 }),
+    ...(do_sample ? { temperature, top_k, top_p, min_p, typical_p } : { temperature: 0 }),
     ...(eos_token_id !== null && { stop_ids: eos_token_id }),
     ...(seed !== null && { seed }),
   };

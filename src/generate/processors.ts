@@ -4,11 +4,12 @@
  * to f32, as there.
  *
  * Order, in sampler.ts: repetition_penalty, frequency and presence, logit_bias, then temperature,
- * top_k, top_p, min_p.
+ * top_k, top_p, min_p, typical_p.
  */
 import { PronkError } from "../errors.ts";
 import { type Candidates, findCut, keepAbove, keepAtLeast, largestScore } from "./candidates.ts";
 import { exp, log } from "./exp-log.ts";
+import { entropy, logSoftmax } from "./logits-processors/softmax.ts";
 
 /** How often each id occurs in the output; ids of the prompt are present with 0. */
 export type TokenCounts = ReadonlyMap<number, number>;
@@ -81,6 +82,34 @@ export function keepTopP(candidates: Candidates, p: number): void {
 /** Keeps tokens at least `p` times as likely as the likeliest: score >= largest + log p. */
 export function keepMinP(candidates: Candidates, p: number): void {
   keepAtLeast(candidates, largestScore(candidates) + log(p));
+}
+
+/**
+ * Keeps the tokens whose information, -log p, is nearest to the entropy, the fewest whose probabilities add up to
+ * `mass`, and every other as near as the last of them: Hugging Face's TypicalLogitsWarper (arXiv:2202.00666).
+ */
+export function keepTypical(candidates: Candidates, mass: number): void {
+  const { ids, scores, weights, count } = candidates;
+  const logProbabilities = logSoftmax(scores.subarray(0, count));
+  const expected = Math.fround(entropy(logProbabilities));
+  const given = scores.slice(0, count);
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    // The nearer to the entropy, the larger: the search is for the largest.
+    scores[i] = -Math.abs(-logProbabilities[i] - expected);
+    total += weights[i] = exp(logProbabilities[i]);
+  }
+  // Above 0 so that a mass of 0 keeps the nearest.
+  const cut = findCut(candidates, Math.max(mass * total, Number.MIN_VALUE), weights);
+  const least = cut?.score ?? Number.NEGATIVE_INFINITY;
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    if (scores[i] < least) continue;
+    ids[kept] = ids[i];
+    weights[kept] = weights[i];
+    scores[kept++] = given[i];
+  }
+  candidates.count = kept;
 }
 
 /**

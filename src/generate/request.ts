@@ -10,6 +10,8 @@ export interface SamplingOptions {
   readonly top_p?: number;
   /** 0 or absent: off. */
   readonly min_p?: number;
+  /** 1 or absent: off. */
+  readonly typical_p?: number;
   /** 1 or absent: off. Hugging Face's formula, over prompt and output. */
   readonly repetition_penalty?: number;
   /** OpenAI's formula, over the output only. */

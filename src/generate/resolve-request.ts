@@ -71,6 +71,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
   checkInteger(request.top_k, "top_k", 0, Number.MAX_SAFE_INTEGER);
   checkNumber(request.top_p, "top_p", 0, 1);
   checkNumber(request.min_p, "min_p", 0, 1);
+  checkNumber(request.typical_p, "typical_p", 0, 1);
   checkNumber(request.repetition_penalty, "repetition_penalty", ...REPETITION_PENALTY_RANGE);
   checkNumber(request.frequency_penalty, "frequency_penalty", -2, 2);
   checkNumber(request.presence_penalty, "presence_penalty", -2, 2);
@@ -93,6 +94,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
       top_k: request.top_k,
       top_p: request.top_p,
       min_p: request.min_p,
+      typical_p: request.typical_p,
       repetition_penalty: request.repetition_penalty,
       frequency_penalty: request.frequency_penalty,
       presence_penalty: request.presence_penalty,

@@ -3,7 +3,7 @@
  * a random number that depends on the seed and the token's index alone.
  *
  * Order: what a grammar does not allow, repetition_penalty, frequency_penalty and presence_penalty, logit_bias; then, unless greedy,
- * temperature, top_k, top_p, min_p (Hugging Face's order of warpers) and one draw.
+ * temperature, top_k, top_p, min_p, typical_p (Hugging Face's order of warpers) and one draw.
  */
 import { type Candidates, fillCandidates } from "./candidates.ts";
 import type { Constraint } from "./constraint.ts";
@@ -13,6 +13,7 @@ import {
   keepMinP,
   keepTopK,
   keepTopP,
+  keepTypical,
   notNumbers,
   penalizeCounts,
   penalizeRepetition,
@@ -63,6 +64,7 @@ export function createSampler(
   const topK = options.top_k ?? 0;
   const topP = options.top_p ?? 1;
   const minP = options.min_p ?? 0;
+  const typicalP = options.typical_p ?? 1;
   const seed = toSeed(options.seed);
 
   const counts = new Map<number, number>();
@@ -87,6 +89,7 @@ export function createSampler(
       if (topK > 0) keepTopK(candidates, topK);
       if (topP < 1) keepTopP(candidates, topP);
       if (minP > 0) keepMinP(candidates, minP);
+      if (typicalP < 1) keepTypical(candidates, typicalP);
       return draw(candidates, uniformAt(seed, index));
     },
     accept(id) {

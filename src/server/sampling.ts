@@ -35,6 +35,7 @@ export function toSampling(
     top_p: fields.top_p ?? undefined,
     top_k: fields.top_k == null ? undefined : Math.max(0, fields.top_k),
     min_p: fields.min_p ?? undefined,
+    typical_p: fields.typical_p ?? undefined,
     repetition_penalty: fields.repetition_penalty ?? undefined,
     frequency_penalty: fields.frequency_penalty ?? undefined,
     presence_penalty: fields.presence_penalty ?? undefined,

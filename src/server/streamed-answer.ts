@@ -98,7 +98,7 @@ export async function* streamedAnswer(
       const { stop: stop_reason } = result;
       const logprobs = writer?.takeRest();
       const closing = chunk(index, { body: shape.closing, logprobs, finish_reason, stop_reason });
-      yield { ...closing, timings: timingsOf([result]) };
+      yield { ...closing, timings: timingsOf([result], job.engine.info) };
     }
   }
   if (withUsage) yield { ...common, choices: [], usage: usageOf(prompts, results, n) };

@@ -17,7 +17,6 @@ const isTextOnly: AsksForNothing = (value) =>
 
 /** Samplers that other servers have as extensions. */
 const EXTENSIONS: Readonly<Record<string, AsksForNothing>> = {
-  typical_p: isOneOf(1),
   mirostat: isOneOf(0),
 };
 

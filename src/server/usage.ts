@@ -1,4 +1,5 @@
 /** Token counts and times of a request, summed over its choices. */
+import type { ModelInfo } from "../engine/engine.ts";
 import type { LoadTimings } from "../engine/load-timings.ts";
 import type { GenerateResult, Timings } from "../generate/request.ts";
 
@@ -44,6 +45,8 @@ export function usageOf(
 /** The engine's timings with llama-server's names and rates; rates are 0 where clocks stand still. */
 export interface WireTimings {
   readonly queue_ms: number;
+  /** Prompt tokens taken from the cache; also under llama-server's name. */
+  readonly cached_n: number;
   readonly cache_n: number;
   readonly prompt_n: number;
   readonly prompt_ms: number;
@@ -54,19 +57,26 @@ export interface WireTimings {
   /** Tokens that were proposed and run ahead; and those of them that came. */
   readonly draft_n: number;
   readonly draft_n_accepted: number;
+  readonly backend: string;
+  readonly kernel: string;
 }
 
 /** Sums over choices: with several of them, milliseconds are those of slots, not of the wall. */
-export function timingsOf(results: readonly GenerateResult[]): WireTimings {
+export function timingsOf(
+  results: readonly GenerateResult[],
+  { backend, kernel }: Pick<ModelInfo, "backend" | "kernel">,
+): WireTimings {
   const total = (of: (timings: Timings) => number): number =>
     sum(results.map(({ timings }) => of(timings)));
   const prompt_n = total((t) => t.prompt_n);
   const prompt_ms = total((t) => t.prompt_ms);
   const predicted_n = total((t) => t.predicted_n);
   const predicted_ms = total((t) => t.predicted_ms);
+  const cached_n = total((t) => t.cached_n);
   return {
     queue_ms: total((t) => t.queue_ms),
-    cache_n: total((t) => t.cached_n),
+    cached_n,
+    cache_n: cached_n,
     prompt_n,
     prompt_ms,
     prompt_per_second: perSecond(prompt_n, prompt_ms),
@@ -75,6 +85,8 @@ export function timingsOf(results: readonly GenerateResult[]): WireTimings {
     predicted_per_second: perSecond(predicted_n, predicted_ms),
     draft_n: total((t) => t.draft_n),
     draft_n_accepted: total((t) => t.draft_n_accepted),
+    backend,
+    kernel,
   };
 }
 

@@ -59,7 +59,7 @@ export async function wholeAnswer(
       };
     }),
     usage: usageOf(prompts, results, n),
-    timings: timingsOf(results),
+    timings: timingsOf(results, job.engine.info),
     ...sharedPromptIds(job),
   };
 }

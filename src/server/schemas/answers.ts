@@ -23,6 +23,7 @@ export const errorAnswer: Schema = z.object({
 
 export const timings: Schema = z.object({
   queue_ms: ms,
+  cached_n: count,
   cache_n: count,
   prompt_n: count,
   prompt_ms: ms,
@@ -32,6 +33,8 @@ export const timings: Schema = z.object({
   predicted_per_second: ms,
   draft_n: count,
   draft_n_accepted: count,
+  backend: z.string(),
+  kernel: z.string(),
 });
 
 export const usage: Schema = z.object({

@@ -1,7 +1,7 @@
 /**
  * The fields that chat and completions share, with their ranges.
  *
- * Ranges are OpenAI's (OpenAPI description 2.3.0) where it has the field; top_k, min_p,
+ * Ranges are OpenAI's (OpenAPI description 2.3.0) where it has the field; top_k, min_p, typical_p,
  * repetition_penalty, ignore_eos, lora and return_token_ids are extensions under the names that other
  * servers gave them. An explicit null is the same as an absent field.
  */
@@ -18,6 +18,8 @@ export interface SamplingFields extends OutputFormatFields {
   /** 0 and -1: off. */
   top_k?: Maybe<number>;
   min_p?: Maybe<number>;
+  /** 1: off. */
+  typical_p?: Maybe<number>;
   /** Over prompt and output; 1: off. */
   repetition_penalty?: Maybe<number>;
   frequency_penalty?: Maybe<number>;
@@ -41,6 +43,11 @@ export interface SamplingFields extends OutputFormatFields {
   }>;
   /** Accepted; without effect here. */
   user?: Maybe<string>;
+  safety_identifier?: Maybe<string>;
+  prompt_cache_key?: Maybe<string>;
+  service_tier?: Maybe<string>;
+  reasoning_effort?: Maybe<string>;
+  verbosity?: Maybe<string>;
   store?: Maybe<boolean>;
   metadata?: Maybe<Record<string, string>>;
 }
@@ -70,6 +77,7 @@ export const samplingFields: {
   top_p: z.nullish(between(0, 1)),
   top_k: z.nullish(countFrom(-1)),
   min_p: z.nullish(between(0, 1)),
+  typical_p: z.nullish(between(0, 1)),
   repetition_penalty: z.nullish(between(...REPETITION_PENALTY_RANGE)),
   frequency_penalty: z.nullish(between(-2, 2)),
   presence_penalty: z.nullish(between(-2, 2)),
@@ -89,6 +97,11 @@ export const samplingFields: {
     }),
   ),
   user: z.nullish(z.string()),
+  safety_identifier: z.nullish(z.string()),
+  prompt_cache_key: z.nullish(z.string()),
+  service_tier: z.nullish(z.string()),
+  reasoning_effort: z.nullish(z.string()),
+  verbosity: z.nullish(z.string()),
   store: z.nullish(z.boolean()),
   metadata: z.nullish(
     z

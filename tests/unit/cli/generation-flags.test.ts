@@ -21,7 +21,15 @@ test("transformers' example is read", () => {
 
 test("without settings a chat samples as transformers does", () => {
   expect(requestOf(CHAT_DEFAULTS)).toEqual({
-    ...{ max_tokens: 256, repetition_penalty: 1, temperature: 1, top_k: 50, top_p: 1, min_p: 0 },
+    ...{
+      max_tokens: 256,
+      repetition_penalty: 1,
+      temperature: 1,
+      top_k: 50,
+      top_p: 1,
+      min_p: 0,
+      typical_p: 1,
+    },
   });
 });
 

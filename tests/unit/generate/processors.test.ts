@@ -12,6 +12,7 @@ import {
   keepMinP,
   keepTopK,
   keepTopP,
+  keepTypical,
   penalizeCounts,
   penalizeRepetition,
 } from "../../../src/generate/processors.ts";
@@ -47,8 +48,9 @@ const OPTIONS: Record<string, readonly string[]> = {
   TopKLogitsWarper: ["top_k"],
   TopPLogitsWarper: ["top_p"],
   MinPLogitsWarper: ["min_p"],
+  TypicalLogitsWarper: ["mass"],
   RepetitionPenaltyLogitsProcessor: ["penalty"],
-  chain: ["repetition_penalty", "temperature", "top_k", "top_p", "min_p"],
+  chain: ["repetition_penalty", "temperature", "top_k", "top_p", "min_p", "typical_p"],
 };
 
 const numbers = (row: (number | string)[]): Float32Array =>
@@ -87,6 +89,8 @@ describe("equals Hugging Face", () => {
     if (top_k !== undefined) keepTopK(candidates, top_k);
     if (top_p !== undefined && top_p < 1) keepTopP(candidates, top_p);
     if (min_p !== undefined) keepMinP(candidates, min_p);
+    const typical_p = golden.params.typical_p ?? golden.params.mass;
+    if (typical_p !== undefined) keepTypical(candidates, typical_p);
 
     const found = masked(candidates, scores.length);
     const expected = [...numbers(golden.out[row])];
@@ -127,6 +131,12 @@ test("of equal scores at the border top_p keeps the lowest ids", () => {
   const candidates = load([0, 3, 3, 3, 3, 0]);
   keepTopP(candidates, 0.4);
   expect(keptIds(candidates)).toEqual([1, 2]);
+});
+
+test("typical_p 0 keeps the token whose information is nearest to the entropy", () => {
+  const candidates = load([0.5, 0.2, 0.15, 0.1, 0.05].map(Math.log));
+  keepTypical(candidates, 0);
+  expect(keptIds(candidates)).toEqual([1]);
 });
 
 test.each([

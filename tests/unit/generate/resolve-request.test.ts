@@ -81,6 +81,7 @@ describe("refuses", () => {
     ["top_k", { top_k: -1 }, "-1"],
     ["top_k", { top_k: 2.5 }, "2.5"],
     ["min_p", { min_p: 1.5 }, "1.5"],
+    ["typical_p", { typical_p: -0.1 }, "-0.1"],
     ["repetition_penalty", { repetition_penalty: 0 }, "0 is not"],
     ["repetition_penalty", { repetition_penalty: 101 }, "101"],
     ["frequency_penalty", { frequency_penalty: 2.1 }, "2.1"],

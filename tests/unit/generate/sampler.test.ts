@@ -78,6 +78,8 @@ test.each<[string, object, number[]]>([
   ["top_k", { top_k: 3 }, [0, 1, 2]],
   ["top_p", { top_p: 0.6 }, [0, 1]],
   ["min_p", { min_p: 0.25 }, [0, 1, 2]],
+  ["typical_p", { typical_p: 0.3 }, [1, 2]],
+  ["typical_p after top_k", { typical_p: 0.3, top_k: 2 }, [0]],
   ["temperature before top_p", { top_p: 0.6, temperature: 2 }, [0, 1, 2]],
 ])("draws nothing that %s removes, and all that it leaves", (_, options, kept) => {
   const probabilities = [0.5, 0.2, 0.15, 0.1, 0.05];

@@ -44,7 +44,11 @@ describe("a whole answer", () => {
           rejected_prediction_tokens: 0,
         },
       },
-      timings: { prompt_n: promptIds.length, predicted_n: toy.replyIds.length },
+      timings: {
+        ...{ prompt_n: promptIds.length, prompt_ms: expect.any(Number), cached_n: 0 },
+        ...{ predicted_n: toy.replyIds.length, predicted_ms: expect.any(Number) },
+        ...{ queue_ms: expect.any(Number), backend: "toy", kernel: "script" },
+      },
     });
     expect(json).not.toHaveProperty("prompt_token_ids");
     expect(json.choices[0]).not.toHaveProperty("token_ids");

@@ -170,7 +170,7 @@ describe("a response", () => {
       (await respond(fields)).output[0].content[0].text;
     expect(await text({ stop: [" in"] })).toBe("There are 7 days");
     expect(await text({ guided_choice: ["Seven", "Six"] })).toMatch(/^(Seven|Six)$/);
-    expect((await refusal({ typical_p: 0.5 })).param).toBe("typical_p");
+    expect((await refusal({ mirostat: 2 })).param).toBe("mirostat");
   });
 });
 

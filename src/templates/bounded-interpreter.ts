@@ -55,6 +55,18 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     return result;
   }
 
+  /** In Python a text is a list of its characters. */
+  override evaluateFor(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
+    const loop = node as JinjaNode & { iterable: JinjaNode };
+    if (loop.iterable.type === "SelectExpression") return super.evaluateFor(node, environment);
+    let list = this.evaluate(loop.iterable, environment);
+    if (typeof list.value === "string") {
+      checkItems(list.value.length);
+      list = toValue([...list.value]);
+    }
+    return super.evaluateFor({ ...loop, iterable: valueNode(list) } as JinjaNode, environment);
+  }
+
   /** Called for `value | filter` and filter blocks. */
   override applyFilter(
     operand: JinjaValue,
@@ -63,9 +75,15 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
   ): JinjaValue {
     const size = this.#sizes.of(operand);
     this.#checkChars(size.chars);
+    // An undefined value is an empty text to it.
+    const isTrim = filter.type === "Identifier" && (filter as { value?: unknown }).value === "trim";
+    if (isTrim && operand.type === "UndefinedValue") return toValue("");
     if (filter.type !== "CallExpression") return super.applyFilter(operand, filter, environment);
     const call = filter as JinjaNode & { args: JinjaNode[]; callee: { value?: unknown } };
     const [args, named] = this.evaluateArguments(call.args, environment);
+    if (call.callee.value === "format" && typeof operand.value === "string") {
+      return toValue(formatted(operand.value, args));
+    }
     this.#checkFilter(String(call.callee.value), operand, size, [args, named]);
     const nodes = [
       ...args.map(valueNode),
@@ -108,11 +126,18 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     }
   }
 
-  /** Methods of strings come with their checks. */
+  /** Methods of strings come with their checks; what an undefined name stands for is undefined. */
   override evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
-    const member = node as JinjaNode & { object: JinjaNode };
+    const member = node as JinjaNode &
+      Record<"object" | "property", JinjaNode> & { computed: boolean };
     const object = this.evaluate(member.object, environment);
-    const rest = { ...member, object: valueNode(object) } as JinjaNode;
+    let { property } = member;
+    if (member.computed && property.type !== "SliceExpression") {
+      const name = this.evaluate(property, environment);
+      if (name.type === "UndefinedValue") return name;
+      property = valueNode(name);
+    }
+    const rest = { ...member, object: valueNode(object), property } as JinjaNode;
     const found = super.evaluateMemberExpression(rest, environment);
     if (typeof object.value !== "string" || typeof found.value !== "function") return found;
     const text = object.value;
@@ -142,6 +167,25 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
 
 function valueNode(value: JinjaValue): ValueNode {
   return { type: VALUE, value };
+}
+
+function toValue(value: unknown): JinjaValue {
+  return new jinja.Environment().set("value", value);
+}
+
+/** Python's `text % values`, as far as templates use it: %s, %d and %%. */
+function formatted(text: string, values: readonly JinjaValue[]): string {
+  let next = 0;
+  let chars = text.length;
+  return text.replace(/%([sd%])/g, (_, kind) => {
+    if (kind === "%") return "%";
+    const value = values[next++];
+    if (value === undefined) throw new Error("not enough arguments for format string");
+    const written = String(value);
+    chars += written.length;
+    if (chars > MAX_OUTPUT_CHARS) throw tooLong(`${chars} characters`);
+    return written;
+  });
 }
 
 function checkItems(count: number): void {

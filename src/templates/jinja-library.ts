@@ -32,6 +32,8 @@ export interface JinjaInterpreter {
   applyFilter(operand: JinjaValue, filter: JinjaNode, environment: JinjaEnvironment): JinjaValue;
   evaluateArguments(args: JinjaNode[], environment: JinjaEnvironment): JinjaArguments;
   evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
+  /** `node` has an `iterable`. */
+  evaluateFor(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
 }
 
 interface JinjaLibrary {

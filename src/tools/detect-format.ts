@@ -41,10 +41,8 @@ const TOOLS = [
 ];
 
 const WRITTEN: readonly (readonly [RegExp, ToolFormat])[] = [
-  [
-    /<tool_call>\s*\{"name": ?"probe_name", ?"arguments": ?\{"probe_key": ?7\}\}\s*<\/tool_call>/,
-    hermes,
-  ],
+  // Some write the arguments first.
+  [/<tool_call>\s*\{[^{}]*"arguments": ?\{"probe_key": ?7\}[^{}]*\}\s*<\/tool_call>/, hermes],
   [/\{"name": ?"probe_name", ?"parameters": ?\{"probe_key": ?7\}\}/, llama],
   [/\[probe_name\(probe_key=7\)\]/, pythonic],
 ];

@@ -1,6 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { createApp } from "../../../src/server/app.ts";
+import { TOOL_TEMPLATES } from "../../support/tool-templates.ts";
 import { CHAT, chat, chunks, type Json, post, postJson } from "./client.ts";
 import { createToy, jinja } from "./toy-engine.ts";
 
@@ -22,24 +23,6 @@ const weather = {
 };
 const now = { type: "function", function: { name: "now" } };
 const validate = new Ajv2020().compile(weather.function.parameters);
-
-/** Llama 3.1's, Llama 3.2's and Hermes' templates, as far as tools go. */
-const HEADER = "<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n";
-const TEMPLATES: Record<string, string> = {
-  llama:
-    "{{ bos_token }}{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{% for m in messages %}" +
-    `${HEADER}{% if 'tool_calls' in m %}{% if m.tool_calls | length != 1 %}{{ raise_exception('one call') }}{% endif %}` +
-    `{"name": "{{ m.tool_calls[0].function.name }}", "parameters": {{ m.tool_calls[0].function.arguments | tojson }}}` +
-    "{% else %}{{ m.content }}{% endif %}<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>\n\n",
-  hermes:
-    "{{ bos_token }}{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{% for m in messages %}" +
-    `${HEADER}{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>\n{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}` +
-    "<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>\n\n",
-  pythonic:
-    "{{ bos_token }}{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{% for m in messages %}" +
-    `${HEADER}{{ m.content }}{% if 'tool_calls' in m %}[{% for c in m.tool_calls %}{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}={{ v }}{% endfor %}){% endfor %}]{% endif %}` +
-    "<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>\n\n",
-};
 
 interface Message {
   content: string | null;
@@ -69,8 +52,8 @@ function gather(events: readonly Json[]): Message {
   return message;
 }
 
-describe.each(["fallback", ...Object.keys(TEMPLATES)])("with the format %s", (format) => {
-  const template = TEMPLATES[format];
+describe.each(["fallback", ...Object.keys(TOOL_TEMPLATES)])("with the format %s", (format) => {
+  const template = (TOOL_TEMPLATES as Record<string, string | undefined>)[format];
   const toyOf = (reply?: string) =>
     createToy({
       ctx: 4096,

@@ -31,6 +31,14 @@ describe("templates see", () => {
       { tools: [{ a: "é", b: [1, null] }] },
       '[{"a": "é", "b": [1, null]}]',
     ],
+    ["texts as lists of characters", "{% for c in 'aé😀' %}{{ c }},{% endfor %}", {}, "a,é,😀,"],
+    [
+      "filters of Python's",
+      "{{ '%s is %d%%' | format('x', 7) }}{{ nothing | trim }}",
+      {},
+      "x is 7%",
+    ],
+    ["members of no name as undefined", "{{ {'a': 1}[nothing] is defined }}", {}, "false"],
     ["further variables", "{{ enable_thinking }}", { enable_thinking: true }, "true"],
     [
       "ranges and namespaces",
@@ -93,6 +101,12 @@ describe("a rendering is refused", () => {
     ["that does not end", forever, {}, "more than 500000 steps"],
     ["whose text doubles", doubling, {}, "characters"],
     ["whose list doubles", growing, {}, "a list of"],
+    [
+      "that formats too long a text",
+      `{% set n = namespace(s='${"x".repeat(1000)}') %}{% for i in range(12) %}{% set n.s = n.s + n.s %}{% endfor %}{{ '%s%s' | format(n.s, n.s) }}`,
+      {},
+      "characters",
+    ],
     ["with a range too long", "{{ range(1000000000) }}", {}, "a range of 1000000000"],
     ["with a range that stands still", "{{ range(0, 1, 0) }}", {}, "a range of"],
     [

@@ -126,7 +126,7 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     }
   }
 
-  /** Methods of strings come with their checks; what an undefined name stands for is undefined. */
+  /** Methods of strings come with their checks; what has no name is undefined. */
   override evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
     const member = node as JinjaNode &
       Record<"object" | "property", JinjaNode> & { computed: boolean };
@@ -134,7 +134,8 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     let { property } = member;
     if (member.computed && property.type !== "SliceExpression") {
       const name = this.evaluate(property, environment);
-      if (name.type === "UndefinedValue") return name;
+      const isMissing = object.value instanceof Map && typeof name.value !== "string";
+      if (name.type === "UndefinedValue" || isMissing) return toValue(undefined);
       property = valueNode(name);
     }
     const rest = { ...member, object: valueNode(object), property } as JinjaNode;

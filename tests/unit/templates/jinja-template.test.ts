@@ -38,7 +38,12 @@ describe("templates see", () => {
       {},
       "x is 7%",
     ],
-    ["members of no name as undefined", "{{ {'a': 1}[nothing] is defined }}", {}, "false"],
+    [
+      "members of no name as undefined",
+      "{{ {'a': 1}[nothing] is defined }} {{ {'a': 1}[['a']] is defined }}",
+      {},
+      "false false",
+    ],
     ["further variables", "{{ enable_thinking }}", { enable_thinking: true }, "true"],
     [
       "ranges and namespaces",

@@ -9,6 +9,7 @@
 //   npm run bench -- quality [arguments]            every form of a model: perplexity, bytes, speed
 //   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
+//   npm run bench -- grammar [MODEL]                what structured output costs
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
 //   npm run bench -- speculation [arguments]        tokens run ahead, on texts that repeat or not
 //
@@ -22,6 +23,7 @@ const ours = {
   check: file("./bench/check-peers.mjs"),
   concurrency: file("./bench/concurrency.mjs"),
   contexts: file("./bench/contexts.mjs"),
+  grammar: file("./bench/grammar.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
   prefix: file("./bench/prefix.mjs"),

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
 import { contextTables } from "./contexts-report.mjs";
+import { grammarTables } from "./grammar-report.mjs";
 import { kernelTables } from "./kernels-report.mjs";
 import { profileTable } from "./profile-report.mjs";
 import { qualityTables } from "./quality/tables.mjs";
@@ -31,6 +32,7 @@ export const SECTIONS = {
   },
   profile: { page: "kernels.md", render: profileTable },
   contexts: { page: "benchmarks.md", render: contextTables },
+  grammar: { page: "benchmarks.md", render: grammarTables },
   quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
 };

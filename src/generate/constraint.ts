@@ -47,15 +47,21 @@ export class Constraint {
     let any = 0;
     for (let word = 0; word < allowed.length; word++) {
       const bits = allowed[word];
-      any |= bits;
-      if (bits === ALL_BITS) continue;
+      if (bits === ALL_BITS) {
+        any = 1;
+        continue;
+      }
       const first = word << 5;
+      if (bits === 0) {
+        // Mostly few may come: what cannot is long runs.
+        while (allowed[word + 1] === 0) word++;
+        scores.fill(Number.NEGATIVE_INFINITY, first, (word + 1) << 5);
+        continue;
+      }
+      any = 1;
       const count = Math.min(32, scores.length - first);
-      if (bits === 0) scores.fill(Number.NEGATIVE_INFINITY, first, first + count);
-      else {
-        for (let i = 0; i < count; i++) {
-          if (((bits >>> i) & 1) === 0) scores[first + i] = Number.NEGATIVE_INFINITY;
-        }
+      for (let i = 0; i < count; i++) {
+        if (((bits >>> i) & 1) === 0) scores[first + i] = Number.NEGATIVE_INFINITY;
       }
     }
     if (any === 0) {

@@ -1,5 +1,6 @@
 /** From rules to regions: what is small is written out in place, what is recursive, long or counted is called. */
 import { PronkError } from "../errors.ts";
+import { fixpoint, leftRecursion } from "./callee-graph.ts";
 import {
   type CodePointRanges,
   commonRanges,
@@ -136,7 +137,8 @@ class GrammarWriter {
     for (const callee of this.#callees) {
       if (callee.type === "repeat" && nullable.has(callee.item)) callee.min = 0;
     }
-    this.#refuseLeftRecursion(nullable, ofLibrary);
+    const cycle = leftRecursion(this.#callees, nullable, ofLibrary);
+    if (cycle !== undefined) throw this.#leftRecursion(cycle);
     const fixed = NODE_BYTES * this.#nodes;
     const budget = this.#budget;
     return {
@@ -145,6 +147,14 @@ class GrammarWriter {
         return fixed + MAX_STATE_BYTES - budget.stateBytes;
       },
     };
+  }
+
+  #leftRecursion(cycle: readonly Callee[]): PronkError {
+    const names = new Map<Callee, string>(
+      [...this.#regions].map(([name, region]) => [region, name]),
+    );
+    const name = cycle.map((callee) => names.get(callee)).find((known) => known !== undefined);
+    return bad(`rule ${name ?? "of a repeated item"} begins with itself (left recursion)`);
   }
 
   regionOf(name: string): Region {
@@ -410,66 +420,6 @@ class GrammarWriter {
     }
     region.addEmpty(at, to);
   }
-
-  #refuseLeftRecursion(nullable: ReadonlySet<Callee>, isKnown: (callee: Callee) => boolean): void {
-    const names = new Map([...this.#regions].map(([name, region]) => [region, name]));
-    const done = new Set<Callee>();
-    const open = new Set<Callee>();
-    // An explicit stack: chains of calls may be long.
-    const visit = (root: Callee): void => {
-      const stack: { callee: Callee; inner: Callee[] }[] = [];
-      const enter = (callee: Callee): void => {
-        open.add(callee);
-        const inner =
-          callee.type === "repeat"
-            ? [callee.item]
-            : callee.firstCallees((other) => nullable.has(other));
-        stack.push({ callee, inner });
-      };
-      enter(root);
-      for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-        const next = top.inner.pop();
-        if (next === undefined) {
-          open.delete(top.callee);
-          done.add(top.callee);
-          stack.pop();
-        } else if (open.has(next)) {
-          const cycle = [...open].filter((callee) => callee.type === "region");
-          const name = cycle.map((region) => names.get(region)).find((known) => known);
-          throw bad(`rule ${name ?? "of a repeated item"} begins with itself (left recursion)`);
-        } else if (!done.has(next) && !isKnown(next)) enter(next);
-      }
-    };
-    for (const callee of this.#callees) if (!done.has(callee)) visit(callee);
-  }
-}
-
-/** Callees for which `holds`, where it may ask for others; the least such set. */
-function fixpoint(
-  callees: readonly Callee[],
-  holds: (callee: Callee, has: (other: Callee) => boolean) => boolean,
-): Set<Callee> {
-  const found = new Set<Callee>();
-  /** Those that asked for one that was not found yet. */
-  const asked = new Map<Callee, Set<Callee>>();
-  // Callees come after what calls them: from the end, one pass is mostly enough.
-  let pending = new Set(callees.toReversed());
-  while (pending.size > 0) {
-    const next = new Set<Callee>();
-    for (const callee of pending) {
-      const has = (other: Callee): boolean => {
-        if (found.has(other)) return true;
-        const others = asked.get(other) ?? new Set();
-        asked.set(other, others.add(callee));
-        return false;
-      };
-      if (found.has(callee) || !holds(callee, has)) continue;
-      found.add(callee);
-      for (const other of asked.get(callee) ?? []) next.add(other);
-    }
-    pending = next;
-  }
-  return found;
 }
 
 /** What a state does with each part of [low, high]. */

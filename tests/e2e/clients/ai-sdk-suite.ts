@@ -1,5 +1,6 @@
 /** The AI SDK, over HTTP by its OpenAI-compatible provider and in process; Ollama's and Anthropic's clients. */
 
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import Anthropic from "@anthropic-ai/sdk";
 import {
@@ -127,6 +128,50 @@ export function addAiSdkTests(url: () => string): void {
     test("tries again while the model is loading", async () => {
       const { text } = await generateText({ ...asked("/cold"), maxRetries: 2 });
       expect(text).toBe(ANSWER);
+    });
+  });
+
+  describe("the AI SDK's own OpenAI provider, by /v1/responses", () => {
+    const model = () => createOpenAI({ baseURL: `${url()}/v1`, apiKey: KEY }).responses(MODEL);
+    const question = () => ({ model: model(), prompt: QUESTION, temperature: 0, maxRetries: 0 });
+
+    test("generates and streams text and objects", async () => {
+      const { text, usage, finishReason } = await generateText(question());
+      expect([text, finishReason]).toEqual([ANSWER, "stop"]);
+      expect(usage.outputTokens).toBe(ANSWER_IDS.length);
+      const stream = streamText(question());
+      let streamed = "";
+      for await (const delta of stream.textStream) streamed += delta;
+      expect(streamed).toBe(ANSWER);
+      const output = Output.object({ schema: Days });
+      const { output: object } = await generateText({ ...question(), temperature: 1.5, output });
+      expect(Days.parse(object)).toEqual(object);
+    });
+
+    test("calls a tool that is required, and takes its result back", async () => {
+      const execute = async () => "sunny";
+      const weather = tool({
+        inputSchema: z.object({ city: z.enum(["Paris", "Rome"]) }),
+        execute,
+      });
+      const { steps } = await generateText({
+        ...question(),
+        tools: { weather },
+        toolChoice: "required",
+        stopWhen: stepCountIs(2),
+        maxOutputTokens: 100,
+        providerOptions: { openai: { parallelToolCalls: false } },
+      });
+      expect(steps).toHaveLength(2);
+      expect(steps[0]?.toolResults).toMatchObject([{ toolName: "weather", output: "sunny" }]);
+      const stream = streamText({
+        ...question(),
+        tools: { weather },
+        toolChoice: { type: "tool", toolName: "weather" },
+        maxOutputTokens: 100,
+        providerOptions: { openai: { parallelToolCalls: false } },
+      });
+      expect(await stream.toolCalls).toMatchObject([{ toolName: "weather" }]);
     });
   });
 

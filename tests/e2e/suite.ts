@@ -199,6 +199,39 @@ export function addTests({ url, slots }: Served): void {
     expect(Math.abs(sum + nll * tokens)).toBeLessThan(1e-6);
   });
 
+  test("an answer to a JSON Schema is valid, whole and streamed, and one that is not understood is refused", async () => {
+    const schema = {
+      type: "object",
+      properties: {
+        name: { type: "string", maxLength: 20 },
+        age: { type: "integer", minimum: 0, maximum: 150 },
+        email: { type: "string", format: "email" },
+        tags: { type: "array", items: { enum: ["new", "old", "lent"] }, maxItems: 3 },
+      },
+      required: ["name", "age", "tags"],
+      additionalProperties: false,
+    };
+    const asked = (of: object): Record<string, unknown> => ({
+      response_format: { type: "json_schema", json_schema: { name: "person", schema: of } },
+    });
+    const fields = { ...asked(schema), temperature: 1.5, seed: 3, max_tokens: 120 };
+    const [{ message, finish_reason }] = (await (await chat(fields)).json()).choices;
+    expect(finish_reason).toBe("stop");
+    expect(JSON.parse(message.content)).toMatchObject({
+      name: expect.any(String),
+      age: expect.any(Number),
+      tags: expect.any(Array),
+    });
+    let text = "";
+    for await (const { data } of readEvents(await chat({ ...fields, stream: true }))) {
+      if (data !== "[DONE]") text += JSON.parse(data).choices[0]?.delta.content ?? "";
+    }
+    expect(text).toBe(message.content);
+    const refused = await chat(asked({ maxLenght: 3 }));
+    expect(refused.status).toBe(400);
+    expect((await refused.json()).error.code).toBe("unsupported_schema");
+  });
+
   test("a request that cannot be served gets an error in OpenAI's form", async () => {
     const response = await chat({ messages: [] });
     expect(response.status).toBe(400);

@@ -89,33 +89,31 @@ for (const method of ["mask", "accept", "nextForced"]) {
 /** Answers to a question under each schema, and the same number of tokens without one. */
 async function decoding(engine) {
   const { tokenizer, template } = engine;
-  const rows = {};
-  for (const [name, { schema, question }] of Object.entries(SCHEMAS)) {
-    const prompt_ids = encodeChat(template, tokenizer, [{ role: "user", content: question }]);
-    const runs = [];
-    for (let round = 0; round <= ROUNDS; round++) {
+  const runs = new Map(Object.keys(SCHEMAS).map((name) => [name, []]));
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [name, { schema, question }] of Object.entries(SCHEMAS)) {
+      const prompt_ids = encodeChat(template, tokenizer, [{ role: "user", content: question }]);
       const request = { prompt_ids, temperature: 0.7, seed: 3, max_tokens: 160 };
       [maskMs, masks] = [0, 0];
       const grammar = { type: "json_schema", schema };
       const { ids, timings } = await engine.generate({ ...request, grammar });
-      const spent = maskMs;
-      const forced = ids.length - masks;
-      const plain = await engine.generate({
-        ...request,
-        max_tokens: ids.length,
-        ignore_eos: true,
-      });
+      const [spent, chosen] = [maskMs, masks];
+      const same = { ...request, max_tokens: ids.length, ignore_eos: true };
+      const plain = await engine.generate(same);
       if (round === 0) continue;
-      runs.push({
+      runs.get(name).push({
         tokens: ids.length,
-        forced,
+        forced: ids.length - chosen,
         ms: timings.predicted_ms / ids.length,
         plain_ms: plain.timings.predicted_ms / ids.length,
         mask_ms: spent / ids.length,
       });
     }
+  }
+  const rows = {};
+  for (const [name, all] of runs) {
     rows[name] = Object.fromEntries(
-      Object.keys(runs[0]).map((key) => [key, median(runs.map((run) => run[key]))]),
+      Object.keys(all[0]).map((key) => [key, median(all.map((run) => run[key]))]),
     );
   }
   return rows;

@@ -8,8 +8,9 @@ import { PronkError } from "../errors.ts";
 import { MAX_TOP_LOGPROBS } from "../generate/logprobs.ts";
 import { perplexity } from "../generate/perplexity.ts";
 import { BatchCost } from "./batch-cost.ts";
+import { classifyTexts, requireHead, requireLanguageModel } from "./classify.ts";
 import { DraftModel } from "./draft-model.ts";
-import { checkEmbedding, embedTexts, turnLength } from "./embed.ts";
+import { checkEmbedding, checkTexts, embedTexts, turnLength } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -17,7 +18,6 @@ import { readPromptLogprobs } from "./prompt-logprobs.ts";
 import { checkSnapshotIds, saveSnapshot } from "./save-snapshot.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
 import { checkIds, encodeContinuation, scoreRows } from "./score-continuations.ts";
-import type { SlotLoan } from "./slot-lender.ts";
 import { DEFAULT_SNAPSHOT_BYTES } from "./snapshots.ts";
 import { type Speculate, type Speculation, Speculator } from "./speculator.ts";
 
@@ -87,8 +87,22 @@ export function createEngine(
     contextShift,
     fingerprint: model.info.fingerprint,
     snapshotBytes,
+    requireGenerating: () => requireLanguageModel(model.info),
     speculation: createSpeculation(model, runtime, speculate),
   });
+  /** Between the turns others get the slots. */
+  const inTurns = async (
+    texts: readonly (readonly number[])[],
+    run: (some: readonly (readonly number[])[]) => Promise<Float32Array[]>,
+  ): Promise<Float32Array[]> => {
+    const results: Float32Array[] = [];
+    while (results.length < texts.length) {
+      if (results.length > 0) await runtime.yieldTask();
+      const end = results.length + turnLength(texts, results.length);
+      results.push(...(await run(texts.slice(results.length, end))));
+    }
+    return results;
+  };
   return {
     info: model.info,
     tokenizer,
@@ -97,12 +111,14 @@ export function createEngine(
     stream: (request, { signal } = {}) => scheduler.submit(request, signal),
     generate: (request, { signal } = {}) => scheduler.submit(request, signal).result,
     scoreContinuations: async (requests, { signal, adapters } = {}) => {
+      requireLanguageModel(model.info);
       const rows = requests.map((request, index) =>
         encodeContinuation(tokenizer, request, `request ${index}`),
       );
       return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal, adapters);
     },
     promptLogprobs: async (prompts, { top_logprobs: top = 0, signal, adapters } = {}) => {
+      requireLanguageModel(model.info);
       checkOption("top_logprobs", top, 0, MAX_TOP_LOGPROBS);
       return scheduler.lend(
         (loan) => readPromptLogprobs(loan, prompts, top, signal),
@@ -111,6 +127,7 @@ export function createEngine(
       );
     },
     perplexity: async (ids, { window, signal, adapters } = {}) => {
+      requireLanguageModel(model.info);
       checkIds(ids, runner, "ids");
       const ctx = window ?? Math.min(DEFAULT_WINDOW, runner.ctx);
       const options = { ctx, ...(signal && { signal }) };
@@ -119,17 +136,21 @@ export function createEngine(
     embed: async (texts, { signal, adapters, ...options } = {}) => {
       const ids = texts.map((text) => (typeof text === "string" ? tokenizer.encode(text) : text));
       checkEmbedding(ids, options, runner);
-      const vectors: Float32Array[] = [];
-      while (vectors.length < ids.length) {
-        // Between its turns others get the slots.
-        if (vectors.length > 0) await runtime.yieldTask();
-        const count = turnLength(ids, vectors.length);
-        const some = ids.slice(vectors.length, vectors.length + count);
-        const work = (loan: SlotLoan): Promise<Float32Array[]> =>
-          embedTexts(loan, some, options, signal);
-        vectors.push(...(await scheduler.lend(work, signal, adapters, count)));
-      }
-      return vectors;
+      return inTurns(ids, (some) =>
+        scheduler.lend(
+          (loan) => embedTexts(loan, some, options, signal),
+          signal,
+          adapters,
+          some.length,
+        ),
+      );
+    },
+    classify: async (texts, { signal, adapters } = {}) => {
+      requireHead(model.info);
+      checkTexts(texts, runner);
+      return inTurns(texts, (some) =>
+        scheduler.lend((loan) => classifyTexts(loan, some, signal), signal, adapters),
+      );
     },
     get adapters() {
       return scheduler.adapters.list;
@@ -179,7 +200,7 @@ function createSpeculation(
   runtime: EngineRuntime,
   speculate: Speculate,
 ): Speculation | undefined {
-  if (speculate === "off") return undefined;
+  if (speculate === "off" || model.info.labels !== undefined) return undefined;
   // Rows that run ahead would change what the row before them gives.
   if (model.runner.isCutDependent) return undefined;
   // The only row of logits is the known token's.

@@ -48,14 +48,25 @@ export function turnLength(texts: readonly (readonly number[])[], first: number)
 export function checkEmbedding(
   texts: readonly (readonly number[])[],
   { pooling = "mean", dimensions = 1 }: EmbedOptions,
-  { ctx, vocab, width }: SlotLoan["runner"],
+  runner: SlotLoan["runner"],
 ): void {
+  const { width } = runner;
   const bad = (param: string, found: string): PronkError =>
     new PronkError("bad_request", `${param}: ${found}`, { param });
   if (!["mean", "last", "none"].includes(pooling)) throw bad("pooling", `${pooling}: unknown`);
   if (!Number.isInteger(dimensions) || dimensions < 1 || dimensions > width) {
     throw bad("dimensions", `${dimensions} is not an integer from 1 to the model's ${width}`);
   }
+  checkTexts(texts, runner);
+}
+
+/** @throws PronkError "bad_request"; "context_overflow", naming `input[i]`. */
+export function checkTexts(
+  texts: readonly (readonly number[])[],
+  { ctx, vocab }: Pick<SlotLoan["runner"], "ctx" | "vocab">,
+): void {
+  const bad = (param: string, found: string): PronkError =>
+    new PronkError("bad_request", `${param}: ${found}`, { param });
   for (const [t, ids] of texts.entries()) {
     const param = `input[${t}]`;
     if (ids.length === 0) throw bad(param, "no tokens");

@@ -38,6 +38,8 @@ export interface ModelInfo {
   readonly ctx: number;
   readonly slots: number;
   readonly vocab: number;
+  /** Of a model with a classification head: how many scores it gives a text. It generates none. */
+  readonly labels?: number;
   readonly memory: MemoryUse;
   /** hash(manifest, kernel version, sampler version): same fingerprint, same output. */
   readonly fingerprint: string;
@@ -125,6 +127,15 @@ export interface Engine {
       adapters?: readonly AdapterChoice[];
     },
   ): Promise<PromptLogprobs[]>;
+  /**
+   * A classification head's outputs for texts given as ids, in their order: one a label, from the last token.
+   *
+   * @throws PronkError as embed; "unsupported" for a model without such a head.
+   */
+  classify(
+    texts: readonly (readonly number[])[],
+    options?: { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
+  ): Promise<Float32Array[]>;
   /**
    * How well the model predicts a text, as `pronk eval` tells it: over consecutive windows, each read anew.
    *

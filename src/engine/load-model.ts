@@ -111,7 +111,8 @@ function defaultChunk({ budgetBytes }: PlanOptions): number {
 /** The memory plan of a model at these options; "auto" threads count as one. */
 export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan {
   const { config, tensors, weightBytes } = model;
-  const plan = planLlama(config);
+  const { head } = model;
+  const plan = planLlama(config, head === undefined ? {} : { head });
   const slots = wholeNumber("slots", options.slots ?? DEFAULT_SLOTS, MAX_SLOTS);
   const maxRows = Math.max(
     slots,
@@ -224,6 +225,7 @@ export async function loadModel(
         ctx,
         slots,
         vocab,
+        ...(model.head && { labels: model.head.rows }),
         memory,
         fingerprint: system,
         loading: watch.timings(),

@@ -26,6 +26,7 @@ export async function openCheckpoint(
 ): Promise<OpenedSource> {
   const config = parseLlamaConfig(checkpoint.config, `${checkpoint.name}: config.json`);
   return openPackedSource({
+    head,
     entries: checkpointEntries(checkpoint, config, options, head),
     facts: await checkpointFacts(checkpoint, options, signal),
     config,

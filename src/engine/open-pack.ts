@@ -1,4 +1,5 @@
 /** Opens a pack: its manifest says everything but the weights. */
+import { classificationHead } from "../model/classification-head.ts";
 import { parseLlamaConfig } from "../model/config.ts";
 import { loadBlob, loadWeights, readManifest } from "../pack/loader.ts";
 import { MANIFEST_NAME } from "../pack/manifest.ts";
@@ -12,6 +13,10 @@ export async function openPack(folder: SourceFolder, signal?: AbortSignal): Prom
   return {
     facts: manifest,
     config: parseLlamaConfig(manifest.config, `${folder.name}: ${MANIFEST_NAME}: config`),
+    head: classificationHead(
+      manifest.config,
+      (name) => manifest.tensors.find((tensor) => tensor.name === name)?.shape,
+    ),
     tensors: manifest.tensors,
     weightBytes: manifest.weight_bytes,
     loadWeights: (destination, options) => loadWeights(folder, manifest, destination, options),

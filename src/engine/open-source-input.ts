@@ -1,5 +1,6 @@
 /** Opens what is not a pack yet, whatever it is. */
 
+import { classificationHead } from "../model/classification-head.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
 import { type GgufOptions, openGguf } from "./open-gguf.ts";
 import type { SourceInput } from "./opened-model.ts";
@@ -13,7 +14,12 @@ export async function openSourceInput(
   options: SourceOptions,
   signal?: AbortSignal,
 ): Promise<OpenedSource> {
-  if ("checkpoint" in input) return openCheckpoint(input.checkpoint, options, signal);
+  if ("checkpoint" in input) {
+    const { checkpoint } = input;
+    const { config, tensors } = checkpoint;
+    const head = classificationHead(config, (name) => tensors.get(name)?.shape);
+    return openCheckpoint(checkpoint, options, signal, head);
+  }
   const { gguf, lora } = input;
   const opened = await openGguf(gguf, options, signal);
   if (!lora) return opened;

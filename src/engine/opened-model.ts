@@ -2,6 +2,7 @@
 import type { WeightedAdapter } from "../adapters/merge-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { LlamaConfig } from "../model/config.ts";
+import type { HeadTensors } from "../model/tensors.ts";
 import type { Digest } from "../pack/digest.ts";
 import type { Manifest, PackedTensor } from "../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../sources/source.ts";
@@ -36,6 +37,8 @@ export type ManifestFacts = Pick<
 export interface OpenedModel {
   readonly facts: ManifestFacts;
   readonly config: LlamaConfig;
+  /** Instead of the language model's; null: none. */
+  readonly head?: HeadTensors | null | undefined;
   /** In image order. */
   readonly tensors: readonly PackedTensor[];
   readonly weightBytes: number;

@@ -1,5 +1,6 @@
 /** A model that comes as other files than a pack: packed straight into memory, by the packer's own code. */
 import type { LlamaConfig } from "../model/config.ts";
+import type { HeadTensors } from "../model/tensors.ts";
 import { sha256 } from "../pack/digest.ts";
 import { MAX_SHARD_BYTES } from "../pack/manifest.ts";
 import { type PackEntry, packTensors, planImage } from "../pack/packer.ts";
@@ -12,6 +13,7 @@ export interface PackedSource {
   readonly config: LlamaConfig;
   /** What a pack's manifest says of the configuration; parsed, it gives `config`. */
   readonly manifestConfig: Readonly<Record<string, unknown>>;
+  readonly head?: HeadTensors | null | undefined;
   readonly entries: readonly PackEntry[];
   /** The compiled tokenizer; null when the files have none. */
   compileTokenizer(signal?: AbortSignal): Promise<Uint8Array | null>;

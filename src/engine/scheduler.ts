@@ -42,6 +42,8 @@ export interface SchedulerOptions {
   readonly maxQueue: number;
   /** Rows of a prompt's chunk at most. */
   readonly prefillRows: number;
+  /** @throws PronkError where the model generates nothing. */
+  readonly requireGenerating?: () => void;
   /** Generations go on when the context is full. */
   readonly contextShift: boolean;
   /** undefined: every batch runs what is known. */
@@ -61,6 +63,7 @@ export class Scheduler {
   readonly #maxQueue: number;
   readonly #tokenizer: Tokenizer;
   readonly #contextShift: boolean;
+  readonly #requireGenerating: (() => void) | undefined;
   readonly #speculation: Speculation | undefined;
   readonly #context: SequenceContext;
   readonly #planner: BatchPlanner;
@@ -98,6 +101,7 @@ export class Scheduler {
     this.#maxQueue = options.maxQueue;
     this.#tokenizer = tokenizer;
     this.#contextShift = options.contextShift;
+    this.#requireGenerating = options.requireGenerating;
     this.#speculation = options.speculation;
     this.#planner = new BatchPlanner({
       maxRows: runner.maxRows,
@@ -128,6 +132,7 @@ export class Scheduler {
     try {
       throwIfAborted(signal);
       if (this.#closed !== undefined) throw this.#closed;
+      this.#requireGenerating?.();
       const { vocab, ctx } = this.#runner;
       const resolved = resolveRequest(request, {
         vocab,

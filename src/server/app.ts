@@ -32,6 +32,7 @@ import { loraRoutes } from "./routes/lora.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { rerankRoute } from "./routes/rerank.ts";
 import { responseRoutes } from "./routes/responses.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { addRoutes, tolerantPath } from "./routing.ts";
@@ -145,6 +146,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     completionsRoute(server),
     ...responseRoutes(server),
     embeddingsRoute(server),
+    rerankRoute(server),
     ...evaluationRoutes(server),
     ...tokenRoutes(server),
     ...modelRoutes(server),

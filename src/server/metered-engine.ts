@@ -52,6 +52,7 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     | "promptLogprobs"
     | "perplexity"
     | "embed"
+    | "classify"
     | "saveSnapshot"
     | "loadSnapshot"
     | "unloadSnapshot"
@@ -79,6 +80,12 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
       const found = await engine.perplexity(ids, options);
       read([ids]);
       return found;
+    },
+    async classify(texts, options) {
+      checkAdapters(engine, models, options?.adapters);
+      const outputs = await engine.classify(texts, options);
+      read(texts);
+      return outputs;
     },
     async embed(texts, options) {
       checkAdapters(engine, models, options?.adapters);

@@ -163,6 +163,19 @@ export const embeddingsAnswer: Schema = z.object({
   usage: z.object({ prompt_tokens: count, total_tokens: count }),
 });
 
+export const rerankAnswer: Schema = z.object({
+  object: z.literal("list"),
+  model: z.string(),
+  results: z.array(
+    z.object({
+      index: count,
+      relevance_score: z.number(),
+      document: z.optional(z.object({ text: z.string() })),
+    }),
+  ),
+  usage: z.object({ prompt_tokens: count, total_tokens: count }),
+});
+
 const promptUsage = z.object({ prompt_tokens: count, total_tokens: count });
 
 export const scoreAnswer: Schema = z.object({

@@ -137,3 +137,11 @@ test.each(["/score", "/perplexity", "/tokenize", "/detokenize"])(
     expect((await postJson(app, path, body)).status).toBe(404);
   },
 );
+
+test("/v1/rerank refuses a model without a classification head, by name", async () => {
+  const body = { model: "toy/llama", query: "a", documents: ["b"] };
+  const { status, json } = await postJson(app, "/v1/rerank", body);
+  expect(status).toBe(400);
+  expect(json.error).toMatchObject({ param: "model", code: "unsupported_parameter" });
+  expect(json.error.message).toContain("no classification head");
+});

@@ -28,6 +28,7 @@ function meter(models?: readonly string[], engine: Engine = createToy().engine):
 /** Methods that run the model: a new one has to be counted and asked for. */
 const RUNS = [
   ...["stream", "generate", "scoreContinuations", "promptLogprobs", "perplexity", "embed"],
+  "classify",
   "saveSnapshot",
 ];
 /** Methods that change what others get. */

@@ -23,6 +23,7 @@ export type {
   TokenPart,
 } from "../generate/request.ts";
 export type { GrammarSpec } from "../grammar/grammar-compiler.ts";
+export type { SchemaStructure, Structure } from "../grammar/structure.ts";
 export { AssetCard } from "../hub/assets/asset-card.ts";
 export { type AssetSource, AssetStore } from "../hub/assets/asset-store.ts";
 export { parseAssetCard, parseAssetCards } from "../hub/assets/parse-asset-cards.ts";

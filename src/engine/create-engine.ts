@@ -40,6 +40,11 @@ export interface EngineOptions {
    * is left again and go on, as far as max_tokens asks. Default false: the output ends there.
    */
   readonly contextShift?: boolean;
+  /**
+   * What a batch of one row counts for in `max_time_ms` where clocks stand still, as in Workers: milliseconds.
+   * Default 10.
+   */
+  readonly stepMs?: number;
   /** Bytes of all snapshots that are loaded, at most; beside the model's memory. Default 64 MiB. */
   readonly snapshotBytes?: number;
   /**
@@ -54,6 +59,9 @@ const DEFAULT_WINDOW = 512;
 
 /** A minute of short chats at a second each; what waits longer has usually given up. */
 const DEFAULT_MAX_QUEUE = 64;
+
+/** Of SmolLM2-135M on a Worker's CPU. */
+const DEFAULT_STEP_MS = 10;
 
 /**
  * Takes over the model: `dispose` frees it.
@@ -71,11 +79,13 @@ export function createEngine(
     speculate = "lookup",
     contextShift = false,
     snapshotBytes = DEFAULT_SNAPSHOT_BYTES,
+    stepMs = DEFAULT_STEP_MS,
     openAdapter: openName = noAdapters,
   } = options;
   checkOption("maxQueue", maxQueue, 0);
   checkOption("prefillRows", prefillRows, 1);
   checkOption("snapshotBytes", snapshotBytes, 0);
+  checkOption("stepMs", stepMs, 0);
   if (typeof contextShift !== "boolean") {
     throw new PronkError("bad_request", `contextShift: ${contextShift} is not true or false`, {
       param: "contextShift",
@@ -88,6 +98,7 @@ export function createEngine(
     fingerprint: model.info.fingerprint,
     snapshotBytes,
     requireGenerating: () => requireLanguageModel(model.info),
+    stepMs,
     speculation: createSpeculation(model, runtime, speculate),
   });
   /** Between the turns others get the slots. */

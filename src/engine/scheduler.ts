@@ -6,7 +6,7 @@
  * last looked takes one. Turns therefore go on when the request that happened to take them ends;
  * in Workers a loop started by one request dies with it and takes all others along.
  */
-import type { Batch, Runner } from "../backends/backend.ts";
+import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
 import { Constraint } from "../generate/constraint.ts";
@@ -15,6 +15,7 @@ import { resolveRequest } from "../generate/resolve-request.ts";
 import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { AdapterSet, type ResolvedMix } from "./adapter-set.ts";
+import { relativeCost } from "./batch-cost.ts";
 import {
   type BatchPlan,
   BatchPlanner,
@@ -50,6 +51,8 @@ export interface SchedulerOptions {
   readonly speculation: Speculation | undefined;
   /** The model's fingerprint. */
   readonly fingerprint: string;
+  /** Milliseconds that a batch of one row counts for where the clock stands still. */
+  readonly stepMs: number;
   /** Bytes of all snapshots that are loaded. */
   readonly snapshotBytes: number;
 }
@@ -75,6 +78,9 @@ export class Scheduler {
   /** All that have not ended: queued, running, paused. */
   readonly #live = new Set<Sequence>();
   #turns = 0;
+  /** What batches usually take whose time the clock did not tell. */
+  #stillMs = 0;
+  readonly #stepMs: number;
   #arrivals = 0;
   readonly #flight: Flight = new Flight(() => this.#closed);
   /** Why nothing can be run any more. */
@@ -102,6 +108,7 @@ export class Scheduler {
     this.#tokenizer = tokenizer;
     this.#contextShift = options.contextShift;
     this.#requireGenerating = options.requireGenerating;
+    this.#stepMs = options.stepMs;
     this.#speculation = options.speculation;
     this.#planner = new BatchPlanner({
       maxRows: runner.maxRows,
@@ -112,7 +119,17 @@ export class Scheduler {
     this.adapters = new AdapterSet(runner, (work) => this.#flight.between(work));
     this.snapshots = new SnapshotStore(runner, this.adapters, options, runtime.digest);
     this.#prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
-    this.#lender = new SlotLender(this.#prefixes, this.#slots.length + options.maxQueue);
+    this.#lender = new SlotLender(this.#slots.length + options.maxQueue, {
+      runner,
+      prefixes: this.#prefixes,
+      adapters: this.adapters,
+      flight: this.#flight,
+      yieldTask: () => runtime.yieldTask(),
+      turns: () => this.#turns,
+      slots: this.#slots.length,
+      isAwaited: () => this.#queue.length > 0,
+      break: (error) => this.#break(error),
+    });
     let candidates: Candidates | undefined;
     this.grammars = new GrammarCompiler(tokenizer);
     this.#context = {
@@ -123,6 +140,8 @@ export class Scheduler {
         new Constraint(this.grammars.matcher(grammar), tokenizer, endIds),
       candidates: () => (candidates ??= createCandidates(runner.vocab)),
       now: () => runtime.now(),
+      spent: () => runtime.now() + this.#stillMs,
+      replays: runner.isCutDependent !== true,
     };
   }
 
@@ -144,11 +163,14 @@ export class Scheduler {
       });
       const mix = this.adapters.resolve(request.adapters);
       const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++, mix);
-      if (resolved.maxTokens === 0) {
-        outlet.finish(sequence.result("length"));
+      const replayed = sequence.replay();
+      const ended = resolved.maxTokens === 0 ? "length" : replayed.at(-1)?.finish_reason;
+      // Who is refused gets no part.
+      if (ended === undefined) this.#enter(sequence, mix, signal);
+      for (const part of replayed) outlet.push(part);
+      if (ended !== undefined) {
+        outlet.finish(sequence.result(ended));
         outlet.deliver();
-      } else {
-        this.#enter(sequence, mix, signal);
       }
     } catch (error) {
       outlet.fail(error);
@@ -182,67 +204,13 @@ export class Scheduler {
     most = 1,
   ): Promise<Result> {
     this.#expire();
-    const adapters = this.adapters.resolve(choices);
-    const unuse = this.adapters.use(adapters);
-    let slot: Slot | undefined;
-    let beside: readonly Slot[] = [];
-    let held: readonly number[] = [];
-    try {
-      slot = await this.#lender.borrow(signal);
-      if (most > 1 && this.#queue.length === 0) {
-        beside = this.#lender.borrowBeside(most - 1, this.#slots.length);
-      }
-      const result = await work({
-        runner: this.#runner,
-        slot: slot.index,
-        slots: [slot, ...beside].map(({ index }) => index),
-        adapters: adapters.spans,
-        run: (batch, read) => this.#runLent(batch, read),
-        mix: adapters,
-        between: (work) => this.#flight.between(work),
-        fill: (ids) => this.#prefixes.fill(slot as Slot, Int32Array.from(ids), adapters.key),
-        keep: (ids) => {
-          held = ids;
-        },
-      });
-      slot.adapters = adapters.key;
-      slot.used = this.#turns;
-      return result;
-    } catch (error) {
-      held = []; // what was written last is not known
-      throw error;
-    } finally {
-      if (slot !== undefined) this.#lender.giveBack(slot, held);
-      for (const one of beside) this.#lender.giveBack(one);
-      unuse();
-    }
+    return this.#lender.lend(work, signal, this.adapters.resolve(choices), most);
   }
 
   /** Ends everything and frees the runner, after the batch that is being run. */
   dispose(): Promise<void> {
     this.#disposed ??= this.#close(new PronkError("engine_failed", "engine: disposed"));
     return this.#disposed;
-  }
-
-  async #runLent(batch: Batch, read: () => void): Promise<void> {
-    await this.#runtime.yieldTask();
-    await this.#flight.between(() => this.#forwardLent(batch, read));
-  }
-
-  async #forwardLent(batch: Batch, read: () => void): Promise<void> {
-    let failure: unknown;
-    const fail = (error: unknown): void => {
-      failure = error;
-      if (!isRefusal(error)) this.#break(error);
-    };
-    try {
-      const running = this.#runner.forward(batch);
-      if (running === undefined) read();
-      else await this.#flight.fly(running, read, fail);
-    } catch (error) {
-      fail(error);
-    }
-    if (failure !== undefined) throw backendFailure(failure);
   }
 
   #enter(sequence: Sequence, mix: ResolvedMix, signal: AbortSignal | undefined): void {
@@ -369,6 +337,9 @@ export class Scheduler {
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
   #absorb({ batch, steps }: BatchPlan, startedMs: number): void {
     this.#turns++;
+    if (this.#runtime.now() === startedMs) {
+      this.#stillMs += relativeCost(batch.ids.length) * this.#stepMs;
+    }
     if (batch.logitsRows.length === batch.ids.length) {
       this.#speculation?.cost.observe(batch.ids.length, this.#runtime.now() - startedMs);
     }
@@ -453,9 +424,16 @@ export class Scheduler {
     this.#disposed = this.#close(backendFailure(cause));
   }
 
-  /** Ends generations that nobody drives or reads any more. */
+  /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
     for (const sequence of this.#live) {
+      if (sequence.isLate) {
+        sequence.outlet.finish(sequence.result("length", true));
+        const isDriven = sequence.state !== "paused";
+        this.#end(sequence, undefined);
+        if (!isDriven) sequence.outlet.deliver();
+        continue;
+      }
       const paused = sequence.state === "paused";
       const gone = paused
         ? this.#runtime.now() - sequence.lastReadMs > PAUSED_LEASE_MS

@@ -1,5 +1,6 @@
 /** One request on its way: its tokens, how the next one is chosen, its text and its times. */
 import type { Runner } from "../backends/backend.ts";
+import { PronkError } from "../errors.ts";
 import type { Candidates } from "../generate/candidates.ts";
 import type { Constraint } from "../generate/constraint.ts";
 import { tokenLogprobs } from "../generate/logprobs.ts";
@@ -39,6 +40,10 @@ export interface SequenceContext {
   /** Scratch of the sampler, made when first needed. */
   candidates(): Candidates;
   now(): number;
+  /** Milliseconds that count for max_time_ms: the clock's, and the usual ones of batches where it stands still. */
+  spent(): number;
+  /** Whether the output's first tokens may be read instead of being generated again (Runner.isCutDependent). */
+  readonly replays: boolean;
 }
 
 export class Sequence {
@@ -77,6 +82,7 @@ export class Sequence {
   readonly #texts: string[] = [];
   readonly #logprobs: { logprob: number; top_logprobs: readonly TokenLogprob[] }[] = [];
   readonly #submittedMs: number;
+  readonly #submittedSpent: number;
   #startedMs: number | undefined;
   #firstTokenMs: number | undefined;
   #cached = 0;
@@ -106,6 +112,38 @@ export class Sequence {
     );
     this.#text = createOutputText(context.tokenizer, request.stop);
     this.#submittedMs = context.now();
+    this.#submittedSpent = context.spent();
+  }
+
+  /** Whether its time is over. */
+  get isLate(): boolean {
+    const { maxTimeMs } = this.#request;
+    if (maxTimeMs === undefined) return false;
+    return this.#context.spent() - this.#submittedSpent >= maxTimeMs;
+  }
+
+  /**
+   * The tokens that the output is to begin with, as parts; the last may be the end.
+   *
+   * @throws PronkError "bad_request" when this request's output cannot begin so.
+   */
+  replay(): TokenPart[] {
+    const { outputIds, topLogprobs } = this.#request;
+    if (outputIds === undefined || topLogprobs !== undefined || !this.#context.replays) return [];
+    const bad = (why: string, cause?: unknown): PronkError =>
+      new PronkError("bad_request", `output_ids: ${why}`, { param: "output_ids", cause });
+    const parts: TokenPart[] = [];
+    for (const token of outputIds) {
+      if (parts.at(-1)?.finish_reason !== undefined) throw bad("they go on after their end");
+      const forced = this.#constraint?.nextForced();
+      if (forced !== undefined && forced !== token) throw bad("not by the request's grammar");
+      try {
+        parts.push(this.#take(token, undefined));
+      } catch (error) {
+        throw bad("not by the request's grammar", error);
+      }
+    }
+    return parts;
   }
 
   /** Tokens that it may still give. */
@@ -119,7 +157,8 @@ export class Sequence {
     this.#startedMs = this.#context.now();
     const { predictionIds } = this.#request;
     if (this.#context.lookup || predictionIds !== undefined) {
-      this.lookup = new PromptLookup(this.ids.subarray(0, this.length), predictionIds);
+      this.lookup = new PromptLookup(this.#request.promptIds, predictionIds);
+      for (const token of this.#output) this.lookup.push(token);
     }
     return true;
   }
@@ -127,8 +166,9 @@ export class Sequence {
   /** Tokens were in a cache that it goes on from; how many of them are new ones of its prompt. */
   foundCached(tokens: number): number {
     if (this.#firstTokenMs !== undefined) return 0; // after a pause
-    this.#cached += tokens;
-    return tokens;
+    const counted = Math.min(tokens, this.#request.promptIds.length - this.#cached);
+    this.#cached += counted;
+    return counted;
   }
 
   /** Whether the next token is the only one that may come: its logits need not be known. */
@@ -144,13 +184,18 @@ export class Sequence {
    * @throws PronkError "engine_failed" when the logits are not numbers.
    */
   step(runner: Runner, index: number): TokenPart {
-    const { stopIds, topLogprobs } = this.#request;
+    const { topLogprobs } = this.#request;
     const token = this.#constraint?.nextForced() ?? this.#choose(runner, index);
     const logprobs =
       topLogprobs === undefined
         ? undefined
         : tokenLogprobs(runner.logits(index), token, topLogprobs);
     this.#firstTokenMs ??= this.#context.now();
+    return this.#take(token, logprobs);
+  }
+
+  #take(token: number, logprobs: ReturnType<typeof tokenLogprobs> | undefined): TokenPart {
+    const { stopIds } = this.#request;
     this.#sampler.accept(token);
     this.#constraint?.accept(token);
     this.lookup?.push(token);
@@ -176,13 +221,14 @@ export class Sequence {
   }
 
   /** What it has produced so far. */
-  result(finishReason: FinishReason): GenerateResult {
+  result(finishReason: FinishReason, timedOut = false): GenerateResult {
     const { sampling, topLogprobs } = this.#request;
     return {
       ids: this.#output,
       text: this.#texts.join(""),
       finish_reason: finishReason,
       ...(this.#text.stop === undefined ? undefined : { stop: this.#text.stop }),
+      ...(timedOut ? { timed_out: true as const } : undefined),
       timings: this.#timings(),
       seed: sampling.seed,
       ...(topLogprobs === undefined ? undefined : { logprobs: this.#logprobs }),

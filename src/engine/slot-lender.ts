@@ -1,7 +1,9 @@
 /** Slots for work that is no generation: one at a time each, handed out as they become free. */
+import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { ReadingSlot } from "../generate/score-tokens.ts";
-import type { ResolvedMix } from "./adapter-set.ts";
+import type { AdapterSet, ResolvedMix } from "./adapter-set.ts";
+import { backendFailure, type Flight, isRefusal } from "./flight.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 
@@ -18,21 +20,105 @@ export interface SlotLoan extends ReadingSlot {
   fill(ids: readonly number[]): number;
 }
 
+/** What of the scheduler loans need. */
+export interface LenderHost {
+  readonly runner: Runner;
+  readonly prefixes: PrefixCache;
+  readonly adapters: AdapterSet;
+  readonly flight: Flight;
+  yieldTask(): Promise<void>;
+  turns(): number;
+  readonly slots: number;
+  /** Whether a generation waits for a slot. */
+  isAwaited(): boolean;
+  /** The runner's memory cannot be trusted any more. */
+  break(cause: unknown): void;
+}
+
 interface Waiter {
   give(slot: Slot): void;
   refuse(error: PronkError): void;
 }
 
 export class SlotLender {
-  readonly #prefixes: PrefixCache;
+  readonly #host: LenderHost;
   readonly #most: number;
   readonly #waiting: Waiter[] = [];
   #closed: PronkError | undefined;
 
   /** @param most that may wait at a time. */
-  constructor(prefixes: PrefixCache, most: number) {
-    this.#prefixes = prefixes;
+  constructor(most: number, host: LenderHost) {
     this.#most = most;
+    this.#host = host;
+  }
+
+  /**
+   * Lends a slot to `work`, at once or when one becomes free, until it settles.
+   *
+   * @param most slots that it has use for, where others are free and nobody waits.
+   */
+  async lend<Result>(
+    work: (loan: SlotLoan) => Promise<Result>,
+    signal: AbortSignal | undefined,
+    mix: ResolvedMix,
+    most: number,
+  ): Promise<Result> {
+    const { runner, prefixes, adapters, flight, turns } = this.#host;
+    const unuse = adapters.use(mix);
+    let slot: Slot | undefined;
+    let beside: readonly Slot[] = [];
+    let held: readonly number[] = [];
+    try {
+      const own = await this.borrow(signal);
+      slot = own;
+      if (most > 1 && !this.#host.isAwaited()) {
+        beside = this.borrowBeside(most - 1, this.#host.slots);
+      }
+      const result = await work({
+        runner,
+        slot: own.index,
+        slots: [own, ...beside].map(({ index }) => index),
+        adapters: mix.spans,
+        run: (batch, read) => this.#run(batch, read),
+        keep: (ids) => {
+          held = ids;
+        },
+        mix,
+        between: (job) => flight.between(job),
+        fill: (ids) => prefixes.fill(own, Int32Array.from(ids), mix.key),
+      });
+      own.adapters = mix.key;
+      own.used = turns();
+      return result;
+    } catch (error) {
+      held = []; // what was written last is not known
+      throw error;
+    } finally {
+      if (slot !== undefined) this.giveBack(slot, held);
+      for (const one of beside) this.giveBack(one);
+      unuse();
+    }
+  }
+
+  async #run(batch: Batch, read: () => void): Promise<void> {
+    await this.#host.yieldTask();
+    await this.#host.flight.between(() => this.#forward(batch, read));
+  }
+
+  async #forward(batch: Batch, read: () => void): Promise<void> {
+    let failure: unknown;
+    const fail = (error: unknown): void => {
+      failure = error;
+      if (!isRefusal(error)) this.#host.break(error);
+    };
+    try {
+      const running = this.#host.runner.forward(batch);
+      if (running === undefined) read();
+      else await this.#host.flight.fly(running, read, fail);
+    } catch (error) {
+      fail(error);
+    }
+    if (failure !== undefined) throw backendFailure(failure);
   }
 
   /** @throws PronkError "overloaded", "aborted", or why it was closed. */
@@ -68,7 +154,7 @@ export class SlotLender {
   borrowBeside(most: number, slotCount: number): Slot[] {
     const more: Slot[] = [];
     while (this.#waiting.length === 0 && more.length < most) {
-      const slot = this.#prefixes.cheapest();
+      const slot = this.#host.prefixes.cheapest();
       if (slot === undefined) break;
       if (slot.length > 0 && more.length + 1 >= slotCount / 2) break;
       this.#lend(slot);
@@ -81,7 +167,7 @@ export class SlotLender {
   giveBack(slot: Slot, held: readonly number[] = []): void {
     slot.ids.set(held);
     slot.length = held.length;
-    this.#prefixes.leave(slot);
+    this.#host.prefixes.leave(slot);
     // An empty one is the first to be taken, whatever the others are still worth.
     if (held.length === 0) slot.used = 0;
     slot.isLent = false;
@@ -91,7 +177,7 @@ export class SlotLender {
   /** To be called when a slot becomes free; what it hands out is lent from this moment. */
   serve(): void {
     while (this.#waiting.length > 0) {
-      const slot = this.#prefixes.cheapest();
+      const slot = this.#host.prefixes.cheapest();
       if (slot === undefined) return;
       this.#lend(slot);
       this.#waiting.shift()?.give(slot);
@@ -99,7 +185,7 @@ export class SlotLender {
   }
 
   #lend(slot: Slot): void {
-    this.#prefixes.evict(slot, 0);
+    this.#host.prefixes.evict(slot, 0);
     slot.isLent = true;
   }
 

@@ -52,6 +52,17 @@ export interface GenerateRequest extends SamplingOptions {
    * Default: BOS, where the prompt begins with it.
    */
   readonly n_keep?: number;
+  /**
+   * Tokens that the output begins with, as an earlier run of this request by this seed gave them: they are
+   * read as a prompt is, and come as parts again. What follows is what followed there. With
+   * log-probabilities, and on models whose keys depend on how a text was cut, they are generated again.
+   */
+  readonly output_ids?: readonly number[];
+  /**
+   * Milliseconds from the submission until the output ends with "length" and `timed_out`, between two batches.
+   * Where clocks stand still batches count as long as their rows usually take (EngineOptions.stepMs).
+   */
+  readonly max_time_ms?: number;
   /** What the output has to be. It ends with "stop" when it is complete, and with "length" before. */
   readonly grammar?: GrammarSpec;
   /** Whose deltas are added to the model's weights. Default: the engine's; []: none. */
@@ -105,6 +116,8 @@ export interface GenerateResult {
   readonly finish_reason: FinishReason;
   /** The text of the request's `stop` that ended it. */
   readonly stop?: string;
+  /** `max_time_ms` ended it, before its end. */
+  readonly timed_out?: true;
   readonly timings: Timings;
   readonly seed: number;
   readonly logprobs?: { logprob: number; top_logprobs: readonly TokenLogprob[] }[];

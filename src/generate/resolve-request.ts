@@ -39,6 +39,9 @@ export interface ResolvedRequest {
   /** Tokens that a context shift keeps. */
   readonly keep: number;
   readonly predictionIds: Int32Array | undefined;
+  /** Tokens that the output begins with. */
+  readonly outputIds: Int32Array | undefined;
+  readonly maxTimeMs: number | undefined;
   readonly stop: readonly string[];
   /** Empty under ignore_eos. */
   readonly stopIds: ReadonlySet<number>;
@@ -76,6 +79,7 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
   checkNumber(request.frequency_penalty, "frequency_penalty", -2, 2);
   checkNumber(request.presence_penalty, "presence_penalty", -2, 2);
   checkInteger(request.top_logprobs, "top_logprobs", 0, MAX_TOP_LOGPROBS);
+  checkNumber(request.max_time_ms, "max_time_ms", 0, Number.MAX_SAFE_INTEGER);
   checkInteger(request.n_keep, "n_keep", 0, Number.MAX_SAFE_INTEGER);
   // An int64; beyond 2^53 a number is a multiple of a power of two, and still that integer.
   checkInteger(request.seed, "seed", -TWO_TO_63, TWO_TO_63);
@@ -84,7 +88,9 @@ export function resolveRequest(request: GenerateRequest, limits: RequestLimits):
     promptIds: Int32Array.from(prompt),
     maxTokens: resolveMaxTokens(maxTokens, ctx - prompt.length, limits),
     keep: Math.min(request.n_keep ?? (prompt[0] === limits.bosId ? 1 : 0), prompt.length, ctx >> 1),
-    predictionIds: resolvePrediction(request.prediction_ids, vocab),
+    predictionIds: resolveIds(request.prediction_ids, vocab, "prediction_ids"),
+    outputIds: resolveIds(request.output_ids, vocab, "output_ids"),
+    maxTimeMs: request.max_time_ms,
     stop: resolveStop(request.stop),
     stopIds: resolveStopIds(request, limits),
     grammar: request.grammar,
@@ -114,15 +120,15 @@ function resolveMaxTokens(
   return contextShift ? asked : Math.min(asked, room);
 }
 
-function resolvePrediction(
+function resolveIds(
   ids: readonly number[] | undefined,
   vocab: number,
+  param: string,
 ): Int32Array | undefined {
   if (ids === undefined || ids.length === 0) return undefined;
-  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids))
-    throw bad("prediction_ids", "not a list of ids");
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw bad(param, "not a list of ids");
   ids.forEach((id, i) => {
-    checkId(id, vocab, `prediction_ids[${i}]`, "prediction_ids");
+    checkId(id, vocab, `${param}[${i}]`, param);
   });
   return Int32Array.from(ids);
 }

@@ -5,8 +5,9 @@ import { fingerprintOf } from "./adapters.ts";
 import { type ChoiceEvent, runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
+import { createResuming, type Resuming } from "./resuming.ts";
 import { choiceSeed } from "./sampling.ts";
-import { type EventStreamOptions, eventStream } from "./sse.ts";
+import { DATA_ONLY, DONE, type EventStreamOptions, type EventStyle, eventStream } from "./sse.ts";
 import { streamedAnswer } from "./streamed-answer.ts";
 import { serverTiming } from "./usage.ts";
 import { wholeAnswer } from "./whole-answer.ts";
@@ -14,14 +15,32 @@ import { wholeAnswer } from "./whole-answer.ts";
 /** @throws what the engine throws before the first token of a stream, or before a whole answer. */
 export async function answer(c: AppContext, server: ServerContext, job: Job): Promise<Response> {
   const abort = abortOf(c);
-  const events = runJob(job, abort);
-  const head = answerHead(job, server);
+  const fresh = answerHead(job, server);
+  const resuming = await createResuming(c, job, fresh);
+  const head = resuming?.headOf(fresh) ?? fresh;
+  const run = runJob(job, abort, resuming);
+  const events = resuming?.follow(run) ?? run;
   if (job.fields.stream !== true) {
     const body = await wholeAnswer(job, head, events);
     c.header("server-timing", serverTiming(body.timings));
-    return c.json(body);
+    return c.json({ ...body, ...resuming?.afterTime });
   }
-  return eventStream(c, streamedAnswer(job, head, events), streamOptions(c, server, abort));
+  const chunks = streamedAnswer(job, head, events);
+  const options = streamOptions(c, server, abort);
+  if (resuming === undefined) return eventStream(c, chunks, options);
+  const style = resuming.hasIds ? { style: numbered(resuming) } : {};
+  return eventStream(c, resuming.rest(chunks), { ...options, ...style });
+}
+
+/** Each event with the id that a client sends back as Last-Event-ID. */
+function numbered(resuming: Resuming): EventStyle {
+  return {
+    ...DATA_ONLY,
+    frame: (value) => `id: ${resuming.token}\n${DATA_ONLY.frame(value)}`,
+    get end() {
+      return `id: ${resuming.token}\n${DONE}`;
+    },
+  };
 }
 
 /** Fires when the client that a request is of is gone. */
@@ -54,8 +73,9 @@ export function streamOptions(
 export function runJob(
   job: Job,
   abort: AbortController,
+  resuming?: Resuming,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
-  return runChoices(job.engine, requestsOf(job), abort);
+  return runChoices(job.engine, requestsOf(job, resuming), abort);
 }
 
 export function answerHead(
@@ -70,14 +90,21 @@ export function answerHead(
   };
 }
 
-function requestsOf({ prompts, n, sampling, served: { adapters } }: Job): GenerateRequest[] {
-  const { seed } = sampling;
-  return prompts.flatMap((prompt_ids) =>
-    Array.from({ length: n }, (_, k) => ({
-      ...sampling,
-      adapters,
-      prompt_ids,
-      ...(seed === undefined ? {} : { seed: choiceSeed(seed, k) }),
-    })),
+function requestsOf(
+  { prompts, n, sampling, served: { adapters } }: Job,
+  resuming: Resuming | undefined,
+): GenerateRequest[] {
+  const seed = sampling.seed ?? resuming?.seed;
+  return prompts.flatMap((prompt_ids, p) =>
+    Array.from({ length: n }, (_, k) => {
+      const output_ids = resuming?.outputOf(p * n + k);
+      return {
+        ...sampling,
+        adapters,
+        prompt_ids,
+        ...(seed === undefined ? {} : { seed: choiceSeed(seed, k) }),
+        ...(output_ids === undefined ? {} : { output_ids }),
+      };
+    }),
   );
 }

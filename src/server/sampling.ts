@@ -45,6 +45,7 @@ export function toSampling(
     max_tokens:
       maxTokens.value ?? (Number.isFinite(limits.maxTokens) ? limits.maxTokens : undefined),
     stop: stop.length === 0 ? undefined : stop,
+    max_time_ms: fields.max_time == null ? undefined : fields.max_time * 1000,
     ignore_eos: fields.ignore_eos ?? undefined,
     top_logprobs: topLogprobs,
     grammar: outputFormat(fields, engine),

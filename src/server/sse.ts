@@ -37,7 +37,8 @@ const COMMENT = ": ping\n\n";
 
 export const DONE = "data: [DONE]\n\n";
 
-const DATA_ONLY: EventStyle = {
+/** Unnamed events. */
+export const DATA_ONLY: EventStyle = {
   frame: (value) => `data: ${JSON.stringify(value)}\n\n`,
   failure: (error) => `data: ${JSON.stringify(toErrorReply(error).body)}\n\n`,
 };

@@ -69,7 +69,13 @@ export interface ResponseToolChoice {
 }
 
 /** What of chat's fields this route spells in its own way, or has not. */
-type OnlyChat = "n" | "max_tokens" | "response_format" | "return_token_ids" | "json_schema";
+type OnlyChat =
+  | "n"
+  | "max_tokens"
+  | "response_format"
+  | "return_token_ids"
+  | "json_schema"
+  | "resume";
 
 /** What decides over the prompt. */
 export interface PromptFields {
@@ -196,7 +202,8 @@ const promptFields: {
   truncation: z.nullish(z.enum(["auto", "disabled"])),
 };
 
-const { n, max_tokens, response_format, return_token_ids, json_schema, ...shared } = samplingFields;
+const { n, max_tokens, response_format, return_token_ids, json_schema, resume, ...shared } =
+  samplingFields;
 
 export const responseRequest: z.ZodMiniType<ResponseRequest> = z.object({
   ...shared,

@@ -41,6 +41,10 @@ export interface SamplingFields extends OutputFormatFields {
     include_usage?: Maybe<boolean>;
     include_obfuscation?: Maybe<boolean>;
   }>;
+  /** Seconds after which the answer ends with "length" and a token to go on with. */
+  max_time?: Maybe<number>;
+  /** true: events carry ids to go on from. Such an id: goes on there. */
+  resume?: Maybe<boolean | string>;
   /** Accepted; without effect here. */
   user?: Maybe<string>;
   safety_identifier?: Maybe<string>;
@@ -58,6 +62,11 @@ const MAX_CHOICES = 128;
 const MAX_STOP_CHARACTERS = 1024;
 /** OpenAI's bounds on metadata. */
 const METADATA = { pairs: 16, keyCharacters: 64, valueCharacters: 512 };
+
+/** As resume-token.ts writes them, some 9,000 at most. */
+const MAX_RESUME_CHARACTERS = 16_384;
+/** A day: nobody waits longer. */
+const MAX_SECONDS = 86_400;
 
 const between = (low: number, high: number): z.ZodMiniType<number> =>
   z.number().check(z.gte(low), z.lte(high));
@@ -96,6 +105,8 @@ export const samplingFields: {
       include_obfuscation: z.nullish(z.boolean()),
     }),
   ),
+  max_time: z.nullish(between(0, MAX_SECONDS)),
+  resume: z.nullish(z.union([z.boolean(), z.string().check(z.maxLength(MAX_RESUME_CHARACTERS))])),
   user: z.nullish(z.string()),
   safety_identifier: z.nullish(z.string()),
   prompt_cache_key: z.nullish(z.string()),

@@ -33,8 +33,8 @@ async function generate(
   server: ChatServer,
   options: LanguageModelV3CallOptions,
 ): Promise<LanguageModelV3GenerateResult> {
-  const { chat, body, warnings, failed } = await begin(modelId, server, options);
-  const answer = await chat.whole().catch(failed);
+  const { chat, body, warnings, failed, release } = await begin(modelId, server, options);
+  const answer = await chat.whole().catch(failed).finally(release);
   const { head } = chat;
   return {
     content: contentOf(answer),
@@ -56,13 +56,20 @@ async function stream(
   server: ChatServer,
   options: LanguageModelV3CallOptions,
 ): Promise<LanguageModelV3StreamResult> {
-  const { chat, body, warnings, failed, abort } = await begin(modelId, server, options);
+  const { chat, body, warnings, failed, abort, release } = await begin(modelId, server, options);
   const events = chat.events();
   // What fails at once fails the call, which the SDK may then try again, and no stream.
-  const first = await events.next().catch(failed);
+  const first = await events.next().catch((error) => {
+    release();
+    return failed(error);
+  });
   const rest = async function* () {
-    if (!first.done) yield first.value;
-    yield* events;
+    try {
+      if (!first.done) yield first.value;
+      yield* events;
+    } finally {
+      release();
+    }
   };
   const parts = streamParts(rest(), {
     head: chat.head,
@@ -87,6 +94,7 @@ async function stream(
       },
       async cancel() {
         abort.abort();
+        release(); // the parts' own way to it is not taken where none was read
         await parts.return();
       },
     },
@@ -112,6 +120,8 @@ const FAILED: LanguageModelV3StreamPart = {
 interface Begun extends RequestBody {
   readonly chat: RunningChat;
   readonly abort: AbortController;
+  /** Takes back what ties the answer to its signal, which may be that of many. */
+  release(): void;
   /** Throws an error as the SDK has it. */
   failed(error: unknown): never;
 }
@@ -128,7 +138,14 @@ async function begin(
   };
   const { body, warnings } = requestBody(modelId, options);
   const abort = new AbortController();
-  abortSignal?.addEventListener("abort", () => abort.abort(abortSignal.reason), { once: true });
-  const chat = await runChat(body, server, abort).catch(failed);
-  return { chat, abort, body, warnings, failed };
+  const leave = (): void => abort.abort(abortSignal?.reason);
+  const release = (): void => abortSignal?.removeEventListener("abort", leave);
+  abortSignal?.addEventListener("abort", leave, { once: true });
+  try {
+    const chat = await runChat(body, server, abort);
+    return { chat, abort, body, warnings, failed, release };
+  } catch (error) {
+    release();
+    return failed(error);
+  }
 }

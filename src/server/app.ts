@@ -17,6 +17,7 @@ import { DIALECTS, type Dialect, dialectRoutes } from "./dialects.ts";
 import { RequestError, toErrorReply } from "./errors.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { ServerMetrics } from "./metrics.ts";
+import { OLLAMA_ERRORS } from "./ollama/routes.ts";
 import type { Route } from "./operation.ts";
 import type { Quota, QuotaStore } from "./quota.ts";
 import { requestId, traceParent } from "./request-id.ts";
@@ -141,6 +142,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     return c.json(body as object, reply.status as ContentfulStatusCode, reply.headers);
   });
   const isKeyed = options.auth !== undefined;
+  const { dialects = DIALECTS } = options;
   const routes = [
     chatRoute(server),
     completionsRoute(server),
@@ -153,9 +155,16 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     ...loraRoutes(server),
     healthRoute(() => resolveEngine(options), options.ready),
     ...metricsRoutes(options, metrics),
-    ...dialectRoutes(server, options.dialects ?? DIALECTS),
+    ...dialectRoutes(server, dialects),
   ];
   const described = [...routes, ...openApiRoutes(routes, isKeyed)];
+  if (dialects.includes("ollama")) {
+    // Also for what is not there, such as /api/pull.
+    app.use("/api/*", async (c, next) => {
+      c.set("errorForm", OLLAMA_ERRORS);
+      await next();
+    });
+  }
   addRoutes(app, described, authenticate, (c) => accounts.admit(c));
   return app;
 }

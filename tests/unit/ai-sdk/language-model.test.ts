@@ -262,6 +262,34 @@ describe("streamText", () => {
     await expect.poll(() => engine.stats().busy).toBe(0);
   });
 
+  test("leaves nothing on a signal that outlives it", async () => {
+    const { engine } = createToy();
+    const listeners = new Set<unknown>();
+    const { signal } = new AbortController();
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners.add(args[1]);
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners.delete(args[1]);
+      remove(...args);
+    };
+    const model = createPronk({ engine })();
+    const asked = {
+      prompt: [{ role: "user" as const, content: [{ type: "text" as const, text: prompt }] }],
+      temperature: 0,
+      abortSignal: signal,
+    };
+    await model.doGenerate(asked);
+    const { stream } = await model.doStream(asked);
+    expect(listeners.size).toBe(1);
+    await listOf(stream);
+    await expect(model.doGenerate({ ...asked, temperature: 9 })).rejects.toThrow("temperature");
+    expect(listeners.size).toBe(0);
+  });
+
   test("frees the engine when the stream is left", async () => {
     const { engine } = createToy();
     const model = createPronk({ engine })();

@@ -300,6 +300,10 @@ test("lists models, says what they are, and which release it is", async () => {
   await expect(client.show({ model: "none" })).rejects.toMatchObject({ status_code: 404 });
   expect((await client.version()).version).toMatch(/^\d+\.\d+\.\d+$/);
   expect((await app.request("/api/chat")).status).toBe(405);
+  await expect(client.delete({ model: MODEL })).rejects.toMatchObject({
+    status_code: 404,
+    error: "unknown URL: DELETE /api/delete",
+  });
 });
 
 test("needs a key where the server has some, and is not there where it is not wanted", async () => {

@@ -8,6 +8,10 @@ const LEAST_FORCED_BYTES = 4;
 
 const ALL_BITS = 0xffffffff;
 
+/** SentencePiece puts a space before what it takes for the start of a text: then this stands there instead. */
+const BEFORE = "\n";
+const SPACE = 0x20;
+
 export class Constraint {
   readonly #matcher: GrammarMatcher;
   readonly #tokenizer: Tokenizer;
@@ -88,12 +92,23 @@ export class Constraint {
     if (bytes.length < LEAST_FORCED_BYTES) return [];
     const text = new TextDecoder("utf-8").decode(bytes);
     if (text.includes("\ufffd")) return [];
-    const ids = this.#tokenizer.encode(text, { addSpecialTokens: false, continuation: true });
-    const kept = ids.slice(0, -1);
-    // A tokenizer may add a space, or spell a text in another way: then everything is chosen.
+    return this.#spell(text, bytes, "") ?? this.#spell(text, bytes, BEFORE) ?? [];
+  }
+
+  /** Behind `before`, whose tokens are left out; undefined where a token is of both, or spells another text. */
+  #spell(text: string, bytes: Uint8Array, before: string): number[] | undefined {
+    const options = { addSpecialTokens: false, continuation: true };
+    const ids = this.#tokenizer.encode(before + text, options);
+    let first = 0;
+    for (let left = before.length; left > 0 && first < ids.length; first++) {
+      const spelled = this.#tokenizer.tokenBytes(ids[first]);
+      if (spelled.at(-1) === before.charCodeAt(before.length - 1)) left = 0;
+      else if (spelled.some((byte) => byte !== SPACE)) return undefined;
+    }
+    const kept = ids.slice(first, -1);
     let at = 0;
     for (const id of kept) {
-      for (const byte of this.#tokenizer.tokenBytes(id)) if (bytes[at++] !== byte) return [];
+      for (const byte of this.#tokenizer.tokenBytes(id)) if (bytes[at++] !== byte) return undefined;
     }
     return kept;
   }

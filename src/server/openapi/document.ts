@@ -188,7 +188,8 @@ function response({ description, content }: Answer): ResponseObject {
 function media(type: string, schema: z.core.$ZodType): { schema: JsonSchema } {
   const converted = toJsonSchema(schema);
   if (type !== "text/event-stream") return { schema: converted };
-  const data = { type: "string", contentMediaType: "application/json", contentSchema: converted };
+  const json = { contentMediaType: "application/json", contentSchema: converted };
+  const data = { type: "string", anyOf: [{ const: "[DONE]" }, json] };
   const properties = { event: { type: "string" }, data };
   return { schema: { type: "object", properties, required: ["data"] } };
 }

@@ -64,8 +64,9 @@ function bodies(content: Readonly<Record<string, { readonly schema: JsonSchema }
   return Object.entries(content)
     .map(([type, { schema }]) => {
       if (typeof schema.$ref === "string") return "";
-      const { data } = (schema.properties ?? {}) as { data?: JsonSchema };
-      const shown = (data?.contentSchema ?? schema) as JsonSchema;
+      const { data } = (schema.properties ?? {}) as { data?: { anyOf?: JsonSchema[] } };
+      const event = data?.anyOf?.find((one) => one.contentSchema !== undefined)?.contentSchema;
+      const shown = (event ?? schema) as JsonSchema;
       return `<details><summary><code>${escapeHtml(type)}</code></summary>${fields(shown)}</details>`;
     })
     .join("");

@@ -159,8 +159,8 @@ function unanswered(document, counts) {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).flatMap((method) => {
       const name = `${method.toUpperCase()} ${path}`;
-      // What would need files of adapters, or ids that another answer gave.
-      if (/lora_adapter|\{(?:response_)?id\}/.test(path)) return [];
+      // What would need files of adapters, ids that another answer gave, or a model with a head.
+      if (/lora_adapter|rerank|\{(?:response_)?id\}/.test(path)) return [];
       return counts.has(`${name} 200`) ? [] : [name];
     }),
   );

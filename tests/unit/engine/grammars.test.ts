@@ -117,3 +117,23 @@ test("is the same for a reader who pauses", async () => {
     expect(ids).toEqual((await alone)[i].ids);
   }
 });
+
+test("is of the grammar with every filter of the sampler", async () => {
+  const engine = await engineWith({ speculate: "off" });
+  const filters = [
+    { typical_p: 0.2 },
+    { top_k: 1 },
+    { top_p: 0.01 },
+    { min_p: 0.9 },
+    { temperature: 0 },
+    { presence_penalty: 2, frequency_penalty: 2, repetition_penalty: 5 },
+  ];
+  for (const filter of filters) {
+    const { text, finish_reason } = await engine.generate({
+      ...requestOf(engine, 3),
+      ...filter,
+    });
+    expect([filter, finish_reason]).toEqual([filter, "stop"]);
+    expect([filter, typeof JSON.parse(text).identification]).toEqual([filter, "string"]);
+  }
+});

@@ -5,6 +5,7 @@ import { responseFolder } from "../platform/host/response-folder.ts";
 import {
   createApp,
   jsonLogLine,
+  memoryResponseCache,
   parseApiKeys,
   type ResponsesOptions,
   textLogLine,
@@ -54,6 +55,11 @@ export const serve: Command = {
       value: "M",
       help: `${METRICS.join("|")}: GET /metrics; default key`,
     },
+    "response-cache": {
+      type: "string",
+      value: "MB",
+      help: "keep answers that a second run would repeat, for the same key",
+    },
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
@@ -64,6 +70,7 @@ export const serve: Command = {
     const started = performance.now();
     const { env, signal } = cli;
     const slots = integerOption(input, "slots", 1);
+    const cacheMb = integerOption(input, "response-cache", 1);
     const maxQueue = integerOption(input, "queue", 0);
     const log = choiceOption(input, "log", LOGS) ?? "failures";
     const keys = env.PRONK_API_KEYS === undefined ? undefined : parseApiKeys(env.PRONK_API_KEYS);
@@ -83,6 +90,7 @@ export const serve: Command = {
       engine: served.get,
       ready: served.ready,
       ...(keys && { auth: { keys } }),
+      ...(cacheMb !== undefined && { cache: { store: memoryResponseCache(cacheMb * 1e6) } }),
       allowAdapterLoading: flagOption(input, "allow-lora-loading"),
       responses: responsesOptions(textOption(input, "responses")),
       quota: quotaOptions(input),

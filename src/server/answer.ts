@@ -5,6 +5,7 @@ import { fingerprintOf } from "./adapters.ts";
 import { type ChoiceEvent, runChoices } from "./choices.ts";
 import type { AppContext, ServerContext } from "./context.ts";
 import type { AnswerHead, Job } from "./job.ts";
+import { throughCache } from "./response-cache.ts";
 import { createResuming, type Resuming } from "./resuming.ts";
 import { choiceSeed } from "./sampling.ts";
 import { DATA_ONLY, DONE, type EventStreamOptions, type EventStyle, eventStream } from "./sse.ts";
@@ -18,8 +19,11 @@ export async function answer(c: AppContext, server: ServerContext, job: Job): Pr
   const fresh = answerHead(job, server);
   const resuming = await createResuming(c, job, fresh);
   const head = resuming?.headOf(fresh) ?? fresh;
-  const run = runJob(job, abort, resuming);
-  const events = resuming?.follow(run) ?? run;
+  const run = () => runJob(job, abort, resuming);
+  // Who goes on says what came before: that is nobody else's answer.
+  const cached = resuming ? undefined : await throughCache(c, server.cache, job, run);
+  if (cached) c.header("x-pronk-cache", cached.isHit ? "hit" : "miss");
+  const events = cached?.events ?? resuming?.follow(run()) ?? run();
   if (job.fields.stream !== true) {
     const body = await wholeAnswer(job, head, events);
     c.header("server-timing", serverTiming(body.timings));

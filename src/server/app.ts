@@ -22,6 +22,7 @@ import type { Route } from "./operation.ts";
 import type { Quota, QuotaStore } from "./quota.ts";
 import { requestId, traceParent } from "./request-id.ts";
 import { RequestRecord } from "./request-record.ts";
+import type { ResponseCacheOptions } from "./response-cache.ts";
 import { memoryResponseStore } from "./responses/memory-response-store.ts";
 import type { ResponsesOptions } from "./responses/response-store.ts";
 import { chatRoute } from "./routes/chat.ts";
@@ -47,6 +48,11 @@ export type { Dialect } from "./dialects.ts";
 export { jsonLogLine, textLogLine } from "./log-line.ts";
 export { createMemoryQuotaStore } from "./memory-quota-store.ts";
 export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";
+export {
+  memoryResponseCache,
+  type ResponseCacheOptions,
+  type ResponseCacheStore,
+} from "./response-cache.ts";
 export { type MemoryStoreOptions, memoryResponseStore } from "./responses/memory-response-store.ts";
 export type { ResponseStore, ResponsesOptions } from "./responses/response-store.ts";
 export type { Readiness } from "./routes/health.ts";
@@ -68,6 +74,8 @@ export interface AppOptions {
    * and URLs that this server reads. Default false.
    */
   readonly allowAdapterLoading?: boolean;
+  /** Where answers that a second run would repeat are kept: greedy ones, and those by a seed. Default: nowhere. */
+  readonly cache?: ResponseCacheOptions;
   /** Where /v1/responses keeps its answers, and how long. Default: in memory. */
   readonly responses?: ResponsesOptions;
   /** Default: every origin. false: no CORS headers. */
@@ -107,6 +115,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     engine: async (c) => accounts.engineFor(c, await resolveEngine(options)),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     allowAdapterLoading: options.allowAdapterLoading ?? false,
+    cache: options.cache,
     responses: {
       store: store === false ? undefined : (store ?? memoryResponseStore({ now: clock.wall })),
       ttlMs: ttlSeconds * 1000,

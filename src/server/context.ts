@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import type { Engine } from "../engine/engine.ts";
 import type { ErrorForm } from "./operation.ts";
 import type { RequestRecord } from "./request-record.ts";
+import type { ResponseCacheOptions } from "./response-cache.ts";
 import type { ResponseStore } from "./responses/response-store.ts";
 
 /** Bounds on one request, beside the model's own context. */
@@ -70,6 +71,8 @@ export interface ServerContext {
     readonly store: ResponseStore | undefined;
     readonly ttlMs: number;
   };
+  /** undefined: every answer is generated. */
+  readonly cache: ResponseCacheOptions | undefined;
   readonly clock: Clock;
   readonly ping: Ping | undefined;
   randomId(): string;

@@ -19,6 +19,7 @@ const ALLOW_HEADERS = ["authorization", "content-type"];
 /** What clients read of answers; scripts see only headers named here. */
 const EXPOSE_HEADERS = [
   "x-request-id",
+  "x-pronk-cache",
   "x-should-retry",
   "retry-after",
   "retry-after-ms",

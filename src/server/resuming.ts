@@ -123,7 +123,10 @@ export async function createResuming(
 }
 
 /** Of everything that decides the answer. */
-async function hashOf(path: string, { engine, served, fields, prompts }: Job): Promise<string> {
+export async function hashOf(
+  path: string,
+  { engine, served, fields, prompts }: Job,
+): Promise<string> {
   const { resume: _, max_time: __, ...rest } = fields;
   const facts = [fingerprintOf(engine, served.adapters), served.model, path, rest, prompts];
   const hash = await sha256(new TextEncoder().encode(JSON.stringify(facts)));

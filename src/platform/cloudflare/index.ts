@@ -18,6 +18,7 @@ export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
+export { type CacheNamespace, kvResponseCache } from "./kv-response-cache.ts";
 export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
 export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";

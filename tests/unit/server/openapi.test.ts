@@ -100,6 +100,30 @@ describe("answers are as documented", () => {
     for (const chunk of all) expect(faults(ref, chunk)).toBeNull();
     expect(faults(ref, { ...all[0], choices: [{}] })).not.toBeNull();
   });
+
+  test("also those of a response: its events, and what is kept of it", async () => {
+    const ref = `${at("/v1/responses", "post", 200, "text/event-stream")}/x-event`;
+    const body = { model: "toy/llama", input: "a", stream: true, top_logprobs: 1 };
+    const text = await (await post(app, "/v1/responses", body)).text();
+    const all: Json[] = [...text.matchAll(/^data: (\{.*)$/gm)].map(([, data = ""]) =>
+      JSON.parse(data),
+    );
+    expect(all.length).toBeGreaterThan(8);
+    for (const event of all) expect([event.type, faults(ref, event)]).toEqual([event.type, null]);
+    expect(faults(ref, { ...all[0], type: "other" })).not.toBeNull();
+    const { id } = all[0].response;
+    for (const [method, path] of [
+      ["GET", "/v1/responses/{id}"],
+      ["GET", "/v1/responses/{id}/input_items"],
+      ["POST", "/v1/responses/{id}/cancel"],
+      ["DELETE", "/v1/responses/{id}"],
+      ["GET", "/v1/responses/{id}"],
+    ] as const) {
+      const response = await app.request(path.replace("{id}", id), { method });
+      const told = at(path, method.toLowerCase(), response.status, "application/json");
+      expect([path, faults(told, await response.json())]).toEqual([path, null]);
+    }
+  });
 });
 
 describe("/docs", async () => {

@@ -41,6 +41,7 @@ const RESPONSES: Readonly<Record<string, AsksForNothing>> = {
   prompt: isOneOf(),
   context_management: isEmptyList,
   moderation: isOneOf(),
+  resume: isOneOf(false), // these streams are not gone on with
 };
 
 /** What took the place of older fields. */

@@ -87,7 +87,11 @@ function named(writer: ResponseWriter): EventStyle {
     `event: ${(event as ResponseEvent).type}\ndata: ${JSON.stringify(event)}\n\n`;
   return {
     frame,
-    failure: (error) => [...writer.fail(error)].map(frame).join("") + DONE,
+    failure: (error) => {
+      let text = "";
+      for (const event of writer.fail(error)) text += frame(event);
+      return text + DONE;
+    },
   };
 }
 

@@ -29,7 +29,6 @@ export function promptBody(fields: PromptFields, turns: readonly Turn[]): ChatBo
   };
 }
 
-/** Always a stream with its usage: the response is made of it. */
 export function chatBody(request: ResponseRequest, turns: readonly Turn[]): ChatBody {
   const { input, text, truncation, include, max_output_tokens, ...shared } = request;
   return {
@@ -37,8 +36,6 @@ export function chatBody(request: ResponseRequest, turns: readonly Turn[]): Chat
     ...promptBody(request, turns),
     max_completion_tokens: max_output_tokens,
     ...logprobsOf(request),
-    stream: true,
-    stream_options: { include_usage: true },
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * A response in the making: takes what a chat brings and gives the events of a response stream.
- * The object that all events are about is the answer of a request without a stream.
+ * The object that all events are about is the answer of a request without a stream. Events show it as it is
+ * when they are taken: they are written out before the next one is asked for.
  */
 
 import type { ChatEvent, TokenEntry, ToolCallDelta } from "../chat-run.ts";
@@ -73,7 +74,7 @@ export class ResponseWriter {
 
   /** The last event. */
   *end(): Events {
-    yield this.#event(`response.${this.response.status}`, this.#snapshot());
+    yield this.#event(`response.${this.response.status}`, { response: this.response });
   }
 
   /** Instead of what would have come. */
@@ -82,22 +83,17 @@ export class ResponseWriter {
     const { status, body } = toErrorReply(error);
     const { message, code, param } = body.error;
     yield this.#event("error", { code, message, param });
-    // OpenAI's list of codes is closed.
-    const known = status === 429 ? "rate_limit_exceeded" : "server_error";
     if (this.#open !== undefined) this.#open.status = "incomplete";
     this.response.status = "failed";
-    this.response.error = {
-      code: status >= 400 && status < 429 ? "invalid_prompt" : known,
-      message,
-    };
+    this.response.error = { code: codeOf(status), message };
     yield* this.end();
   }
 
   *#begin(): Events {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    yield this.#event("response.created", this.#snapshot());
-    yield this.#event("response.in_progress", this.#snapshot());
+    yield this.#event("response.created", { response: this.response });
+    yield this.#event("response.in_progress", { response: this.response });
   }
 
   *#text(delta: string, logprobs: readonly TokenEntry[]): Events {
@@ -142,7 +138,7 @@ export class ResponseWriter {
     };
     yield* this.#openItem(item);
     const part = outputText("");
-    yield this.#event("response.content_part.added", { ...this.#place(item), part: copy(part) });
+    yield this.#event("response.content_part.added", { ...this.#place(item), part });
     item.content.push(part);
     return item;
   }
@@ -152,7 +148,7 @@ export class ResponseWriter {
     this.response.output.push(item);
     this.#open = item;
     const output_index = this.response.output.length - 1;
-    yield this.#event("response.output_item.added", { output_index, item: copy(item) });
+    yield this.#event("response.output_item.added", { output_index, item });
   }
 
   *#closeItem(status: "completed" | "incomplete"): Events {
@@ -164,7 +160,7 @@ export class ResponseWriter {
       const part = partOf(item);
       const { text, logprobs } = part;
       yield this.#event("response.output_text.done", { ...place, text, logprobs });
-      yield this.#event("response.content_part.done", { ...place, part: copy(part) });
+      yield this.#event("response.content_part.done", { ...place, part });
     } else {
       const { name, arguments: whole } = item;
       const body = { item_id, output_index, name, arguments: whole };
@@ -172,7 +168,7 @@ export class ResponseWriter {
     }
     item.status = status;
     this.#open = undefined;
-    yield this.#event("response.output_item.done", { output_index, item: copy(item) });
+    yield this.#event("response.output_item.done", { output_index, item });
   }
 
   #place(item: OutputItem): { item_id: string; output_index: number; content_index: 0 } {
@@ -180,27 +176,18 @@ export class ResponseWriter {
     return { item_id: item.id, output_index, content_index: 0 };
   }
 
-  #snapshot(): { response: ResponseObject } {
-    return { response: { ...this.response, output: this.response.output.map(copy) } };
-  }
-
   #event(type: string, body: Record<string, unknown>): ResponseEvent {
     return { type, sequence_number: this.#sequence++, ...body };
   }
 }
 
+/** OpenAI's list of codes is closed. */
+function codeOf(status: number): string {
+  if (status === 429) return "rate_limit_exceeded";
+  return status < 500 ? "invalid_prompt" : "server_error";
+}
+
 /** The one part of a message that is written here. */
 function partOf({ content: [part] }: MessageItem): OutputTextPart {
   return part as OutputTextPart;
-}
-
-/** Events stay as they were when what they show goes on. */
-function copy<T extends OutputItem | OutputTextPart>(value: T): T {
-  if (value.type === "message") return { ...value, content: value.content.map(copyPart) };
-  return copyPart(value);
-}
-
-function copyPart<T>(part: T): T {
-  const { logprobs } = part as { logprobs?: readonly TokenEntry[] };
-  return { ...part, ...(logprobs === undefined ? {} : { logprobs: [...logprobs] }) };
 }

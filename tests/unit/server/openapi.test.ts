@@ -102,7 +102,7 @@ describe("answers are as documented", () => {
   });
 
   test("also those of a response: its events, and what is kept of it", async () => {
-    const ref = `${at("/v1/responses", "post", 200, "text/event-stream")}/x-event`;
+    const ref = `${at("/v1/responses", "post", 200, "text/event-stream")}/properties/data/anyOf/1/contentSchema`;
     const body = { model: "toy/llama", input: "a", stream: true, top_logprobs: 1 };
     const text = await (await post(app, "/v1/responses", body)).text();
     const all: Json[] = [...text.matchAll(/^data: (\{.*)$/gm)].map(([, data = ""]) =>

@@ -384,6 +384,22 @@ describe("truncation", () => {
     );
   });
 
+  test("auto keeps as many turns as there is room for", async () => {
+    for (let count = 6; count <= 14; count++) {
+      const many = Array.from({ length: count }, (_, i) => turn(`turn ${i}`)).flat();
+      const { usage } = await respond({ input: [...many, user], truncation: "auto" });
+      const fits: number[] = [];
+      for (let from = 0; from < count; from++) {
+        const tokens = await postJson(app, "/v1/responses/input_tokens", {
+          input: [...many.slice(2 * from), user],
+        });
+        const { input_tokens } = tokens.json;
+        if (input_tokens <= 192) fits.push(input_tokens);
+      }
+      expect(usage.input_tokens).toBe(Math.max(...fits));
+    }
+  });
+
   test("auto leaves alone what fits", async () => {
     const { usage } = await respond({ truncation: "auto" });
     expect(usage.input_tokens).toBe(await promptTokens([user]));

@@ -58,6 +58,30 @@ describe.each(backends)("on %s", (_, create) => {
     }
   });
 
+  test("what is copied, restored or gone on with gives the tokens of a run from the start", async () => {
+    const prompts = [6, 7, 8].map((salt) => [...prompt(75, 9), ...prompt(4, salt)]);
+    const ask = (prompt_ids: number[]): GenerateRequest => ({
+      ...{ prompt_ids, max_tokens: 10, seed: 4, top_k: 30 },
+    });
+    const { engine: fresh } = engineOver(await open(create, 1, 64), { tokenizer });
+    const snapshot = await fresh.saveSnapshot({ prompt_ids: prompt(75, 9) });
+    const { engine: copying } = engineOver(await open(create, 3, 16), { tokenizer });
+    const { engine: restoring } = engineOver(await open(create, 1, 64), { tokenizer });
+    await restoring.loadSnapshot(snapshot);
+    const copied = await Promise.all(prompts.map((ids) => copying.generate(ask(ids))));
+    expect(copied.map(({ timings }) => timings.cached_n)).toEqual([0, 75, 75]);
+    for (const [i, ids] of prompts.entries()) {
+      const alone = engineOver(await open(create, 1, 64), { tokenizer }).engine;
+      const whole = await alone.generate(ask(ids));
+      expect(copied[i]?.ids).toEqual(whole.ids);
+      const restored = await restoring.generate(ask(ids));
+      expect(restored.ids).toEqual(whole.ids);
+      expect(restored.timings.cached_n).toBe(75);
+      const output_ids = whole.ids.slice(0, 3 + i);
+      expect((await fresh.generate({ ...ask(ids), output_ids })).ids).toEqual(whole.ids);
+    }
+  });
+
   test("tokens that are run ahead, by a draft in another form, change nothing", async () => {
     const { engine: single } = engineOver(await open(create, 1, 64), { tokenizer });
     const alone = [];

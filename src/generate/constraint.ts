@@ -17,7 +17,8 @@ export class Constraint {
   readonly #tokenizer: Tokenizer;
   readonly #endIds: readonly number[];
   readonly #allowed: Uint32Array;
-  #forced: number[] = [];
+  /** The tokens that come next, as far as they are known; undefined until they are looked for. */
+  #forced: number[] | undefined;
 
   /** @param endIds tokens that end the output: they may come where the text is complete, and only there */
   constructor(matcher: GrammarMatcher, tokenizer: Tokenizer, endIds: Iterable<number>) {
@@ -77,13 +78,15 @@ export class Constraint {
   accept(id: number): void {
     if (this.#endIds.includes(id)) return;
     this.#matcher.accept(this.#tokenizer.tokenBytes(id));
-    if (this.#forced[0] === id) this.#forced.shift();
-    else this.#forced = [];
+    const known = this.#forced;
+    // Behind the last of them it is looked again.
+    if (known?.[0] === id && known.length > 1) known.shift();
+    else this.#forced = undefined;
   }
 
   /** The token that comes whatever is chosen; undefined where there is a choice. */
   nextForced(): number | undefined {
-    if (this.#forced.length === 0) this.#forced = this.#tokenize(this.#matcher.forcedBytes());
+    this.#forced ??= this.#tokenize(this.#matcher.forcedBytes());
     return this.#forced[0];
   }
 

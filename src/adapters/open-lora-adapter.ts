@@ -18,8 +18,8 @@ import { type LoraConfig, parseLoraConfig } from "./lora-config.ts";
 import { TargetModules } from "./target-modules.ts";
 
 export const ADAPTER_CONFIG_NAME = "adapter_config.json";
-export const ADAPTER_SAFETENSORS_NAME = "adapter_model.safetensors";
-export const ADAPTER_BIN_NAME = "adapter_model.bin";
+const ADAPTER_SAFETENSORS_NAME = "adapter_model.safetensors";
+const ADAPTER_BIN_NAME = "adapter_model.bin";
 
 /** Of PeftModel and the tuner in it. */
 const PREFIX = "base_model.model.";

@@ -18,7 +18,7 @@ import { joinTensors, pairsToHalves } from "./joined-tensor.ts";
 import { configFromMeta, type LlamaVersion } from "./meta-config.ts";
 import { type KeyMap, renameKeys } from "./renamed.ts";
 
-export const META_PARAMS_NAME = "params.json";
+const META_PARAMS_NAME = "params.json";
 export const META_FIRST_SHARD = "consolidated.00.pth";
 
 /** The names have two digits; Llama 3.1 405B has 16 shards at most. */

@@ -36,7 +36,7 @@ const SHORT_ESCAPES: Readonly<Record<number, string>> = {
 const hex: Expression = characters([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]);
 
 /** A character between the quotes; halves of surrogate pairs are not escaped, so that each is one code point. */
-export const STRING_CHARACTER: Expression = choice(
+const STRING_CHARACTER: Expression = choice(
   characters(
     ...invertRanges([
       [0, LAST_CONTROL],

@@ -24,7 +24,7 @@ const CHARS_PER_STEP = 256;
 export const MAX_OUTPUT_CHARS = 4_194_304;
 
 /** Items of a list or `range`: more than any chat has messages. */
-export const MAX_LIST_ITEMS = 100_000;
+const MAX_LIST_ITEMS = 100_000;
 
 /** A node that stands for a value that is there. */
 const VALUE = "Value";

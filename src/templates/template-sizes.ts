@@ -16,7 +16,7 @@ export interface ValueSize {
 const SCALAR_CHARS = 8;
 
 /** Python's own limit of recursion is 1000; no tool's schema is 30 deep. */
-export const MAX_VALUE_DEPTH = 200;
+const MAX_VALUE_DEPTH = 200;
 
 const TOO_DEEP: ValueSize = { chars: Number.POSITIVE_INFINITY, lines: 1, depth: MAX_VALUE_DEPTH };
 

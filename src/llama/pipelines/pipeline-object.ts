@@ -56,7 +56,7 @@ export function checkModel(task: PipelineTask, { head }: Pick<PreTrainedModel, "
 }
 
 /** Options of how inputs are run, of every pipeline. */
-export const RUN_OPTIONS: readonly string[] = [
+const RUN_OPTIONS: readonly string[] = [
   "batch_size",
   "signal",
   "num_workers",

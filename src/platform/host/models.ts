@@ -31,7 +31,7 @@ export function hostModels(host: Host): PretrainedClasses {
   return found;
 }
 
-export function hostOpener(host: Host): ModelOpener {
+function hostOpener(host: Host): ModelOpener {
   return {
     open: (name, request) => openPretrained(host, name, request),
     runtime: async (kernels) => (kernels ? { kernels, now } : createRuntime(host, 128)),

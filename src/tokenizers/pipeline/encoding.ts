@@ -4,10 +4,10 @@ import { PronkError } from "../../errors.ts";
 export type Side = "left" | "right";
 
 /** In `sequences`: of no text. */
-export const NO_SEQUENCE = -1;
+const NO_SEQUENCE = -1;
 
 /** In `words`: of no word; as NO_SEQUENCE. */
-export const NO_WORD = -1;
+const NO_WORD = -1;
 
 /** Rows of equal length, never changed; `overflowing` holds what truncation cut off. */
 export interface Encoding {

@@ -38,7 +38,7 @@ const GPT2_PATTERN =
 const ONE_DIGIT = "\\p{N}";
 
 /** The scanner of a pattern: a built-in one, several times as fast, where there is one. */
-export function patternScanner(pattern: string): WordScanner {
+function patternScanner(pattern: string): WordScanner {
   const known = knownPattern([pattern]);
   return known === undefined ? splitPattern(pattern) : wordScanner(known);
 }

@@ -42,6 +42,7 @@ const ask = (key: string, fields: object = {}): Promise<Response> =>
       model: "golden-tok-bpe",
       prompt: "PRIVATE text",
       max_tokens: 3,
+      ignore_eos: true,
       ...fields,
     }),
     signal: AbortSignal.timeout(30_000),

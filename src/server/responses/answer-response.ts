@@ -1,4 +1,5 @@
 /** Runs a request to /v1/responses and answers, whole or as a stream. */
+import { keyedId } from "../affinity.ts";
 import { abortOf, streamOptions } from "../answer.ts";
 import type { ChatEvent } from "../chat-run.ts";
 import type { AppContext, ServerContext } from "../context.ts";
@@ -34,7 +35,7 @@ export async function answerResponse(
     wanted: request.max_output_tokens ?? undefined,
   });
 
-  const key = server.randomId();
+  const key = keyedId(c.req.raw.headers, server.randomId());
   const items = withIds(
     used.map((index) => conversation.items[index]!),
     key,

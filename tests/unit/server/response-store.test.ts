@@ -55,6 +55,14 @@ describe("a response that is kept", () => {
     }
   });
 
+  test("has an id that leads back to where its request was sent", async () => {
+    const headers = { "x-pronk-affinity": "0123456789abcdef" };
+    const { id } = (await (await post(app, "/v1/responses", ask(), { headers })).json()) as Json;
+    expect(id).toMatch(/^resp_0123456789abcdef[0-9a-f]{32}$/);
+    expect((await request(id)).status).toBe(200);
+    expect((await respond({ previous_response_id: id })).previous_response_id).toBe(id);
+  });
+
   test("is not there under other ids", async () => {
     for (const id of ["resp_1", "resp_", "x", "resp_..%2f..%2fx", `resp_${"a".repeat(500)}`]) {
       const { status, json } = await request(id);

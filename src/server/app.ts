@@ -4,14 +4,22 @@
  *
  * @example Deno.serve(createApp({ engine }).fetch);
  */
-import { Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import { Accounts } from "./accounts.ts";
 import { type AuthOptions, createAuthenticate } from "./auth.ts";
-import type { AppEnv, Clock, Limits, LogEntry, Ping, ServerContext } from "./context.ts";
+import type {
+  AppContext,
+  AppEnv,
+  Clock,
+  Limits,
+  LogEntry,
+  Ping,
+  ServerContext,
+} from "./context.ts";
 import { type CorsOptions, cors } from "./cors.ts";
 import { DIALECTS, type Dialect, dialectRoutes } from "./dialects.ts";
 import { RequestError, toErrorReply } from "./errors.ts";
@@ -37,7 +45,7 @@ import { openApiRoutes } from "./routes/openapi.ts";
 import { rerankRoute } from "./routes/rerank.ts";
 import { responseRoutes } from "./routes/responses.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
-import { addRoutes, tolerantPath } from "./routing.ts";
+import { addRoutes, isEmbeddedElsewhere, tolerantPath, unknownUrl } from "./routing.ts";
 import { totalTiming } from "./usage.ts";
 
 export { type ApiKey, type AuthOptions, parseApiKeys } from "./auth.ts";
@@ -60,9 +68,11 @@ export type { Readiness } from "./routes/health.ts";
 export interface AppOptions {
   /**
    * The engine, or how to get it: called for every request, so that it should keep what it made.
-   * undefined means "not yet", and is answered with 503; a promise is waited for.
+   * undefined means "not yet", and is answered with 503; a promise is waited for. On Workers `c.env` has
+   * the bindings: `(c) => worker.engine(c.env, c.executionCtx)`.
    */
-  readonly engine: Engine | (() => Promise<Engine> | Engine | undefined);
+  // biome-ignore lint/suspicious/noExplicitAny: the app that this one is embedded in says what c.env is
+  readonly engine: Engine | ((c: Context<any>) => Promise<Engine> | Engine | undefined);
   /** For /health, and for the answer while there is no engine. */
   readonly ready?: () => Readiness;
   /** Absent: open to everybody. */
@@ -112,7 +122,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const accounts = new Accounts(options, metrics, clock);
   const { store, ttlSeconds = RESPONSE_TTL_SECONDS } = options.responses ?? {};
   const server: ServerContext = {
-    engine: async (c) => accounts.engineFor(c, await resolveEngine(options)),
+    engine: async (c) => accounts.engineFor(c, await resolveEngine(options, c)),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     allowAdapterLoading: options.allowAdapterLoading ?? false,
     cache: options.cache,
@@ -126,7 +136,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   };
 
   const app = new Hono<AppEnv>({ getPath: tolerantPath });
-  app.use(async (c, next) => {
+  const observe: MiddlewareHandler<AppEnv> = async (c, next) => {
     const record = new RequestRecord(
       requestId(c.req.raw.headers, server.randomId),
       clock.now(),
@@ -142,14 +152,14 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     c.header("openai-processing-ms", String(Math.round(ms)));
     c.header("server-timing", totalTiming(ms, record.firstTokenMs), { append: true });
     accounts.answered(c);
-  });
-  app.use(cors(options.cors ?? { origins: "*" }));
-  app.onError((error, c) => {
+  };
+  const answerError = (error: Error, c: AppContext): Response => {
     if (error instanceof HTTPException && error.res !== undefined) return error.res;
     const reply = toErrorReply(error);
     const body = c.get("errorForm")?.spell(reply, c) ?? reply.body;
     return c.json(body as object, reply.status as ContentfulStatusCode, reply.headers);
-  });
+  };
+  app.onError(answerError);
   const isKeyed = options.auth !== undefined;
   const { dialects = DIALECTS } = options;
   const routes = [
@@ -162,11 +172,16 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     ...tokenRoutes(server),
     ...modelRoutes(server),
     ...loraRoutes(server),
-    healthRoute(() => resolveEngine(options), options.ready),
+    healthRoute((c) => resolveEngine(options, c), options.ready),
     ...metricsRoutes(options, metrics),
     ...dialectRoutes(server, dialects),
   ];
   const described = [...routes, ...openApiRoutes(routes, isKeyed)];
+  const paths = new Set(described.map(({ path }) => path));
+  const allow = cors(options.cors ?? { origins: "*" });
+  for (const middleware of [observe, allow]) {
+    app.use((c, next) => (isEmbeddedElsewhere(c, paths) ? next() : middleware(c, next)));
+  }
   if (dialects.includes("ollama")) {
     // Also for what is not there, such as /api/pull.
     app.use("/api/*", async (c, next) => {
@@ -175,23 +190,35 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     });
   }
   addRoutes(app, described, authenticate, (c) => accounts.admit(c));
+  // Of this app alone: below another's root, what is not here is that one's to answer.
+  app.notFound(async (c) => {
+    const fail = async (): Promise<void> => {
+      c.error = unknownUrl(c);
+      c.res = answerError(c.error, c);
+    };
+    await observe(c, async () => {
+      const answer = await allow(c, fail);
+      if (answer) c.res = answer;
+    });
+    return c.res;
+  });
   return app;
 }
 
 function metricsRoutes(options: AppOptions, metrics: ServerMetrics): Route[] {
   const { metrics: access = "key", ready } = options;
   if (access === "off") return [];
-  const loaded = async (): Promise<Engine | undefined> => {
+  const loaded = async (c: AppContext): Promise<Engine | undefined> => {
     if (ready !== undefined && ready().status !== "ready") return undefined;
-    return resolveEngine(options).catch(() => undefined);
+    return resolveEngine(options, c).catch(() => undefined);
   };
   return [metricsRoute(metrics, loaded, access === "public")];
 }
 
-async function resolveEngine({ engine, ready }: AppOptions): Promise<Engine> {
+async function resolveEngine({ engine, ready }: AppOptions, c: AppContext): Promise<Engine> {
   if (typeof engine !== "function") return engine;
   try {
-    const loaded = await engine();
+    const loaded = await engine(c);
     if (loaded !== undefined) return loaded;
   } catch (error) {
     throw loadFailure(error);

@@ -39,9 +39,40 @@ export function addRoutes(
       throw new RequestError("method_not_allowed", `${c.req.method} ${c.req.path}: not allowed`);
     });
   }
-  app.all("*", (c) => {
-    throw new RequestError("unknown_url", `unknown URL: ${c.req.method} ${c.req.path}`);
+  app.all("*", (c, next) => {
+    const { base, isLast } = placeOf(c);
+    // Its own app's notFound, or what the one around it has behind.
+    if (base === "/" || !isLast) return next();
+    throw unknownUrl(c);
   });
+}
+
+export function unknownUrl(c: AppContext): RequestError {
+  return new RequestError("unknown_url", `unknown URL: ${c.req.method} ${c.req.path}`);
+}
+
+/**
+ * Whether a request at the root, where another app's routes are as well, is for none of these paths. Those
+ * of a path of its own are all this app's.
+ */
+export function isEmbeddedElsewhere(c: AppContext, paths: ReadonlySet<string>): boolean {
+  const { base, matched } = placeOf(c);
+  return base === "/" && !matched.some(({ path }) => paths.has(path));
+}
+
+/** Where the app that the running handler belongs to is mounted; and whether no handler comes after it. */
+function placeOf(c: AppContext): {
+  readonly base: string;
+  readonly isLast: boolean;
+  readonly matched: readonly { readonly path: string }[];
+} {
+  // Not by hono/route, which knows no requests of another copy of Hono, as the app around may have.
+  const { matchedRoutes: matched, routeIndex } = c.req;
+  return {
+    base: matched[routeIndex]?.basePath ?? "/",
+    isLast: routeIndex === matched.length - 1,
+    matched,
+  };
 }
 
 /** The path with single slashes and none at its end, as `new Hono({ getPath })` takes it. */

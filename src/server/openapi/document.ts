@@ -11,6 +11,7 @@ import { type JsonSchema, toJsonSchema } from "./json-schema.ts";
 export interface OpenApiDocument {
   readonly openapi: "3.1.1";
   readonly info: { readonly title: string; readonly version: string; readonly description: string };
+  readonly servers: readonly { readonly url: string }[];
   readonly tags: readonly { readonly name: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
   readonly components: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -70,6 +71,8 @@ export function createDocument(routes: readonly Route[], isKeyed: boolean): Open
       description:
         "A small Llama model behind an OpenAI-compatible API. Unknown fields are ignored; null is the same as absent.",
     },
+    // From where the document is: also below the path of a mounted app, or behind a proxy that cuts one off.
+    servers: [{ url: "." }],
     tags: [...tags].map((name) => ({ name })),
     paths: Object.fromEntries(
       routes.map((route) => [

@@ -3,6 +3,7 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { LoadTimings } from "../../engine/load-timings.ts";
 import type { PronkError } from "../../errors.ts";
+import type { AppContext } from "../context.ts";
 import { toErrorReply } from "../errors.ts";
 import { jsonAnswer, type Route } from "../operation.ts";
 import { healthAnswer, unhealthyAnswer } from "../schemas/answers.ts";
@@ -26,13 +27,13 @@ export interface Readiness {
  * @param ready undefined: the model is loaded, now if need be.
  */
 export function healthRoute(
-  engine: () => Promise<Engine>,
+  engine: (c: AppContext) => Promise<Engine>,
   ready: (() => Readiness) | undefined,
 ): Route {
-  const readiness = async (): Promise<Readiness> => {
+  const readiness = async (c: AppContext): Promise<Readiness> => {
     if (ready !== undefined) return ready();
     try {
-      const { info } = await engine();
+      const { info } = await engine(c);
       return { status: "ready", loading: info.loading };
     } catch (error) {
       const isLoading = toErrorReply(error).body.error.code === "model_loading";
@@ -52,7 +53,7 @@ export function healthRoute(
           503: jsonAnswer("Not yet, or it could not be loaded.", unhealthyAnswer),
         },
         handle: async (c) => {
-          const { status, progress, error, loading } = await readiness();
+          const { status, progress, error, loading } = await readiness(c);
           if (status === "ready") {
             if (loading === undefined) return c.json({ status: "ok" });
             c.header("server-timing", loadTiming(loading));

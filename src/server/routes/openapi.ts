@@ -37,11 +37,17 @@ export function openApiRoutes(others: readonly Route[], isKeyed: boolean): Route
           answers: { 200: { description: "The page.", content: { "text/html": text } } },
           handle: (c) => {
             c.header("content-security-policy", PAGE_POLICY);
-            return c.html((page ??= renderPage(document())));
+            page ??= renderPage(document());
+            // Its one link is relative, so that it holds wherever the app is mounted.
+            return c.html(new URL(c.req.url).pathname.endsWith("/") ? oneFolderUp(page) : page);
           },
         },
       },
     },
   ];
   return own;
+}
+
+function oneFolderUp(page: string): string {
+  return page.replace('href="openapi.json"', 'href="../openapi.json"');
 }

@@ -57,6 +57,18 @@ export const CONTEXT_BARS = [
   { ours: "newest Node", peer: "node-llama-cpp", figure: "decode at 4096", atLeast: 1 },
 ];
 
+/** Of `npm run bench -- concurrency`: the speed of 8 streams together by that of one. */
+export const CONCURRENCY_BARS = ["greedy", "sampled, top_p 0.9"].flatMap((kind) => [
+  { ours: "newest Node", figure: `8 streams by one, ${kind}`, atLeast: 1.5 },
+  { ours: "Node 20", figure: `8 streams by one, ${kind}`, atLeast: 1.15 },
+]);
+
+/** Of `npm run bench -- prefix`: per cent of the first turn's time to the first token. */
+export const PREFIX_BARS = ["newest Node", "Node 20"].flatMap((ours) => [
+  { ours, of: "second", figure: "second turn, % of the first", atMost: 10, digits: 1 },
+  { ours, of: "snapshot", figure: "from a snapshot, % of the first turn", atMost: 10, digits: 1 },
+]);
+
 const FIGURES = {
   prefill_tps: "prefill",
   decode_tps: "decode",
@@ -93,7 +105,8 @@ export function barTable(bars) {
     ["figure", "found", "bar", "margin", "aim"],
     bars.map((bar) => {
       const { ours, file, against, figure, atLeast, atMost, aim, aimMet } = bar;
-      const number = (n) => `${n.toFixed(atMost ? 0 : 2)}${bar.peer ? "x" : ""}`;
+      const digits = bar.digits ?? (atMost ? 0 : 2);
+      const number = (n) => `${n.toFixed(digits)}${bar.peer ? "x" : ""}`;
       const by =
         bar.peer && `by ${against ?? (bar.best ? "each peer's fastest format" : bar.peer)}`;
       return [

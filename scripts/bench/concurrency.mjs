@@ -1,15 +1,17 @@
 // Several streams at once beside one: total tokens a second at positions below 256, with the same bytes;
 // and what the engine adds to the kernels, which is all but the batches themselves.
 //
-//   npm run bench -- concurrency [MODEL] [--streams N] [--rounds N] [--core N] [--json]
-import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+//   npm run bench -- concurrency [MODEL] [--streams N] [--rounds N] [--core N] [--json] [--write]
+//
+// On this Node; with --write on this one and the newer one, and the page's section is made anew.
 import { parseArgs } from "node:util";
 import { benchPrompt, spreadOf } from "../../dist/src/cli/bench-workload.js";
 import { createEngine } from "../../dist/src/engine/create-engine.js";
 import { createRuntime, loadNamedModel } from "../../dist/src/platform/host/create-engine.js";
 import { nodeHost } from "../../dist/src/platform/node/host.js";
-import { describeMachine, pinnedCore } from "./machine.mjs";
+import { concurrencyTables } from "./concurrency-report.mjs";
+import { measureOnNodes } from "./on-nodes.mjs";
+import { writeSection } from "./page.mjs";
 
 const CTX = 512;
 const PROMPT = 48;
@@ -29,23 +31,16 @@ const { values, positionals } = parseArgs({
     core: { type: "string" },
     pinned: { type: "boolean" },
     json: { type: "boolean" },
+    write: { type: "boolean" },
   },
 });
 const streams = Number(values.streams);
 
 if (values.pinned) await measure();
-else runPinned();
-
-/** This script again, on one core, so that what is measured does not move. */
-function runPinned() {
-  const core = pinnedCore(values.core);
-  const own = [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--pinned"];
-  const [program, ...args] =
-    core === undefined
-      ? [process.execPath, ...own]
-      : ["taskset", "-c", `${core}`, process.execPath, ...own];
-  const { status } = spawnSync(program, args, { stdio: "inherit" });
-  process.exitCode = status ?? 1;
+else {
+  const document = measureOnNodes(import.meta.url, { core: values.core, all: values.write });
+  if (values.write) for (const path of writeSection("concurrency", document)) console.error(path);
+  console.log(values.json ? JSON.stringify(document) : concurrencyTables(document));
 }
 
 async function measure() {
@@ -71,10 +66,10 @@ async function measure() {
     model: model.info.id,
     runtime: `Node ${process.versions.node}`,
     kernel: model.info.kernel,
+    kernel_reason: model.info.kernelReason,
     streams,
     positions: PROMPT + TOKENS,
     rounds,
-    machine: describeMachine(),
   };
   const spread = ({ name, one, all, ratio }) => ({
     name,
@@ -86,8 +81,7 @@ async function measure() {
     spread({ name: "batches alone (the kernels' bound)", ...kernels }),
     ...results.map(spread),
   ];
-  if (values.json) console.log(JSON.stringify({ ...head, rows }));
-  else print(head, rows);
+  console.log(JSON.stringify({ ...head, rows }));
   await engine.dispose();
 }
 
@@ -156,19 +150,4 @@ async function run(engine, requests) {
   const own = times[0].filter((ms) => ms >= from && ms <= to);
   const steps = own.slice(1).map((ms, i) => ms - own[i]);
   return { ids, tps: (requests.length * 1000) / quiet(steps) };
-}
-
-function print({ model, runtime, kernel, rounds, machine, positions }, rows) {
-  const figure = ({ median, min, max }, digits = 1) =>
-    `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
-  console.log(
-    `${model}, ${runtime}, ${kernel} kernels, ${machine.cpu}, ${rounds} rounds, up to position ${positions}\n`,
-  );
-  console.log(`| tokens a second | one stream | ${streams} streams together | ratio |`);
-  console.log("|---|---:|---:|---:|");
-  for (const row of rows) {
-    console.log(
-      `| ${[row.name, figure(row.one_tps), figure(row.all_tps), figure(row.ratio, 2)].join(" | ")} |`,
-    );
-  }
 }

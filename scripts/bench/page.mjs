@@ -8,9 +8,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { barChart } from "./chart.mjs";
+import { concurrencyTables } from "./concurrency-report.mjs";
 import { contextTables } from "./contexts-report.mjs";
 import { grammarTables } from "./grammar-report.mjs";
 import { kernelTables } from "./kernels-report.mjs";
+import { prefixTables } from "./prefix-report.mjs";
 import { profileTable } from "./profile-report.mjs";
 import { qualityTables } from "./quality/tables.mjs";
 import { inOneSentence, resultTables } from "./report.mjs";
@@ -32,6 +34,8 @@ export const SECTIONS = {
   },
   profile: { page: "kernels.md", render: profileTable },
   contexts: { page: "benchmarks.md", render: contextTables },
+  concurrency: { page: "benchmarks.md", render: concurrencyTables },
+  prefix: { page: "benchmarks.md", render: prefixTables },
   grammar: { page: "benchmarks.md", render: grammarTables },
   quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },

@@ -1,18 +1,20 @@
 // How soon the first token comes where the beginning of a prompt is known: the second turn of a conversation,
 // and a snapshot read from a file, beside the first turn; with identical output.
 //
-//   npm run bench -- prefix [MODEL] [--tokens N] [--rounds N] [--core N] [--json]
-import { spawnSync } from "node:child_process";
+//   npm run bench -- prefix [MODEL] [--tokens N] [--rounds N] [--core N] [--json] [--write]
+//
+// On this Node; with --write on this one and the newer one, and the page's section is made anew.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchPrompt, spreadOf } from "../../dist/src/cli/bench-workload.js";
 import { createEngine } from "../../dist/src/engine/create-engine.js";
 import { createRuntime, loadNamedModel } from "../../dist/src/platform/host/create-engine.js";
 import { nodeHost } from "../../dist/src/platform/node/host.js";
-import { describeMachine, pinnedCore } from "./machine.mjs";
+import { measureOnNodes } from "./on-nodes.mjs";
+import { writeSection } from "./page.mjs";
+import { prefixTables } from "./prefix-report.mjs";
 
 /** Of a second turn: what the model said, and what is said to it. */
 const ANSWER = 24;
@@ -27,28 +29,23 @@ const { values, positionals } = parseArgs({
     core: { type: "string" },
     pinned: { type: "boolean" },
     json: { type: "boolean" },
+    write: { type: "boolean" },
   },
 });
 const length = Number(values.tokens);
 
 if (values.pinned) await measure();
-else runPinned();
-
-function runPinned() {
-  const core = pinnedCore(values.core);
-  const own = [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--pinned"];
-  const [program, ...args] =
-    core === undefined
-      ? [process.execPath, ...own]
-      : ["taskset", "-c", `${core}`, process.execPath, ...own];
-  const { status } = spawnSync(program, args, { stdio: "inherit" });
-  process.exitCode = status ?? 1;
+else {
+  const document = measureOnNodes(import.meta.url, { core: values.core, all: values.write });
+  if (values.write) for (const path of writeSection("prefix", document)) console.error(path);
+  console.log(values.json ? JSON.stringify(document) : prefixTables(document));
 }
 
 async function measure() {
   const name = positionals[0] ?? process.env.PRONK_TEST_MODEL ?? "smollm2-135m-instruct";
   const folder = mkdtempSync(join(tmpdir(), "pronk-prefix-"));
-  const samples = { first: [], second: [], snapshot: [], bytes: 0 };
+  const samples = { first: [], second: [], snapshot: [], second_share: [], snapshot_share: [] };
+  let snapshotBytes = 0;
   let info;
   try {
     // The first round warms up.
@@ -83,22 +80,24 @@ async function measure() {
       samples.first.push(first.ms);
       samples.second.push(second.ms);
       samples.snapshot.push(loaded + restored.ms);
-      samples.bytes = bytes.length;
+      samples.second_share.push(second.ms / first.ms);
+      samples.snapshot_share.push((loaded + restored.ms) / first.ms);
+      snapshotBytes = bytes.length;
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
-  const [first, second, snapshot] = [samples.first, samples.second, samples.snapshot].map(spreadOf);
   const head = {
     model: info.id,
     runtime: `Node ${process.versions.node}`,
     kernel: info.kernel,
+    kernel_reason: info.kernelReason,
     tokens: length,
-    snapshot_bytes: samples.bytes,
-    machine: describeMachine(),
+    rounds: Number(values.rounds),
+    snapshot_bytes: snapshotBytes,
   };
-  if (values.json) console.log(JSON.stringify({ ...head, first, second, snapshot }));
-  else print(head, first, { second, snapshot });
+  const spreads = Object.entries(samples).map(([name, list]) => [name, spreadOf(list)]);
+  console.log(JSON.stringify({ ...head, ...Object.fromEntries(spreads) }));
 }
 
 async function open(name) {
@@ -119,19 +118,4 @@ async function ask(engine, prompt_ids, max_tokens = TOKENS) {
     ids.push(token);
   }
   return { ms, ids };
-}
-
-function print({ model, runtime, kernel, tokens, snapshot_bytes }, first, { second, snapshot }) {
-  const figure = ({ median, min, max }) =>
-    `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`;
-  const share = ({ median }) => `${((100 * median) / first.median).toFixed(1)} %`;
-  console.log(`${model}, ${runtime}, ${kernel} kernels, ${tokens} tokens, identical output\n`);
-  console.log("| time to the first token, ms | | of the first turn's |");
-  console.log("|---|---:|---:|");
-  console.log(`| first turn | ${figure(first)} | |`);
-  console.log(`| second turn | ${figure(second)} | ${share(second)} |`);
-  const size = `${(snapshot_bytes / 1e6).toFixed(1)} MB`;
-  console.log(
-    `| the same from a file of ${size}, read and verified | ${figure(snapshot)} | ${share(snapshot)} |`,
-  );
 }

@@ -8,6 +8,8 @@ const { replaceSection, sectionOf } = await script("sections");
 const { barChart } = await script("chart");
 const { inOneSentence } = await script("report");
 const { contextsSummarized, contextTables } = await script("contexts-report");
+const { concurrencyBars, concurrencyTables } = await script("concurrency-report");
+const { prefixBars, prefixTables } = await script("prefix-report");
 
 const head = {
   machine: { cpu: "A <CPU>", cores: 2, memory_gb: 8, system: "Linux 6", avx_vnni: true },
@@ -100,4 +102,68 @@ test("depths are compared with the first one and with a peer, within each round"
     { value: 3, atLeast: 1, met: true },
   ]);
   expect(contextTables(document)).toMatch(/\| llama +\| +4096 \|/);
+});
+
+const spread = (median: number) => ({ median, min: median - 1, max: median + 1 });
+const onNodes = (of: (runtime: string) => object) => ({
+  ...head,
+  runs: ["Node 20.1.0", "Node 26.0.0"].map((runtime) => ({
+    model: "m",
+    runtime,
+    rounds: 2,
+    kernel_reason: "dot: fastest here",
+    ...of(runtime),
+  })),
+});
+
+test("several streams are judged by the ratio of their kind, on each Node by its own bar", () => {
+  const row = (name: string, ratio: number) => ({
+    name,
+    one_tps: spread(100),
+    all_tps: spread(100 * ratio),
+    ratio: spread(ratio),
+  });
+  const measured = (streams: number) =>
+    onNodes((runtime) => ({
+      streams,
+      positions: 208,
+      rows: [
+        row("batches alone (the kernels' bound)", 9),
+        row("greedy", runtime.includes("20.") ? 1.2 : 1.4),
+        row("sampled, top_p 0.9", runtime.includes("20.") ? 1.1 : 1.6),
+      ],
+    }));
+  expect(concurrencyBars(measured(8))).toMatchObject([
+    { ours: "newest Node", value: 1.4, met: false },
+    { ours: "Node 20", value: 1.2, met: true },
+    { ours: "newest Node", value: 1.6, met: true },
+    { ours: "Node 20", value: 1.1, met: false },
+  ]);
+  for (const bar of concurrencyBars(measured(4))) expect(bar.value).toBeUndefined();
+  const text: string = concurrencyTables(measured(8));
+  expect(text).toMatch(/\| greedy +\| +100\.0 .*\| +1\.20 \(/);
+  expect(text).toContain("Node 26.0.0: kernels dot: fastest here.");
+});
+
+test("second turns and snapshots are judged by their share of the first turn, round by round", () => {
+  const measured = (tokens: number) =>
+    onNodes(() => ({
+      tokens,
+      snapshot_bytes: 24e6,
+      first: spread(1000),
+      second: spread(40),
+      snapshot: spread(120),
+      second_share: { median: 0.04, min: 0.03, max: 0.05 },
+      snapshot_share: { median: 0.12, min: 0.1, max: 0.14 },
+    }));
+  expect(prefixBars(measured(1000))).toMatchObject([
+    { value: 4, met: true },
+    { value: 12, met: false },
+    { value: 4, met: true },
+    { value: 12, met: false },
+  ]);
+  for (const bar of prefixBars(measured(500))) expect(bar.value).toBeUndefined();
+  const text: string = prefixTables(measured(1000));
+  expect(text).toMatch(/\| second turn +\| +40\.0 .*\| +4\.0 \(3\.0 to 5\.0\) % \|/);
+  expect(text).toContain("from a file of 24.0 MB");
 });

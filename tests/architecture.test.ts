@@ -20,6 +20,7 @@ const LAYERS = [
   "checkpoints",
   "adapters",
   "backends",
+  "stages",
   "generate",
   "engine",
   "hub",

@@ -10,6 +10,8 @@ export interface ServedEngine {
   load(): Promise<Engine>;
   /** For requests: undefined while the first load runs; after a failure, one begun after asking. */
   get(): Engine | Promise<Engine> | undefined;
+  /** From now on it is "stopping": requests are refused, what runs goes on. */
+  stop(): void;
   /** For /health, which tries again as well: who waits for it sends no other requests. */
   ready(): Readiness;
   dispose(): Promise<void>;
@@ -38,7 +40,11 @@ export function createServedEngine(
       loading = undefined;
     }
   };
+  let isStopping = false;
   const served: ServedEngine = {
+    stop() {
+      isStopping = true;
+    },
     load: () => (loading ??= load()),
     get() {
       if (engine !== undefined || readiness.status !== "failed") return engine;
@@ -46,6 +52,7 @@ export function createServedEngine(
       return loading === undefined ? served.load() : loading.catch(() => served.load());
     },
     ready() {
+      if (isStopping) return { status: "stopping" };
       if (readiness.status === "failed") served.load().catch(() => undefined);
       return readiness;
     },

@@ -216,6 +216,9 @@ function metricsRoutes(options: AppOptions, metrics: ServerMetrics): Route[] {
 }
 
 async function resolveEngine({ engine, ready }: AppOptions, c: AppContext): Promise<Engine> {
+  if (ready?.().status === "stopping") {
+    throw new RequestError("server_stopping", "the server is stopping");
+  }
   if (typeof engine !== "function") return engine;
   try {
     const loaded = await engine(c);

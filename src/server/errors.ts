@@ -21,7 +21,9 @@ export type RequestErrorCode =
   | "not_allowed" // a route that the server's owner has to open
   | "method_not_allowed"
   | "request_too_large"
-  | "load_failed"; // the model cannot be loaded; retrying cannot help
+  | "load_failed" // the model cannot be loaded; retrying cannot help
+  | "server_stopping" // it ends what it has begun, and takes nothing new
+  | "upstream_failed"; // of a front: nothing behind it answers, or what did is gone
 
 /** A refusal that the table spells more precisely than "bad_request". */
 export class RequestError extends PronkError {
@@ -99,6 +101,8 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   out_of_memory: failure("engine_failed", false),
   source_failed: later(503, "server_error", "source_failed"),
   loading: later(503, "server_error", "model_loading"),
+  server_stopping: later(503, "server_error", "server_stopping"),
+  upstream_failed: later(503, "server_error", "upstream_failed"),
 };
 
 /** The JSON body of every answer that is not a success. */

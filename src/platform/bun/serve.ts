@@ -13,6 +13,13 @@ export async function serve(fetch: FetchHandler, options: ListenOptions): Promis
   });
   return {
     url: listenUrl(options.hostname, server.port),
-    close: () => server.stop(true),
+    async close(graceMs = 0): Promise<void> {
+      if (graceMs > 0) {
+        const timer = setTimeout(() => server.stop(true), graceMs);
+        await server.stop(false);
+        clearTimeout(timer);
+      }
+      await server.stop(true);
+    },
   };
 }

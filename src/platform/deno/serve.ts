@@ -11,9 +11,12 @@ export async function serve(fetch: FetchHandler, options: ListenOptions): Promis
   );
   return {
     url: listenUrl(options.hostname, server.addr.port),
-    async close(): Promise<void> {
-      stop.abort();
+    async close(graceMs = 0): Promise<void> {
+      const breakOff = (): void => stop.abort();
+      const timer = graceMs > 0 ? setTimeout(breakOff, graceMs) : breakOff();
+      if (graceMs > 0) await server.shutdown();
       await server.finished;
+      clearTimeout(timer ?? undefined);
     },
   };
 }

@@ -36,8 +36,12 @@ export interface ListenOptions {
 export interface HttpServer {
   /** `http://127.0.0.1:8787` */
   readonly url: string;
-  /** Stops listening and breaks off what is open. */
-  close(): Promise<void>;
+  /**
+   * Stops listening, and breaks off what is open.
+   *
+   * @param graceMs what was answered has so long to reach its client first; default 0.
+   */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** Positional reads of one file; several may be in flight. */

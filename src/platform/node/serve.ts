@@ -17,9 +17,15 @@ export async function serve(fetch: FetchHandler, options: ListenOptions): Promis
   const { port } = server.address() as AddressInfo;
   return {
     url: listenUrl(options.hostname, port),
-    async close(): Promise<void> {
-      if ("closeAllConnections" in server) server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+    async close(graceMs = 0): Promise<void> {
+      const breakOff = (): void => {
+        if ("closeAllConnections" in server) server.closeAllConnections();
+      };
+      // Ends connections that nothing is open on, too.
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const timer = graceMs > 0 ? setTimeout(breakOff, graceMs) : breakOff();
+      await closed;
+      clearTimeout(timer ?? undefined);
     },
   };
 }

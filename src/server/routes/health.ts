@@ -11,7 +11,8 @@ import { loadTiming } from "../usage.ts";
 
 /** Where loading stands. */
 export interface Readiness {
-  readonly status: "loading" | "ready" | "failed";
+  /** "stopping": it ends what it has begun, and takes nothing new. */
+  readonly status: "loading" | "ready" | "failed" | "stopping";
   /** Of the load, from 0 to 1. */
   readonly progress?: number;
   /** Why it failed; the message of a PronkError is shown. */
@@ -50,7 +51,7 @@ export function healthRoute(
         isStatic: true,
         answers: {
           200: jsonAnswer("It does; with what loading took.", healthAnswer),
-          503: jsonAnswer("Not yet, or it could not be loaded.", unhealthyAnswer),
+          503: jsonAnswer("Not yet, not any more, or it could not be loaded.", unhealthyAnswer),
         },
         handle: async (c) => {
           const { status, progress, error, loading } = await readiness(c);

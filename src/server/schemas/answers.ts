@@ -253,7 +253,7 @@ export const healthAnswer: Schema = z.object({
 });
 
 export const unhealthyAnswer: Schema = z.object({
-  status: z.enum(["loading", "failed"]),
+  status: z.enum(["loading", "failed", "stopping"]),
   progress: z.optional(z.number().check(z.gte(0), z.lte(1))),
   error: z.optional(z.object({ code: z.string(), message: z.string() })),
 });

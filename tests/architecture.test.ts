@@ -33,7 +33,7 @@ const LAYERS = [
 
 /** Everything up to here runs on any engine: it imports no runtime, and only these packages. */
 const CORE = LAYERS.slice(0, LAYERS.indexOf("llama") + 1);
-const CORE_PACKAGES = ["@huggingface/jinja", "yaml"];
+const CORE_PACKAGES = ["@huggingface/jinja", "aws4fetch", "yaml"];
 
 /** A file that is longer says too many things at once. */
 const MAX_LINES = 500;

@@ -45,7 +45,7 @@ export function parseModelReference(text: string): ModelReference {
   if (text.startsWith("s3://")) {
     throw new PronkError(
       "unsupported",
-      `model ${text}: s3:// cannot be read; runs: https:// URLs of a bucket`,
+      `model ${text}: s3:// cannot be read here; it names packs, for serve, run and inspect`,
     );
   }
   const model = knownModel(text);

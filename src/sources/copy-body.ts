@@ -19,6 +19,8 @@ export interface CopyOptions {
   readonly scratch: Scratch;
   /** Bytes of the body before those that are wanted. Default 0. */
   readonly skip?: number;
+  /** Reads on to the end of the body, to learn how much it has. Default false. */
+  readonly drain?: boolean;
   /** Told how many bytes of `destination` are in place, after each chunk that brought some. */
   readonly onProgress?: (bytes: number) => void;
   /** Called for every chunk. */
@@ -29,7 +31,8 @@ export interface CopyOptions {
 /**
  * Fills `destination` from the body, as far as that goes, and lets go of the rest.
  *
- * @returns how many bytes were copied: fewer than asked when the body ended early.
+ * @returns how many bytes were copied: fewer than asked when the body ended early. With `drain`: how many
+ *   there are after those that were skipped.
  * @throws what the body fails with; the signal's reason when it fires.
  */
 export async function copyBody(
@@ -37,14 +40,14 @@ export async function copyBody(
   destination: Uint8Array,
   options: CopyOptions,
 ): Promise<number> {
-  const { scratch, signal } = options;
+  const { scratch, signal, drain = false } = options;
   const reader = openReader(body, scratch);
   const cancel = (): void => void reader.cancel().catch(() => undefined);
   signal.addEventListener("abort", cancel);
   /** Where the next byte belongs in `destination`; negative while bytes are skipped. */
   let at = -(options.skip ?? 0);
   try {
-    while (at < destination.length) {
+    while (drain || at < destination.length) {
       signal.throwIfAborted();
       const chunk = await reader.read();
       if (!chunk) break;
@@ -52,11 +55,11 @@ export async function copyBody(
       const from = Math.min(Math.max(0, -at), chunk.length);
       const to = Math.min(chunk.length, destination.length - at);
       if (from < to) destination.set(chunk.subarray(from, to), at + from);
-      at += to;
-      if (from < to) options.onProgress?.(at);
+      at += drain ? chunk.length : to;
+      if (from < to) options.onProgress?.(Math.min(at, destination.length));
     }
     signal.throwIfAborted();
-    if (at === destination.length) reader.finish();
+    if (!drain && at === destination.length) reader.finish();
     return Math.max(0, at);
   } catch (error) {
     cancel();

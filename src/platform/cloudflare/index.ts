@@ -14,6 +14,7 @@
 export { PronkError } from "../../errors.ts";
 export { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
 export { saveChatSnapshot } from "../../server/chat-snapshot.ts";
+export { type AssetsLike, assetsFolder as assetsSource } from "../../sources/assets.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
@@ -22,3 +23,4 @@ export { type CacheNamespace, kvResponseCache } from "./kv-response-cache.ts";
 export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
 export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";
+export { cachedSource, type S3Credentials, s3Source } from "./sources.ts";

@@ -37,6 +37,8 @@ export interface OpenModelOptions extends Partial<QuantizationOptions> {
   readonly onPack?: (progress: { readonly packed: number; readonly total: number }) => void;
 }
 
+const isS3Name = (name: string): boolean => name.startsWith("s3://");
+
 /** These keep whole f32 weights: packs too large to keep unasked. */
 const UNCACHED = ["none", "f16", "f32"];
 
@@ -99,6 +101,7 @@ export async function openModel(
   name: string,
   options: OpenModelOptions,
 ): Promise<NamedModel> {
+  if (isS3Name(name)) return openS3(name, options);
   const reference = parseModelReference(name);
   if (reference.kind === "path") return openPath(host, reference.path);
   if (reference.kind === "url" && !isGguf(new URL(reference.url).pathname)) {
@@ -119,11 +122,19 @@ export async function openUnpacked(
   name: string,
   options: OpenModelOptions,
 ): Promise<NamedModel> {
+  if (isS3Name(name)) return openS3(name, options);
   const reference = parseModelReference(name);
   const isFile = reference.kind !== "url" || isGguf(new URL(reference.url).pathname);
   return reference.kind === "path" || !isFile
     ? openModel(host, name, options)
     : openSourceModel(host, name, options);
+}
+
+/** Loaded only here: signatures are of no use elsewhere. */
+async function openS3(name: string, { env, fetch }: OpenModelOptions): Promise<NamedModel> {
+  const { s3PackFolder } = await import("./s3-model.ts");
+  const pack = retryingFolder(s3PackFolder(name, env, fetch));
+  return { id: undefined, input: { pack }, repair: undefined, close: async () => {} };
 }
 
 async function openPath(host: Host, path: string): Promise<NamedModel> {

@@ -98,7 +98,7 @@ describe("exit codes", () => {
       ["pack", tiny, "--out", "x", "--importance", "./missing.txt"],
       "missing.txt",
     ],
-    ["s3", ["inspect", "s3://bucket/model"], "s3://"],
+    ["s3", ["inspect", "s3:///model"], "s3://BUCKET/PREFIX"],
   ])("1 and one line for %s", async (_, args, named) => {
     const { code, out, err } = await pronk(args);
     expect({ code, out }).toEqual({ code: 1, out: "" });

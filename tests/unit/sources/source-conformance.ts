@@ -12,7 +12,14 @@ export function sampleBytes(length: number, seed = 1): Uint8Array {
 }
 
 /** More than one chunk of any reader, and no multiple of one. */
-const LARGE_BYTES = 1024 * 1024 + 3;
+export const LARGE_BYTES: number = 1024 * 1024 + 3;
+
+/** What testFolder() asks for. */
+export const FOLDER_OBJECTS: Readonly<Record<string, Uint8Array>> = {
+  "manifest.json": sampleBytes(100, 1),
+  "shards/a/0.bin": sampleBytes(200, 2),
+  "a b+c%25#ü?.bin": sampleBytes(300, 3),
+};
 
 /** The suite for one kind of source; `create` makes one that holds these bytes. */
 export function testSource(kind: string, create: (bytes: Uint8Array) => Promise<ByteSource>): void {
@@ -143,11 +150,7 @@ export function testFolder(
   create: (objects: Readonly<Record<string, Uint8Array>>) => Promise<SourceFolder>,
 ): void {
   describe(`${kind} as a folder`, () => {
-    const objects = {
-      "manifest.json": sampleBytes(100, 1),
-      "shards/a/0.bin": sampleBytes(200, 2),
-      "a b+c%25#ü?.bin": sampleBytes(300, 3),
-    };
+    const objects = FOLDER_OBJECTS;
 
     test.each(Object.entries(objects))("opens %s", async (name, bytes) => {
       const folder = await create(objects);

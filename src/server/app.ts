@@ -53,6 +53,16 @@ export { saveChatSnapshot } from "./chat-snapshot.ts";
 export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
 export type { CorsOptions } from "./cors.ts";
 export type { Dialect } from "./dialects.ts";
+export {
+  createLlm,
+  type Llm,
+  type LlmAnswer,
+  type LlmEmbedOptions,
+  type LlmInfo,
+  type LlmOptions,
+  type LlmPart,
+  type LlmRequest,
+} from "./llm.ts";
 export { jsonLogLine, textLogLine } from "./log-line.ts";
 export { createMemoryQuotaStore } from "./memory-quota-store.ts";
 export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";

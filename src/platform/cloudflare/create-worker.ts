@@ -68,8 +68,12 @@ export interface WorkerOptions<Env>
 /** What a Worker's module exports. */
 export interface Worker<Env> {
   fetch(request: Request, env: Env, context: WorkerContext): Response | Promise<Response>;
-  /** The isolate's engine, for what needs no HTTP: loaded by the first call, which every other waits for. */
-  engine(env: Env): Promise<Engine>;
+  /**
+   * The isolate's engine, for what needs no HTTP: loaded by the first call, which every other waits for.
+   *
+   * @param context of the request, which the load then outlives.
+   */
+  engine(env: Env, context?: WorkerContext): Promise<Engine>;
 }
 
 /** Hono's type asks for what newer ones of workerd's have besides. */
@@ -101,14 +105,16 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
     return { status: "loading", progress };
   };
   let app: ReturnType<typeof createApp> | undefined;
-  const engineOf = (env: Env): Promise<Engine> =>
-    load.get((onProgress) => startEngine(options, env, onProgress));
+  const engineOf = (env: Env, context?: WorkerContext): Promise<Engine> => {
+    const engine = load.get((onProgress) => startEngine(options, env, onProgress));
+    // The load outlives the request that began it; its failure is that of who waits for it.
+    context?.waitUntil(engine.catch(() => undefined));
+    return engine;
+  };
   return {
     engine: engineOf,
     fetch(request, env, context) {
-      const engine = engineOf(env);
-      // The load outlives the request that began it; its failure is that of who waits for it.
-      context.waitUntil(engine.catch(() => undefined));
+      void engineOf(env, context);
       app ??= createApp({
         // An isolate's own memory would lose them between two requests.
         responses: { store: false },

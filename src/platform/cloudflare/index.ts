@@ -12,14 +12,25 @@
  * });
  */
 export { PronkError } from "../../errors.ts";
-export { createApp, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
+export { createApp, createLlm, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
 export { saveChatSnapshot } from "../../server/chat-snapshot.ts";
+export type {
+  Llm,
+  LlmAnswer,
+  LlmEmbedOptions,
+  LlmInfo,
+  LlmOptions,
+  LlmPart,
+  LlmRequest,
+} from "../../server/llm.ts";
 export { type AssetsLike, assetsFolder as assetsSource } from "../../sources/assets.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
+export { connectLlm } from "./connect-llm.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
 export { type CacheNamespace, kvResponseCache } from "./kv-response-cache.ts";
+export type { LlmService } from "./llm-wire.ts";
 export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
 export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";

@@ -2,3 +2,13 @@
 interface Scheduler {
   wait(milliseconds: number): Promise<void>;
 }
+
+declare module "cloudflare:workers" {
+  export abstract class WorkerEntrypoint<Env> {
+    protected readonly ctx: { waitUntil(promise: Promise<unknown>): void };
+    protected readonly env: Env;
+    // biome-ignore lint/suspicious/noExplicitAny: as Cloudflare gives it
+    constructor(ctx: any, env: Env);
+    fetch?(request: Request): Response | Promise<Response>;
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * pronk behind a service binding: for Workers alone, which have "cloudflare:workers".
+ *
+ * @module
+ * @example
+ * export default llmService(createWorker<Env>({ kernels: { relaxed, plain }, pack }));
+ */
+export type {
+  Llm,
+  LlmAnswer,
+  LlmEmbedOptions,
+  LlmInfo,
+  LlmPart,
+  LlmRequest,
+} from "../../server/llm.ts";
+export { connectLlm } from "./connect-llm.ts";
+export { type LlmServiceClass, llmService } from "./llm-service.ts";
+export type { LlmService } from "./llm-wire.ts";

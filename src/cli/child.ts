@@ -37,6 +37,13 @@ export function commandLineOn(runtime: RuntimeName): CommandLine {
 export interface ChildOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Beside this process's variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** What it is, for messages. Default: the program. */
+  readonly label?: string;
+  /** What went wrong, from what it wrote. Default: the last line of stderr. */
+  readonly reason?: (err: string, out: string) => string | undefined;
   /** Called once, with the time from the start of the process to its first output, and its id. */
   readonly onFirstOutput?: (ms: number, pid: number | undefined) => void;
 }
@@ -53,15 +60,20 @@ export async function runChild(
   more: readonly string[],
   options: ChildOptions,
 ): Promise<string> {
-  const { timeoutMs, signal } = options;
+  const { timeoutMs, signal, label = program } = options;
   const env = {
     ...process.env,
     DENO_NO_UPDATE_CHECK: "1",
     DENO_NO_PROMPT: "1",
     DO_NOT_TRACK: "1", // Bun
+    ...options.env,
   };
   const started = performance.now();
-  const child = spawn(program, [...args, ...more], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, [...args, ...more], {
+    env,
+    cwd: options.cwd,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let out = "";
   let err = "";
   let late = false;
@@ -84,11 +96,12 @@ export async function runChild(
     });
     if (signal?.aborted) throw new PronkError("aborted", "aborted", { cause: signal.reason });
     if (late) {
-      throw new PronkError("source_failed", `${program}: not done in ${timeoutMs / 1000} s`);
+      throw new PronkError("source_failed", `${label}: not done in ${timeoutMs / 1000} s`);
     }
     if (code !== 0) {
-      const why = err.trim().split("\n").at(-1) || `exit code ${code}`;
-      throw new PronkError("engine_failed", `${program}: ${why}`);
+      const last = options.reason?.(err, out) ?? err.trim().split("\n").at(-1);
+      const why = last || `exit code ${code}`;
+      throw new PronkError("engine_failed", `${label}: ${why}`);
     }
     return out;
   } finally {

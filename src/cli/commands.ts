@@ -11,6 +11,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   pull: async () => (await import("./pull.ts")).pull,
   pack: async () => (await import("./pack.ts")).pack,
   convert: async () => (await import("./convert.ts")).convert,
+  deploy: async () => (await import("./deploy.ts")).deploy,
   inspect: async () => (await import("./inspect.ts")).inspect,
   tokenize: async () => (await import("./tokenize.ts")).tokenize,
   eval: async () => (await import("./eval.ts")).evaluate,

@@ -12,6 +12,7 @@
  * });
  */
 export { PronkError } from "../../errors.ts";
+export { packRelease } from "../../pack/release.ts";
 export { createApp, createLlm, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
 export { saveChatSnapshot } from "../../server/chat-snapshot.ts";
 export type {

@@ -1,0 +1,234 @@
+/** pronk deploy: a model on Cloudflare Workers, planned, uploaded, deployed and asked. */
+import type { SourceFolder } from "../sources/source.ts";
+import { flagOption, textOption, UsageError } from "./arguments.ts";
+import type { Arguments, CliContext, Command } from "./command.ts";
+import type { Bucket } from "./deploy/bucket.ts";
+import { bundleScripts, deployScripts, describeBundles } from "./deploy/deploy-scripts.ts";
+import { type Measured, measurePack } from "./deploy/measure.ts";
+import { bucketOf, DEFAULT_BUCKET, type Place, placeOf, stateFolder } from "./deploy/place.ts";
+import { describePlan, planDeployment, short } from "./deploy/plan.ts";
+import { preparePack, settingsOf } from "./deploy/prepare-pack.ts";
+import { estimatedCpu } from "./deploy/prices.ts";
+import { readSettings, type Script, type WorkerSettings, writeProject } from "./deploy/project.ts";
+import { rollBack } from "./deploy/releases.ts";
+import { type SmokeResult, smokeTest } from "./deploy/smoke.ts";
+import { type UploadResult, uploadPack } from "./deploy/upload.ts";
+import { findWrangler, type Wrangler } from "./deploy/wrangler.ts";
+import { JSON_OPTION, KV_OPTION, WEIGHT_OPTIONS } from "./model-options.ts";
+import { createProgress } from "./progress.ts";
+
+export const deploy: Command = {
+  name: "deploy",
+  summary: "plan, upload and deploy a model on Cloudflare Workers",
+  positionals: "[MODEL]",
+  maxPositionals: 1,
+  options: {
+    "dry-run": {
+      type: "boolean",
+      help: "plan, pack, write and bundle everything, send nothing; works offline",
+    },
+    local: { type: "boolean", help: "all of it on this machine: wrangler's local R2 and workerd" },
+    rollback: { type: "boolean", help: "go back to the release before" },
+    "upload-only": { type: "boolean", help: "fill the bucket, deploy no Worker" },
+    name: { type: "string", value: "NAME", help: "of the Worker; default: the model's" },
+    bucket: { type: "string", value: "NAME", help: `of R2, default ${DEFAULT_BUCKET}` },
+    prefix: {
+      type: "string",
+      value: "P",
+      help: "of the pack in the bucket; default: the model's name",
+    },
+    endpoint: {
+      type: "string",
+      value: "URL",
+      help: "upload by S3's API, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; default: by wrangler",
+    },
+    out: { type: "string", value: "DIR", help: "what is generated; default .pronk/NAME" },
+    ctx: { type: "string", value: "N", help: "positions of a sequence; default 1024 at most" },
+    slots: { type: "string", value: "N", help: "sequences at a time, default 1" },
+    kv: KV_OPTION,
+    ...WEIGHT_OPTIONS,
+    url: {
+      type: "string",
+      value: "URL",
+      help: "where the smoke test asks; default: what wrangler says",
+    },
+    "no-measure": {
+      type: "boolean",
+      help: "estimate the CPU of a token instead of running the model",
+    },
+    ...JSON_OPTION,
+  },
+  async run(input, cli): Promise<void> {
+    checkFlags(input);
+    const place = await placeOf(input, cli);
+    const document = flagOption(input, "rollback")
+      ? await goBack(input, cli, place)
+      : await goForward(input, cli, place);
+    if (flagOption(input, "json")) cli.out(`${JSON.stringify(document)}\n`);
+  },
+};
+
+/** @throws UsageError */
+function checkFlags(input: Arguments): void {
+  const together = (a: string, b: string, why: string): void => {
+    if (flagOption(input, a) && input.values[b] !== undefined) {
+      throw new UsageError(`--${a} and --${b}: ${why}`);
+    }
+  };
+  together("rollback", "dry-run", "which release is before is known from the bucket alone");
+  together("local", "endpoint", "the one is this machine's R2, the other elsewhere");
+  together("local", "upload-only", "nobody else reads this machine's R2");
+}
+
+async function goForward(input: Arguments, cli: CliContext, place: Place): Promise<object> {
+  const { name, folder } = place;
+  const say = sayer(input, cli);
+  const uploadOnly = flagOption(input, "upload-only");
+  const wrangler = lazyWrangler();
+  if (!uploadOnly) wrangler(); // A missing tool is said before minutes of packing.
+  const bucket = bucketOf(input, cli, place, wrangler);
+
+  const prepared = await preparePack(input, cli, folder);
+  const { settings, release, plan: model } = prepared;
+  const measured = flagOption(input, "no-measure")
+    ? undefined
+    : await measurePack(prepared.folder, settings, cli);
+  const scripts = await writeProject(folder, { ...place, release, settings });
+  const cpu = measured?.cpu ?? estimatedCpu(model.memory.weights);
+  const plan = planDeployment(prepared, scripts, cpu, bucket.name);
+  say(describePlan(plan));
+  const bundles = uploadOnly ? [] : await bundleScripts(wrangler(), scripts, cli.signal);
+  say(describeBundles(bundles));
+  const document = { name, folder, plan, bundles };
+  if (flagOption(input, "dry-run")) {
+    say(`dry run  nothing was sent; ${folder} holds what would be\n`);
+    return { ...document, dry_run: true };
+  }
+  const upload = await uploadWithProgress(prepared.folder, bucket, settings, cli);
+  say(describeUpload(upload));
+  if (uploadOnly) return { ...document, upload };
+  const live = await putLive(input, cli, wrangler(), place, scripts, settings, measured);
+  return { ...document, upload, ...live };
+}
+
+async function goBack(input: Arguments, cli: CliContext, place: Place): Promise<object> {
+  const { name, folder } = place;
+  const say = sayer(input, cli);
+  const uploadOnly = flagOption(input, "upload-only");
+  const wrangler = lazyWrangler();
+  if (!uploadOnly) wrangler();
+  const bucket = bucketOf(input, cli, place, wrangler);
+  const { from, to, bytes } = await rollBack(bucket, cli.signal);
+  say(`release  ${short(from)} -> ${short(to.checksum)}: ${to.name}, of ${to.at}\n`);
+  const rollback = { from, to: to.checksum };
+  if (uploadOnly) return { name, rollback };
+  const settings = readSettings(to.settings) ?? (await settingsOf(bytes, input, cli.signal));
+  const scripts = await writeProject(folder, { ...place, release: to.checksum, settings });
+  return { name, rollback, ...(await putLive(input, cli, wrangler(), place, scripts, settings)) };
+}
+
+/** From wrangler's "deployed" to a right answer. */
+async function putLive(
+  input: Arguments,
+  cli: CliContext,
+  wrangler: Wrangler,
+  { name, folder }: Place,
+  scripts: readonly Script[],
+  { id: model }: WorkerSettings,
+  measured?: Measured,
+): Promise<{ url: string | undefined; smoke?: SmokeResult }> {
+  const { fetch, signal, env } = cli;
+  const say = sayer(input, cli);
+  const ask = async (url: string): Promise<SmokeResult> => {
+    const key = env.PRONK_API_KEY || undefined;
+    const smoke = await smokeTest({ url, model, key, expected: measured?.answer, fetch, signal });
+    say(describeSmoke(smoke));
+    return smoke;
+  };
+  if (flagOption(input, "local")) {
+    const more = devArguments(scripts, folder);
+    const server = await wrangler.dev([...more, "--port", "0", "--inspector-port", "0"], {
+      cwd: folder,
+      signal,
+    });
+    try {
+      const smoke = await ask(server.url);
+      say(`serve    npx wrangler dev ${more.join(" ")}\n`);
+      return { url: undefined, smoke };
+    } finally {
+      await server.close();
+    }
+  }
+  const said = await deployScripts(
+    wrangler,
+    scripts,
+    (script) => say(`deployed ${script.name}\n`),
+    signal,
+  );
+  const url = (textOption(input, "url") ?? said)?.replace(/\/+$/, "");
+  if (url === undefined) {
+    say(`live     at the routes of ${name}; --url URL asks it a question there\n`);
+    return { url };
+  }
+  const smoke = await ask(url);
+  say(`live     ${url}\n`);
+  if (!env.PRONK_API_KEY) {
+    say("keys     anybody who knows the URL can use it; npx wrangler secret put PRONK_API_KEYS ");
+    say(`--name ${name}\n`);
+  }
+  return { url, smoke };
+}
+
+function devArguments(scripts: readonly Script[], folder: string): string[] {
+  // The first is the one that listens.
+  const ordered = [...scripts].sort((a, b) => Number(b.isFront) - Number(a.isFront));
+  const configs = ordered.flatMap(({ config }) => ["--config", config]);
+  return [...configs, "--persist-to", stateFolder(folder)];
+}
+
+async function uploadWithProgress(
+  pack: SourceFolder,
+  bucket: Bucket,
+  settings: WorkerSettings,
+  cli: CliContext,
+): Promise<UploadResult> {
+  const progress = createProgress(cli);
+  try {
+    return await uploadPack(pack, bucket, {
+      signal: cli.signal,
+      settings,
+      onProgress: (report) => progress.report({ label: "uploading", ...report }),
+    });
+  } finally {
+    progress.finish();
+  }
+}
+
+function describeUpload({ objects, sent, sentBytes, switched, release }: UploadResult): string {
+  const there = objects - sent;
+  const parts = [
+    `${sent} of ${objects} objects sent (${(sentBytes / 1e6).toFixed(1)} MB)`,
+    ...(there > 0 ? [`${there} were there`] : []),
+    `release ${short(release)} ${switched ? "is current now" : "was current before"}`,
+  ];
+  return `upload   ${parts.join(", ")}\n`;
+}
+
+function describeSmoke({ prompt, answer, compared, readyMs, answerMs }: SmokeResult): string {
+  const asked = `${JSON.stringify(prompt)} -> ${JSON.stringify(answer)}`;
+  const same = compared ? ", the same as here" : "";
+  return `smoke    ${asked}${same}; ready after ${readyMs} ms, answered in ${answerMs} ms\n`;
+}
+
+/** Said where people read; with --json stdout is one document. */
+function sayer(input: Arguments, cli: CliContext): (text: string) => void {
+  return flagOption(input, "json") ? () => undefined : (text) => cli.out(text);
+}
+
+function lazyWrangler(): () => Wrangler {
+  let found: Wrangler | undefined;
+  return () => {
+    found ??= findWrangler(process.cwd());
+    return found;
+  };
+}

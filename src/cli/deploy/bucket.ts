@@ -1,0 +1,33 @@
+/** What uploading needs of object storage: S3's API and wrangler's commands each have it. */
+export interface Bucket {
+  /** For people: `pronk-models/smollm2, by the S3 API of http://127.0.0.1:4571`. Never a credential. */
+  readonly name: string;
+  /** How many objects may be on their way at a time. */
+  readonly lanes: number;
+  /** Makes the bucket where there is none. */
+  prepare(signal: AbortSignal): Promise<void>;
+  /** Whether an immutable object is there, whole. */
+  has(key: string, bytes: number, signal: AbortSignal): Promise<boolean>;
+  /** A small object; undefined where there is none. */
+  read(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /**
+   * Writes an object, whole or not at all.
+   *
+   * @param sha256 of the bytes, in hex: storage that can refuses others.
+   */
+  write(object: NewObject, signal: AbortSignal): Promise<void>;
+}
+
+export interface NewObject {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
+  readonly contentType: string;
+  /** Immutable objects may be cached for ever; the others not at all. */
+  readonly immutable: boolean;
+}
+
+/** What HTTP caches in front of the bucket may do. */
+export function cacheControl({ immutable }: Pick<NewObject, "immutable">): string {
+  return immutable ? "public, max-age=31536000, immutable" : "no-cache";
+}

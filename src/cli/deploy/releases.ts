@@ -1,0 +1,158 @@
+/**
+ * Which packs a prefix has held, in the order in which they became current: `releases.json`, beside manifest.json. What
+ * stands behind the current one was begun and never finished, or was rolled back: it does not count.
+ */
+import { PronkError } from "../../errors.ts";
+import { parseBoundedJson } from "../../formats/bounded-json.ts";
+import { sha256 } from "../../pack/digest.ts";
+import { MANIFEST_NAME, type Manifest } from "../../pack/manifest.ts";
+import { manifestChecksum, parseManifest } from "../../pack/manifest-check.ts";
+import { releaseName } from "../../pack/release.ts";
+import { objectName } from "../../pack/shards.ts";
+import type { Bucket } from "./bucket.ts";
+
+const RELEASES_NAME = "releases.json";
+
+/** What one goes back to seldom lies further behind. */
+const MAX_RELEASES = 50;
+
+const MAX_BYTES = 2 ** 20;
+
+export interface Release {
+  /** The manifest's checksum. */
+  readonly checksum: string;
+  /** The model's name. */
+  readonly name: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** How the Worker ran it: its configuration is written anew from this. Absent where none was deployed. */
+  readonly settings?: unknown;
+}
+
+export interface Releases {
+  /** The manifest that readers find now; undefined: none. */
+  readonly current: CurrentManifest | undefined;
+  /** Up to the current one, the oldest first. */
+  readonly list: readonly Release[];
+}
+
+export interface CurrentManifest {
+  readonly manifest: Manifest;
+  /** manifest.json as it is. */
+  readonly bytes: Uint8Array;
+  readonly checksum: string;
+}
+
+/** @throws PronkError "bad_format" when the objects are something else; as the bucket does. */
+export async function readReleases(bucket: Bucket, signal: AbortSignal): Promise<Releases> {
+  const [bytes, list] = await Promise.all([
+    bucket.read(MANIFEST_NAME, signal),
+    bucket.read(RELEASES_NAME, signal),
+  ]);
+  if (!bytes) return { current: undefined, list: [] };
+  const manifest = parseManifest(bytes, bucket.name);
+  const checksum = manifest.checksum ?? (await manifestChecksum(manifest));
+  const known = list ? parseReleases(list, bucket.name) : [];
+  const at = known.findLastIndex((release) => release.checksum === checksum);
+  return { current: { manifest, bytes, checksum }, list: known.slice(0, at + 1) };
+}
+
+/** Makes the last release of a list the current one: first the list, then, as the last write of all, manifest.json. */
+export async function switchTo(
+  bucket: Bucket,
+  manifest: Uint8Array,
+  list: readonly Release[],
+  signal: AbortSignal,
+): Promise<void> {
+  await writeList(bucket, list, signal);
+  await write(bucket, MANIFEST_NAME, manifest, false, signal);
+}
+
+export function writeList(
+  bucket: Bucket,
+  list: readonly Release[],
+  signal: AbortSignal,
+): Promise<void> {
+  return write(bucket, RELEASES_NAME, toJson(list.slice(-MAX_RELEASES)), false, signal);
+}
+
+/**
+ * Goes back to the release before the current one: manifest.json first, so that whatever ends it, the list leads to
+ * what is current.
+ *
+ * @throws PronkError "not_found" where there is none, or it is no longer whole.
+ */
+export async function rollBack(bucket: Bucket, signal: AbortSignal): Promise<RolledBack> {
+  const { current, list } = await readReleases(bucket, signal);
+  if (!current)
+    throw new PronkError("not_found", `${bucket.name}: no ${MANIFEST_NAME}: nothing is deployed`);
+  const to = list.at(-2);
+  if (!to)
+    throw new PronkError(
+      "not_found",
+      `${bucket.name}: ${current.checksum} is the first release: none is before it`,
+    );
+  const bytes = await bucket.read(releaseName(to.checksum), signal);
+  if (!bytes)
+    throw new PronkError("not_found", `${bucket.name}: ${releaseName(to.checksum)} has gone`);
+  const manifest = parseManifest(bytes, bucket.name);
+  for (const object of [...manifest.shards, ...(manifest.tokenizer ? [manifest.tokenizer] : [])]) {
+    if (await bucket.has(objectName(object), object.bytes, signal)) continue;
+    throw new PronkError(
+      "not_found",
+      `${bucket.name}: ${objectName(object)} of release ${to.checksum} has gone; deploy that model again`,
+    );
+  }
+  await write(bucket, MANIFEST_NAME, bytes, false, signal);
+  await writeList(bucket, list.slice(0, -1), signal);
+  return { from: current.checksum, to, bytes };
+}
+
+export interface RolledBack {
+  /** The checksum that was current. */
+  readonly from: string;
+  readonly to: Release;
+  /** Its manifest. */
+  readonly bytes: Uint8Array;
+}
+
+/** Keeps a manifest for good; @returns whether it had to be written. */
+export async function keepRelease(
+  bucket: Bucket,
+  checksum: string,
+  manifest: Uint8Array,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (await bucket.has(releaseName(checksum), manifest.length, signal)) return false;
+  await write(bucket, releaseName(checksum), manifest, true, signal);
+  return true;
+}
+
+async function write(
+  bucket: Bucket,
+  key: string,
+  bytes: Uint8Array,
+  immutable: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const contentType = "application/json";
+  await bucket.write({ key, bytes, sha256: await sha256(bytes), contentType, immutable }, signal);
+}
+
+function toJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 1)}\n`);
+}
+
+function parseReleases(bytes: Uint8Array, where: string): Release[] {
+  const bad = (why: string): PronkError =>
+    new PronkError("bad_format", `${where}: ${RELEASES_NAME}: ${why}`);
+  if (bytes.length > MAX_BYTES) throw bad(`${bytes.length} bytes, at most ${MAX_BYTES}`);
+  const value = parseBoundedJson(bytes, bad);
+  const isRelease = (entry: unknown): entry is Release => {
+    const { checksum, name, at } = (entry ?? {}) as Partial<Record<keyof Release, unknown>>;
+    const isHash = typeof checksum === "string" && /^[0-9a-f]{64}$/.test(checksum);
+    return isHash && typeof name === "string" && typeof at === "string";
+  };
+  if (!Array.isArray(value) || !value.every(isRelease)) throw bad("not a list of releases");
+  return value;
+}

@@ -52,6 +52,8 @@ export interface Batch {
   readonly logitsRows: readonly number[];
   /** Of these rows, which may be all, the last layer's normalised states are wanted, not the logits. */
   readonly states?: boolean;
+  /** Of the logits nothing but `argmax` will be asked: a runner may then have no others. */
+  readonly argmax?: boolean;
 }
 
 /** A model in memory, ready to run batches. */

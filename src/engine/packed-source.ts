@@ -2,6 +2,7 @@
 import type { LlamaConfig } from "../model/config.ts";
 import type { HeadTensors } from "../model/tensors.ts";
 import { sha256 } from "../pack/digest.ts";
+import { gather, type ImagePiece, scatter } from "../pack/image-pieces.ts";
 import { MAX_SHARD_BYTES } from "../pack/manifest.ts";
 import { type PackEntry, packTensors, planImage } from "../pack/packer.ts";
 import { planShards } from "../pack/shards.ts";
@@ -31,7 +32,8 @@ export function openPackedSource(source: PackedSource): OpenedSource {
     tensors: image.tensors,
     weightBytes: image.weightBytes,
     async loadWeights(destination, { signal, onProgress } = {}) {
-      await packTensors(entries, (offset, bytes) => destination.set(bytes, offset), {
+      const pieces = piecesOf(destination);
+      await packTensors(entries, (offset, bytes) => scatter(pieces, offset, bytes), {
         signal,
         onProgress: ({ packed, total }) => onProgress?.({ loaded: packed, total }),
       });
@@ -42,14 +44,19 @@ export function openPackedSource(source: PackedSource): OpenedSource {
     },
     async shardHashes(weights) {
       const ends = planShards(image, MAX_SHARD_BYTES);
+      const pieces = piecesOf(weights);
       const hashes: string[] = [];
       for (const [i, end] of ends.entries()) {
-        const shard = weights.subarray(ends[i - 1] ?? 0, end);
+        const shard = gather(pieces, ends[i - 1] ?? 0, end);
         hashes.push(await sha256(shard as Uint8Array<ArrayBuffer>));
       }
       return hashes;
     },
   };
+}
+
+function piecesOf(image: Uint8Array | readonly ImagePiece[]): readonly ImagePiece[] {
+  return image instanceof Uint8Array ? [{ start: 0, bytes: image }] : image;
 }
 
 /** What a model is called where nobody says: `SmolLM2 135M Instruct` -> `smollm2-135m-instruct`. */

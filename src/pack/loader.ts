@@ -6,6 +6,7 @@ import { PronkError, throwIfAborted } from "../errors.ts";
 import { readAll, type SourceFolder } from "../sources/source.ts";
 import type { Digest } from "./digest.ts";
 import { fetchObject } from "./fetch-object.ts";
+import { type ImagePiece, pieceWith, scatter } from "./image-pieces.ts";
 import { MANIFEST_NAME, type Manifest, type PackedObject } from "./manifest.ts";
 import { MAX_MANIFEST_BYTES, manifestChecksum, parseManifest } from "./manifest-check.ts";
 
@@ -69,9 +70,10 @@ export async function readManifest(
 }
 
 /**
- * Fills `destination` with the image, or with `range` of it: byte `range.start` comes first.
+ * Fills `destination` with the image, or with `range` of it: byte `range.start` comes first. Of several pieces each gets
+ * its slice; shards of which no piece has a byte are not fetched.
  *
- * Shards that lie partly outside the range, and all shards where the destination is shared memory
+ * Shards that do not lie in one piece, and all shards where the destination is shared memory
  * (which WebCrypto does not read), pass through a buffer of their size, one for each under way.
  *
  * After an error the destination holds unverified bytes: drop it. Nothing is written to it any more.
@@ -82,13 +84,12 @@ export async function readManifest(
 export async function loadWeights(
   folder: SourceFolder,
   manifest: Manifest,
-  destination: Uint8Array,
+  destination: Uint8Array | readonly ImagePiece[],
   options: LoadWeightsOptions = {},
 ): Promise<void> {
   const { signal, onProgress, concurrency = CONCURRENCY, digest } = options;
-  const range = options.range ?? { start: 0, end: manifest.weight_bytes };
-  checkRange(range, manifest, destination, folder.name);
-  const shards = shardsIn(manifest, range);
+  const pieces = piecesOf(destination, options.range, manifest, folder.name);
+  const shards = shardsIn(manifest, pieces);
   const total = shards.reduce((sum, { object }) => sum + object.bytes, 0);
   let loaded = 0;
 
@@ -112,21 +113,16 @@ export async function loadWeights(
       onProgress?.({ loaded, total, shard: index, phase });
     };
     report("read", 0);
-    const inPlace = start >= range.start && end <= range.end && isUnshared(destination);
+    const inside = pieceWith(pieces, start, end);
+    const inPlace = inside !== undefined && isUnshared(inside);
     if (!inPlace && spare.bytes.length < object.bytes) spare.bytes = new Uint8Array(object.bytes);
-    const place = inPlace
-      ? destination.subarray(start - range.start, end - range.start)
-      : spare.bytes.subarray(0, object.bytes);
+    const place = inPlace ? inside : spare.bytes.subarray(0, object.bytes);
     await fetchObject(folder, object, place, `shard ${index + 1} of ${manifest.shards.length}`, {
       digest,
       signal: stop.signal,
       onProgress: (bytes) => report(bytes < object.bytes ? "read" : "verify", bytes),
     });
-    if (!inPlace) {
-      const from = Math.max(start, range.start);
-      const part = place.subarray(from - start, Math.min(end, range.end) - start);
-      destination.set(part, from - range.start);
-    }
+    if (!inPlace) scatter(pieces, start, place);
     report("done", object.bytes);
   };
 
@@ -175,8 +171,25 @@ interface PlacedShard {
   readonly start: number;
 }
 
-/** The shards that hold any byte of the range. */
-function shardsIn(manifest: Manifest, range: ImageRange): PlacedShard[] {
+function piecesOf(
+  destination: Uint8Array | readonly ImagePiece[],
+  given: ImageRange | undefined,
+  manifest: Manifest,
+  name: string,
+): readonly ImagePiece[] {
+  if (!(destination instanceof Uint8Array)) {
+    for (const { start, bytes } of destination) {
+      checkRange({ start, end: start + bytes.length }, manifest, bytes, name);
+    }
+    return destination;
+  }
+  const range = given ?? { start: 0, end: manifest.weight_bytes };
+  checkRange(range, manifest, destination, name);
+  return [{ start: range.start, bytes: destination.subarray(0, range.end - range.start) }];
+}
+
+/** The shards that hold any byte of the pieces. */
+function shardsIn(manifest: Manifest, pieces: readonly ImagePiece[]): PlacedShard[] {
   let start = 0;
   return manifest.shards
     .map((object, index) => {
@@ -184,7 +197,11 @@ function shardsIn(manifest: Manifest, range: ImageRange): PlacedShard[] {
       start += object.bytes;
       return placed;
     })
-    .filter((s) => s.start < range.end && s.start + s.object.bytes > range.start);
+    .filter((s) =>
+      pieces.some(
+        ({ start, bytes }) => s.start < start + bytes.length && s.start + s.object.bytes > start,
+      ),
+    );
 }
 
 function checkRange(

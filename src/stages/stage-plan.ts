@@ -20,6 +20,7 @@ import {
   planPart,
   type Range,
   type StagePart,
+  sizeOf,
 } from "./stage-part.ts";
 
 /** More are refused: each is a script, a session and two copies of the states for every token. */
@@ -251,7 +252,7 @@ class Planner {
     let best = least;
     let low = 0;
     let high = limit;
-    while (high - low > high * BALANCE || (best.length < wanted && high - low > PANEL_ROWS)) {
+    while (high - low > high * BALANCE) {
       const middle = (low + high) / 2;
       const stages = this.fill(middle);
       if (typeof stages === "number" || stages.length > wanted) {
@@ -261,7 +262,36 @@ class Planner {
       high = middle;
       best = stages;
     }
-    return best;
+    return this.#split(best, wanted);
+  }
+
+  /** Halves the largest that can be halved until there are `wanted`: what the limit alone does not come to. */
+  #split(planned: readonly PlannedStage[], wanted: number): readonly PlannedStage[] {
+    const stages = [...planned];
+    while (stages.length < wanted) {
+      const largest = stages
+        .filter((stage) => this.#atomsOf(stage) > 1)
+        .reduce<PlannedStage | undefined>(
+          (most, stage) => (most && most.memory.total >= stage.memory.total ? most : stage),
+          undefined,
+        );
+      if (!largest) break;
+      const at = stages.indexOf(largest);
+      const before = stages.slice(0, at).reduce((sum, stage) => sum + this.#atomsOf(stage), 0);
+      const count = this.#atomsOf(largest);
+      const middle = before + Math.ceil(count / 2);
+      stages.splice(at, 1, this.stage(before, middle), this.stage(middle, before + count));
+    }
+    return stages;
+  }
+
+  #atomsOf({ part: { embedding, layers, head } }: PlannedStage): number {
+    const own = this.#headPanels > 0 ? head : NOTHING;
+    return (
+      sizeOf(layers) +
+      Math.ceil(sizeOf(embedding) / PANEL_ROWS) +
+      Math.ceil(sizeOf(own) / PANEL_ROWS)
+    );
   }
 
   describe(atom: number): string {

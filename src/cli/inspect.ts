@@ -6,6 +6,8 @@ import { openSourceInput, type SourceOptions } from "../engine/open-source-input
 import type { ModelInput } from "../engine/opened-model.ts";
 import { countThreads } from "../engine/threads.ts";
 import { PronkError } from "../errors.ts";
+import type { StagePart } from "../stages/stage-part.ts";
+import type { PlannedStage } from "../stages/stage-plan.ts";
 import { flagOption, integerOption } from "./arguments.ts";
 import { budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Command } from "./command.ts";
@@ -59,7 +61,8 @@ export const inspect: Command = {
       const { id, input: model } = named;
       const threads = countThreads(asked.threads, cli.host.threads).count;
       const roomFor = (await openLora(input, cli)).map(({ adapter }) => adapter);
-      const room = { ctx, slots, threads, id, roomFor, signal: cli.signal };
+      const { stages } = asked;
+      const room = { ctx, slots, threads, stages, id, roomFor, signal: cli.signal };
       const choice =
         budget === undefined ? undefined : await choiceFor(model, budget, { ...asked, ...room });
       const form = choice instanceof PronkError ? undefined : choice;
@@ -71,6 +74,7 @@ export const inspect: Command = {
         tensors: await listTensors(model, found, { quantization, profile }),
         memory: found.memory,
         ...(roomFor.length > 0 && { adapter_bytes: found.adapterBytes }),
+        ...(found.stages && { stages: found.stages.stages.map(stageLine) }),
         ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
         fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads, roomFor }),
         ...(flagOption(input, "plan") && {
@@ -88,6 +92,14 @@ export const inspect: Command = {
     }
   },
 };
+
+interface StageLine extends StagePart {
+  readonly bytes: number;
+}
+
+function stageLine({ part, memory }: PlannedStage): StageLine {
+  return { ...part, bytes: memory.total };
+}
 
 /** What --budget chooses in every other command, or why nothing fits. */
 async function choiceFor(
@@ -140,11 +152,19 @@ function whatFits(
   });
 }
 
+function describeStage({ embedding, layers, head, bytes }: StageLine): string {
+  const parts = Object.entries({ "embedding rows": embedding, layers, "head rows": head })
+    .filter(([, { from, to }]) => to > from)
+    .map(([what, { from, to }]) => `${what} ${from} to ${to - 1}`);
+  return `${(bytes / 1e6).toFixed(1)} MB: ${parts.join(", ")}`;
+}
+
 function describe(
   { model, config, runner, plan, adapterBytes }: ModelPlan,
   document: {
     tensors: readonly TensorLine[];
     memory: MemoryUse;
+    stages?: readonly StageLine[];
     fits: readonly Fit[];
     plan?: unknown;
   },
@@ -168,6 +188,7 @@ function describe(
     row("weights", `${quantization.requested}, ${quantization.profile} profile`),
     row("sequences", `${runner.slots} of ${runner.ctx} positions, ${runner.kv} cache`),
     ...Object.entries(memory).map(([part, bytes]) => row(part, `${(bytes / 1e6).toFixed(1)} MB`)),
+    ...(document.stages ?? []).map((stage, i) => row(`stage ${i + 1}`, describeStage(stage))),
     ...fits.map(({ budget, ctx, slots }) =>
       row("fits", `${slots} x ${ctx} positions in ${(budget / 1e6).toFixed(0)} MB`),
     ),

@@ -18,6 +18,7 @@ import {
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
 import type { SimdWidth } from "../platform/host/simd-width.ts";
+import { MAX_STAGES } from "../stages/stage-plan.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
@@ -69,6 +70,11 @@ export const MODEL_OPTIONS: OptionSpecs = {
   ctx: { type: "string", value: "N", help: "positions of a sequence; default: the model's" },
   kv: KV_OPTION,
   threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
+  stages: {
+    type: "string",
+    value: "N",
+    help: "memories to divide the model among; default: as many as 3.5 GiB each ask for",
+  },
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
   ...SIMD_WIDTH_OPTION,
@@ -129,6 +135,7 @@ export function modelOptions(
     backend: choiceOption(input, "backend", BACKENDS),
     kernel: choiceOption(input, "kernel", KERNELS),
     simdWidth: simdWidthOption(input),
+    stages: integerOption(input, "stages", 1, MAX_STAGES),
     threads: input.values.threads === "auto" ? "auto" : integerOption(input, "threads", 1, 64),
   };
 }
@@ -218,6 +225,9 @@ export async function loadForCommand(
   const { host, env, fetch, signal } = cli;
   const budget = budgetOption(input);
   const { simdWidth, ...typed } = modelOptions(input);
+  if (budget !== undefined && typed.stages !== undefined) {
+    throw new UsageError("--stages: not with --budget");
+  }
   const asked = { ...typed, ...more };
   const options =
     budget === undefined

@@ -117,7 +117,9 @@ export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefin
     steps.push({ sequence, slot, logits: logitsRows.length, proposals });
     for (let row = last; row < ids.length; row++) logitsRows.push(row);
   }
-  return spans.length === 0 ? undefined : { batch: { ids, spans, logitsRows }, steps };
+  if (spans.length === 0) return undefined;
+  const argmax = steps.every(({ sequence }) => sequence.isGreedy);
+  return { batch: { ids, spans, logitsRows, ...(argmax && { argmax }) }, steps };
 }
 
 /** Tokens that the slot's sequence has and its cache has not. */

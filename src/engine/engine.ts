@@ -40,6 +40,8 @@ export interface ModelInfo {
   readonly vocab: number;
   /** Of a model with a classification head: how many scores it gives a text. It generates none. */
   readonly labels?: number;
+  /** Memories that it is divided among, where it is. */
+  readonly stages?: number;
   readonly memory: MemoryUse;
   /** hash(manifest, kernel version, sampler version): same fingerprint, same output. */
   readonly fingerprint: string;

@@ -16,6 +16,9 @@ import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
 import { subtleDigest } from "../pack/digest.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
+import type { ImagePiece } from "../pack/image-pieces.ts";
+import { createLocalStages } from "../stages/local-stages.ts";
+import { MAX_STAGES, type StagesPlan } from "../stages/stage-plan.ts";
 import { createTemplateFor } from "../templates/choose-template.ts";
 import { configNotes } from "./config-notes.ts";
 import { fitContext } from "./context-fit.ts";
@@ -26,6 +29,7 @@ import { openPack } from "./open-pack.ts";
 import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
 import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
+import { checkHostMemory, planStaged, STAGE_BYTES } from "./staged-plan.ts";
 import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
 
 export interface PlanOptions {
@@ -56,6 +60,11 @@ export interface PlanOptions {
   readonly budgetBytes?: number;
   /** LoRA adapters that are to be loaded beside it: the budget has room for them, too. */
   readonly roomFor?: readonly LoraAdapter[];
+  /**
+   * Memories that the model is divided among, one thread for all of them; the same output. Default: one; as many as
+   * needed where it is over 3.5 GiB, unless there is a budget.
+   */
+  readonly stages?: number;
   /** Threads that compute a batch; "auto": one a core. Same bytes, other speed. Default 1. */
   readonly threads?: number | "auto";
   readonly signal?: AbortSignal;
@@ -76,6 +85,8 @@ export interface ModelPlan {
   readonly runner: RunnerOptions;
   /** Of the wasm backend. */
   readonly memory: MemoryUse;
+  /** Where it is divided. */
+  readonly stages?: StagesPlan;
   /** Of the adapters that there is to be room for, beside `memory`. */
   readonly adapterBytes: number;
 }
@@ -137,6 +148,20 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     kv,
     threads,
   });
+  const stages = stagesFor(model, plan, options, runnerAt);
+  if (stages) {
+    const { ctx } = stages.options;
+    if (adapterBytes > 0) throw new PronkError("unsupported", "adapters: stages run none");
+    return {
+      model,
+      config,
+      plan,
+      runner: runnerAt(ctx),
+      memory: stages.memory,
+      stages,
+      adapterBytes,
+    };
+  }
   const memoryAt = (ctx: number): MemoryUse =>
     planMemory(plan, tensors, weightBytes, runnerAt(ctx)).use;
   const { max_position_embeddings } = config;
@@ -155,6 +180,34 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     ...(budgetBytes !== undefined && { adapterBytes: budgetBytes - memory.total }),
   };
   return { model, config, plan, runner, memory, adapterBytes };
+}
+
+/** Positions that a model has to have room for in one memory, unless others are asked for. */
+const LEAST_CTX = 1024;
+
+/** undefined: one memory. */
+function stagesFor(
+  model: OpenedModel,
+  plan: Plan,
+  options: PlanOptions,
+  runnerAt: (ctx: number) => RunnerOptions,
+): StagesPlan | undefined {
+  const { ctx, maxCtx, stages: count, budgetBytes, backend } = options;
+  const { tensors, weightBytes, config } = model;
+  if (count === undefined) {
+    if (budgetBytes !== undefined || backend === "reference") return undefined;
+    const least = Math.min(config.max_position_embeddings, maxCtx ?? LEAST_CTX, LEAST_CTX);
+    const positions = Math.ceil((ctx ?? least) / 8) * 8;
+    const { use } = planMemory(plan, tensors, weightBytes, runnerAt(positions));
+    if (use.total <= STAGE_BYTES) return undefined;
+  } else {
+    wholeNumber("stages", count, MAX_STAGES);
+    if (count === 1) return undefined;
+    if (backend === "reference") {
+      throw new PronkError("unsupported", "stages: the reference backend has none");
+    }
+  }
+  return planStaged(model, plan, { ctx, maxCtx, count, runnerAt });
 }
 
 /** @throws PronkError "bad_request" when an adapter is another model's. */
@@ -186,7 +239,7 @@ export async function loadModel(
   const planned = await planModel(input, { ...options, threads: count });
   const { model } = planned;
   watch.lap("open_ms");
-  const { runner, kernelReason, threadsReason } = await createRunner(
+  const { runner, image, kernelReason, threadsReason } = await createRunner(
     planned,
     threads,
     runtime,
@@ -200,9 +253,9 @@ export async function loadModel(
     }
     watch.lap("tokenizer_ms");
     const digest = watch.timed(runtime.digest ?? subtleDigest);
-    await model.loadWeights(runner.weights, { signal, onProgress, digest });
+    await model.loadWeights(image, { signal, onProgress, digest });
     watch.weightsLap();
-    const system = await fingerprint(model, await model.shardHashes(runner.weights), runner);
+    const system = await fingerprint(model, await model.shardHashes(image), runner);
     await runner.ready;
     const template = createTemplateFor(model.facts.chat_template, tokenizer);
     watch.lap("finish_ms");
@@ -226,6 +279,7 @@ export async function loadModel(
         slots,
         vocab,
         ...(model.head && { labels: model.head.rows }),
+        ...(planned.stages && { stages: planned.stages.stages.length }),
         memory,
         fingerprint: system,
         loading: watch.timings(),
@@ -240,13 +294,15 @@ export async function loadModel(
 
 interface CreatedRunner {
   readonly runner: Runner;
+  /** Where the weights belong. */
+  readonly image: Uint8Array | readonly ImagePiece[];
   readonly kernelReason?: string;
   /** Why threads that were asked for are not there. */
   readonly threadsReason?: string | undefined;
 }
 
 async function createRunner(
-  { model, plan, runner: sizes }: ModelPlan,
+  { model, plan, runner: sizes, stages }: ModelPlan,
   { count, reason }: ThreadCount,
   runtime: Runtime,
   options: LoadOptions,
@@ -259,13 +315,21 @@ async function createRunner(
     const runner = createReferenceRunner(plan, tensors, weightBytes, own);
     watch.lap("memory_ms");
     const threadsReason = count > 1 ? "the reference backend has one thread" : reason;
-    return { runner, threadsReason };
+    return { runner, image: runner.weights, threadsReason };
   }
+  // Before a kernel is tried: nothing is worth that where there is no room.
+  if (stages) checkHostMemory(stages, runtime.freeBytes?.());
   const kernel: SelectedKernel = selectKernel(runtime.kernels, {
     variant: options.kernel,
     now: runtime.now,
   });
   watch.lap("kernel_ms");
+  if (stages) {
+    const { runner, image } = createLocalStages({ plan, tensors }, stages, kernel);
+    watch.lap("memory_ms");
+    const threadsReason = count > 1 ? "stages run on one thread" : reason;
+    return { runner, image, kernelReason: kernel.reason, threadsReason };
+  }
   const create = (threads: number, beside?: RunnerThreads): Runner => {
     const all = { ...sizes, threads };
     const runner = createWasmRunner(plan, tensors, weightBytes, kernel, all, beside);
@@ -273,13 +337,18 @@ async function createRunner(
     return runner;
   };
   const kernelReason = kernel.reason;
-  if (count === 1) return { runner: create(1), kernelReason, threadsReason: reason };
+  const alone = (threadsReason: string | undefined): CreatedRunner => {
+    const runner = create(1);
+    return { runner, image: runner.weights, kernelReason, threadsReason };
+  };
+  if (count === 1) return alone(reason);
   try {
     const beside = await prepareThreads(runtime, kernel, options.fixedThreads);
-    return { runner: create(count, beside), kernelReason };
+    const runner = create(count, beside);
+    return { runner, image: runner.weights, kernelReason };
   } catch (error) {
     if (!(error instanceof PronkError) || error.code === "out_of_memory") throw error;
-    return { runner: create(1), kernelReason, threadsReason: error.message };
+    return alone(error.message);
   }
 }
 

@@ -16,6 +16,8 @@ export interface Runtime {
   now(): number;
   /** Milliseconds since 1970. */
   wallClock(): number;
+  /** Bytes that the machine, or the part of it that the process may have, has left. Default: not known. */
+  freeBytes?(): number;
   /** A fresh unsigned 32-bit integer from the platform's random source. */
   randomSeed(): number;
 }

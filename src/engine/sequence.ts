@@ -177,6 +177,11 @@ export class Sequence {
     return this.#request.topLogprobs === undefined && this.#constraint?.nextForced() !== undefined;
   }
 
+  /** Whether the arg max of the logits is all that it will ask of them. */
+  get isGreedy(): boolean {
+    return this.#sampler.greedy && this.#request.topLogprobs === undefined;
+  }
+
   /**
    * Appends the next token: the one that is forced, else one chosen from the runner's logits number `index`. The part
    * has a finish_reason when it is the last.

@@ -17,6 +17,7 @@ import { PronkError } from "../../errors.ts";
 import { DEFAULT_MODEL } from "../../hub/known-models.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import type { Environment } from "./cache-folder.ts";
+import { freeBytes } from "./free-memory.ts";
 import type { Host } from "./host.ts";
 import { loadKernels, readKernel } from "./kernels.ts";
 import { openAdapterFolder } from "./open-adapter.ts";
@@ -80,7 +81,8 @@ export async function createRuntime(host: Host, simdWidth: SimdWidth): Promise<R
   const kernels = await loadKernels(host, vectors);
   const readKernels = (name: "plain" | "relaxed") => readKernel(host, name, vectors);
   const threads = { ...host.threads, readKernels };
-  return { kernels, threads, yieldTask: host.yieldTask, digest, now, wallClock, randomSeed };
+  const { yieldTask } = host;
+  return { kernels, threads, yieldTask, digest, now, wallClock, randomSeed, freeBytes };
 }
 
 /** openModel with this module's options. */

@@ -4,6 +4,7 @@ import type { Runner } from "../../../src/backends/backend.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
 import { reference, wasm } from "../../conformance/backends.ts";
 import { BUILDS } from "../../support/kernel-builds.ts";
+import { staged } from "../../support/staged.ts";
 import { openTiny } from "../../support/tiny-gguf.ts";
 import { engineOver } from "./toy-engine.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
@@ -30,6 +31,7 @@ const open = (create: typeof reference, slots: number, maxRows: number): Promise
 const backends: [string, typeof reference][] = [
   ["reference", reference],
   ...BUILDS.map((build): [string, typeof reference] => [`wasm ${build}`, wasm(build)]),
+  ["stages", staged(BUILDS[0], 4)],
 ];
 
 describe.each(backends)("on %s", (_, create) => {

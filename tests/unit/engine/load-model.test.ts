@@ -34,6 +34,25 @@ async function logitsOf({ runner }: LoadedModel, ids: number[]): Promise<number[
   return Array.from(runner.logits(0));
 }
 
+test("a model in stages has the fingerprint and the logits of one in one memory, and refuses what is not there", async () => {
+  const folder = memoryFolder("pack");
+  await packModel(gguf(BPE), folder, { shardBytes: 64 * 1024 });
+  for (const input of [gguf(BPE), { pack: folder }]) {
+    const one = await loadModel(input, runtime);
+    const three = await loadModel(input, runtime, { stages: 3 });
+    expect(three.info).toMatchObject({ stages: 3, fingerprint: one.info.fingerprint });
+    expect(await logitsOf(three, [5, 1, 4])).toEqual(await logitsOf(one, [5, 1, 4]));
+  }
+  const short = { ...runtime, freeBytes: () => 1e5 };
+  await expect(loadModel(gguf(BPE), short, { stages: 2 })).rejects.toThrow(
+    /plan: \d+ bytes \(weights \d+, .*\) in 2 stages \(\d+ \+ \d+\) at ctx \d+ and 4 sequences; this machine has 100000 free/,
+  );
+  await expect(loadModel(gguf(BPE), runtime, { stages: 0 })).rejects.toThrow("stages 0");
+  await expect(
+    loadModel(gguf(BPE), runtime, { stages: 2, backend: "reference" }),
+  ).rejects.toMatchObject({ code: "unsupported" });
+});
+
 test("a pack and the GGUF file that it was made from give the same model", async () => {
   const folder = memoryFolder("pack");
   const manifest = await packModel(gguf(BPE), folder, {

@@ -14,6 +14,7 @@ import { checkEmbedding, checkTexts, embedTexts, turnLength } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import { type OpenAdapter, openAdapter } from "./load-adapters.ts";
 import type { LoadedModel } from "./loaded-model.ts";
+import { type PrefixStorage, prefixStorage } from "./prefix-storage.ts";
 import { readPromptLogprobs } from "./prompt-logprobs.ts";
 import { checkSnapshotIds, saveSnapshot } from "./save-snapshot.ts";
 import { type EngineRuntime, Scheduler } from "./scheduler.ts";
@@ -54,6 +55,11 @@ export interface EngineOptions {
   readonly openAdapter?: OpenAdapter;
 }
 
+/** An engine in this process: its caches can be kept in storage beside it. */
+export interface LocalEngine extends Engine {
+  readonly prefixes: PrefixStorage;
+}
+
 /** Tokens of a window of perplexity: that of `pronk eval`. */
 const DEFAULT_WINDOW = 512;
 
@@ -72,7 +78,7 @@ export function createEngine(
   model: LoadedModel,
   runtime: EngineRuntime,
   options: EngineOptions = {},
-): Engine {
+): LocalEngine {
   const { runner, tokenizer } = model;
   const { maxQueue = DEFAULT_MAX_QUEUE, prefillRows = runner.maxRows } = options;
   const {
@@ -196,6 +202,7 @@ export function createEngine(
     get snapshots() {
       return scheduler.snapshots.list;
     },
+    prefixes: prefixStorage(scheduler, runtime, model.info.fingerprint),
     checkGrammar: (grammar) => scheduler.grammars.check(grammar),
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),

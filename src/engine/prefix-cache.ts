@@ -82,6 +82,16 @@ export class PrefixCache {
     return most;
   }
 
+  /** Where most of `ids` is held, all of them if need be, and how many tokens; undefined where nothing is. */
+  longest(ids: ArrayLike<number>, key: string): { slot: Slot; tokens: number } | undefined {
+    let best: { slot: Slot; tokens: number } | undefined;
+    for (const slot of this.#slots) {
+      const tokens = heldTokens(slot, ids, key);
+      if (tokens > (best?.tokens ?? 0)) best = { slot, tokens };
+    }
+    return best;
+  }
+
   /** Gives up what a slot's cache holds beyond its first `kept` tokens. */
   evict(slot: Slot, kept: number): void {
     this.#evicted += this.#worth(slot, kept);
@@ -154,4 +164,10 @@ export class PrefixCache {
     }
     return best;
   }
+}
+
+/** How many of `ids`, all of them if need be, a slot's cache begins with. */
+export function heldTokens(slot: Slot, ids: ArrayLike<number>, key: string): number {
+  if (slot.isLent || !slot.isReusable || slot.adapters !== key) return 0;
+  return commonLength(slot.ids.subarray(0, slot.length), ids);
 }

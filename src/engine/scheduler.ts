@@ -61,6 +61,7 @@ export class Scheduler {
   readonly adapters: AdapterSet;
   readonly grammars: GrammarCompiler;
   readonly snapshots: SnapshotStore;
+  readonly prefixes: PrefixCache;
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
   readonly #maxQueue: number;
@@ -71,7 +72,6 @@ export class Scheduler {
   readonly #context: SequenceContext;
   readonly #planner: BatchPlanner;
   readonly #slots: Slot[];
-  readonly #prefixes: PrefixCache;
   /** In order of arrival. */
   #queue: Sequence[] = [];
   readonly #lender: SlotLender;
@@ -116,12 +116,12 @@ export class Scheduler {
       prefillRows: options.prefillRows,
     });
     this.#slots = createSlots(runner.slots, runner.ctx, !runner.isCutDependent);
-    this.adapters = new AdapterSet(runner, (work) => this.#flight.between(work));
+    this.adapters = new AdapterSet(runner, (work) => this.between(work));
     this.snapshots = new SnapshotStore(runner, this.adapters, options, runtime.digest);
-    this.#prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
+    this.prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
     this.#lender = new SlotLender(this.#slots.length + options.maxQueue, {
       runner,
-      prefixes: this.#prefixes,
+      prefixes: this.prefixes,
       adapters: this.adapters,
       flight: this.#flight,
       yieldTask: () => runtime.yieldTask(),
@@ -207,6 +207,11 @@ export class Scheduler {
     return this.#lender.lend(work, signal, this.adapters.resolve(choices), most);
   }
 
+  /** Does what no batch may run beside. @throws why nothing can be run any more. */
+  between<Result>(work: () => Result): Promise<Awaited<Result>> {
+    return this.#flight.between(work);
+  }
+
   /** Ends everything and frees the runner, after the batch that is being run. */
   dispose(): Promise<void> {
     this.#disposed ??= this.#close(new PronkError("engine_failed", "engine: disposed"));
@@ -276,7 +281,7 @@ export class Scheduler {
   #takeTurn(): Promise<void> | undefined {
     this.#expire();
     this.#admit();
-    this.#prefixes.catchUp((sequence, tokens) => this.#countCached(sequence.foundCached(tokens)));
+    this.prefixes.catchUp((sequence, tokens) => this.#countCached(sequence.foundCached(tokens)));
     const spans = this.#planner.plan(this.#slots);
     if (spans.length === 0) {
       this.#turns++;
@@ -320,7 +325,7 @@ export class Scheduler {
   #admit(): void {
     while (this.#queue.length > 0) {
       const sequence = this.#queue[0];
-      const taken = this.#prefixes.take(sequence);
+      const taken = this.prefixes.take(sequence);
       if (taken === undefined) return;
       this.#queue.shift();
       sequence.slot = taken.slot;
@@ -457,7 +462,7 @@ export class Scheduler {
   }
 
   #leaveSlot(sequence: Sequence): void {
-    if (sequence.slot !== undefined) this.#prefixes.leave(sequence.slot);
+    if (sequence.slot !== undefined) this.prefixes.leave(sequence.slot);
     sequence.slot = undefined;
     this.#lender.serve();
   }

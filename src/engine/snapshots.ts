@@ -8,7 +8,8 @@
 import type { Runner } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
 import type { Digest } from "../pack/digest.ts";
-import { openSealed, type Seal, sealBytes } from "../pack/sealed-bytes.ts";
+import { openSealed, type Seal, SealedPieces, sealBytes, sealHead } from "../pack/sealed-bytes.ts";
+import { Sha256 } from "../pack/sha256-pieces.ts";
 import type { AdapterSet } from "./adapter-set.ts";
 import { commonLength, type Slot } from "./slots.ts";
 
@@ -110,12 +111,52 @@ export class SnapshotStore {
     mix: readonly SavedAdapter[],
     layers: readonly Uint8Array[],
   ): Promise<Uint8Array> {
-    const layer = layers[0]?.length ?? 0;
-    const header: Header = {
-      ...{ model: this.#model, kv: this.#runner.kv, adapters: mix },
-      ...{ ids, layer },
+    return sealBytes(SEAL, this.#header(ids, mix, layers[0]?.length ?? 0), layers);
+  }
+
+  /**
+   * The same bytes layer by layer, for who has no room for all of them: made by who drives it, between two batches
+   * each, from a slot whose cache still holds the tokens then.
+   */
+  *encodePieces(
+    ids: readonly number[],
+    mix: readonly SavedAdapter[],
+    slot: number,
+  ): Generator<Uint8Array, void, undefined> {
+    const hash = new Sha256();
+    const hashed = (piece: Uint8Array): Uint8Array => {
+      hash.update(piece);
+      return piece;
     };
-    return sealBytes(SEAL, header, layers);
+    const layer = ids.length * this.#positionBytes;
+    yield hashed(sealHead(SEAL, this.#header(ids, mix, layer)));
+    for (let i = 0; i < this.#runner.layers; i++) {
+      yield hashed(this.#runner.saveCache(slot, i, ids.length));
+    }
+    yield hash.digest();
+  }
+
+  /**
+   * Puts a snapshot that comes in pieces straight into a slot of those adapters, and gives its tokens. Not while a
+   * batch is being run. Whatever it throws, the slot's cache holds nothing then that may be believed.
+   *
+   * @throws PronkError as load().
+   */
+  restorePieces(pieces: Iterable<Uint8Array>, slot: number, key: string): readonly number[] {
+    this.check();
+    const sealed = new SealedPieces(SEAL, pieces);
+    const header = sealed.header();
+    if (!isHeader(header)) throw bad("its header is not that of a snapshot");
+    this.#refuse(header);
+    if (this.#keyOf(header.adapters) !== key) {
+      throw new PronkError("bad_request", "snapshot: made with other adapters");
+    }
+    const { ids, layer } = header;
+    for (let i = 0; i < this.#runner.layers; i++) {
+      this.#runner.loadCache(slot, i, ids.length, sealed.read(layer));
+    }
+    sealed.end();
+    return ids;
   }
 
   /**
@@ -136,16 +177,9 @@ export class SnapshotStore {
     const { header, body, hash: id } = await openSealed(SEAL, own, this.#digest);
     if (!isHeader(header)) throw bad("its header is not that of a snapshot");
     const { ids, layer, adapters } = header;
-    const { layers, ctx, vocab } = this.#runner;
-    this.#refuseOthers(header);
-    if (ids.length > ctx) {
-      const found = `${ids.length} tokens, the context has ${ctx}`;
-      throw new PronkError("bad_request", `snapshot: ${found}`);
-    }
-    if (ids.length === 0 || !ids.every((id) => id < vocab))
-      throw bad("its tokens are not the model's");
-    if (layer !== ids.length * this.#positionBytes || body.length !== layer * layers)
-      throw bad(`${body.length} bytes of ${layers} layers`);
+    const { layers } = this.#runner;
+    this.#refuse(header);
+    if (body.length !== layer * layers) throw bad(`${body.length} bytes of ${layers} layers`);
     const snapshot: Snapshot = {
       ...{ id, tokens: ids.length, bytes: own.length },
       ids: Int32Array.from(ids),
@@ -181,6 +215,24 @@ export class SnapshotStore {
     }
     slot.ids.set(snapshot.ids.subarray(0, cached));
     slot.length = cached;
+  }
+
+  #header(ids: readonly number[], adapters: readonly SavedAdapter[], layer: number): Header {
+    return { model: this.#model, kv: this.#runner.kv, adapters, ids, layer };
+  }
+
+  /** What is of another model, or not this one's tokens and layers. */
+  #refuse(header: Header): void {
+    this.#refuseOthers(header);
+    const { ids, layer } = header;
+    const { ctx, vocab } = this.#runner;
+    if (ids.length > ctx) {
+      const found = `${ids.length} tokens, the context has ${ctx}`;
+      throw new PronkError("bad_request", `snapshot: ${found}`);
+    }
+    if (ids.length === 0 || !ids.every((id) => id < vocab))
+      throw bad("its tokens are not the model's");
+    if (layer !== ids.length * this.#positionBytes) throw bad(`layers of ${layer} bytes`);
   }
 
   #refuseOthers({ model, kv }: Header): void {

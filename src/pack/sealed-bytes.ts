@@ -4,8 +4,12 @@
  */
 import { PronkError } from "../errors.ts";
 import { type Digest, sha256, subtleDigest, toHex } from "./digest.ts";
+import { Sha256 } from "./sha256-pieces.ts";
 
 const HASH_BYTES = 32;
+
+/** Of bytes that come in pieces: a million tokens' numbers. What a header claims is allocated. */
+const MAX_PIECED_HEADER = 8_000_000;
 
 export interface Seal {
   /** What the bytes begin with, in ASCII. */
@@ -18,26 +22,112 @@ export interface Seal {
 
 /** @param header what JSON can hold. */
 export async function sealBytes(
-  { magic, version }: Seal,
+  seal: Seal,
   header: unknown,
   parts: readonly Uint8Array[],
 ): Promise<Uint8Array> {
-  const prefix = prefixBytes(magic);
-  const text = JSON.stringify(header);
-  const bytes = new TextEncoder().encode(text).length;
-  const json = new TextEncoder().encode(text + " ".repeat((8 - ((prefix + bytes) % 8)) % 8));
-  const size = [json, ...parts].reduce((sum, part) => sum + part.length, prefix);
+  const head = sealHead(seal, header);
+  const size = parts.reduce((sum, part) => sum + part.length, head.length);
   const out = new Uint8Array(size + HASH_BYTES);
-  new TextEncoder().encodeInto(magic, out);
-  out[magic.length] = version;
-  new DataView(out.buffer).setUint32(magic.length + 1, json.length, true);
-  let at = prefix;
-  for (const part of [json, ...parts]) {
+  let at = 0;
+  for (const part of [head, ...parts]) {
     out.set(part, at);
     at += part.length;
   }
   out.set(new Uint8Array(await subtleDigest(out.subarray(0, size))), size);
   return out;
+}
+
+/** What comes before the parts. Who writes sealed bytes piece by piece ends them with the hash of all pieces. */
+export function sealHead({ magic, version }: Seal, header: unknown): Uint8Array {
+  const prefix = prefixBytes(magic);
+  const text = JSON.stringify(header);
+  const bytes = new TextEncoder().encode(text).length;
+  const json = new TextEncoder().encode(text + " ".repeat((8 - ((prefix + bytes) % 8)) % 8));
+  const out = new Uint8Array(prefix + json.length);
+  new TextEncoder().encodeInto(magic, out);
+  out[magic.length] = version;
+  new DataView(out.buffer).setUint32(magic.length + 1, json.length, true);
+  out.set(json, prefix);
+  return out;
+}
+
+/**
+ * Reads sealed bytes that come in pieces of any size: the header first, then the body in parts, then `end`. What was
+ * read may be believed only then.
+ */
+export class SealedPieces {
+  readonly #pieces: Iterator<Uint8Array>;
+  readonly #hash = new Sha256();
+  readonly #seal: Seal;
+  /** Of the piece at hand. */
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(seal: Seal, pieces: Iterable<Uint8Array>) {
+    this.#seal = seal;
+    this.#pieces = pieces[Symbol.iterator]();
+  }
+
+  /** Not yet checked. @throws PronkError "bad_format", "unsupported". */
+  header(): unknown {
+    const { magic, version, what } = this.#seal;
+    const prefix = this.read(prefixBytes(magic));
+    if (new TextDecoder().decode(prefix.subarray(0, magic.length)) !== magic) {
+      throw this.#bad("these are no bytes of one");
+    }
+    const found = prefix[magic.length];
+    if (found !== version) {
+      throw new PronkError("unsupported", `${what}: version ${found}; reads: ${version}`);
+    }
+    const view = new DataView(prefix.buffer, prefix.byteOffset);
+    const bytes = view.getUint32(magic.length + 1, true);
+    if (bytes > MAX_PIECED_HEADER) throw this.#bad(`its header has ${bytes} bytes`);
+    try {
+      return JSON.parse(new TextDecoder().decode(this.read(bytes)));
+    } catch (cause) {
+      if (cause instanceof PronkError) throw cause;
+      throw new PronkError("bad_format", `${what}: its header is no JSON`, { cause });
+    }
+  }
+
+  /** The next bytes, in memory of their own. @throws PronkError "bad_format" where there are fewer. */
+  read(length: number): Uint8Array {
+    const out = this.#take(length);
+    this.#hash.update(out);
+    return out;
+  }
+
+  /** @throws PronkError "corrupt" when the bytes have changed; "bad_format" when there are more. */
+  end(): void {
+    const expected = toHex(this.#hash.digest());
+    if (toHex(this.#take(HASH_BYTES)) !== expected) {
+      throw new PronkError("corrupt", `${this.#seal.what}: its bytes have changed`);
+    }
+    if (this.#rest.length > 0 || this.#pieces.next().done !== true) {
+      throw this.#bad("it goes on after its end");
+    }
+  }
+
+  #take(length: number): Uint8Array {
+    const out = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      if (this.#rest.length === 0) {
+        const { done, value } = this.#pieces.next();
+        if (done) throw this.#bad("it is cut off");
+        this.#rest = value;
+        continue;
+      }
+      const part = this.#rest.subarray(0, length - at);
+      out.set(part, at);
+      at += part.length;
+      this.#rest = this.#rest.subarray(part.length);
+    }
+    return out;
+  }
+
+  #bad(why: string): PronkError {
+    return new PronkError("bad_format", `${this.#seal.what}: ${why}`);
+  }
 }
 
 /**

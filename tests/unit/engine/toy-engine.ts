@@ -1,7 +1,11 @@
 /** An engine over the toy model, with a clock that tests move. */
 import type { Runner } from "../../../src/backends/backend.ts";
-import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
-import type { Engine, Generation, ModelInfo } from "../../../src/engine/engine.ts";
+import {
+  createEngine,
+  type EngineOptions,
+  type LocalEngine,
+} from "../../../src/engine/create-engine.ts";
+import type { Generation, ModelInfo } from "../../../src/engine/engine.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { EngineRuntime } from "../../../src/engine/scheduler.ts";
 import type { TokenPart } from "../../../src/generate/request.ts";
@@ -10,7 +14,7 @@ import { type ToyOptions, ToyRunner } from "./toy-runner.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
 
 export interface TestEngine<R extends Runner> {
-  readonly engine: Engine;
+  readonly engine: LocalEngine;
   readonly runner: R;
   readonly clock: { ms: number; yields: number };
 }

@@ -1,0 +1,101 @@
+/**
+ * Beginnings of texts between the slots' caches and storage, as snapshots in pieces: no more than a layer of them is in
+ * memory beside the cache itself. Nothing is computed, and no slot is kept from anybody: what a cache does not hold is
+ * not saved, and where no slot is free nothing is restored.
+ */
+import type { AdapterChoice } from "../generate/request.ts";
+import { heldTokens } from "./prefix-cache.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** A text that is, was or will be a prompt. */
+export interface PrefixRequest {
+  readonly ids: readonly number[];
+  /** As a generation's. */
+  readonly adapters?: readonly AdapterChoice[] | undefined;
+}
+
+export interface PrefixStorage {
+  /**
+   * Of the model and the adapters: what was saved under a key can be restored under the same.
+   *
+   * @throws PronkError "not_found" for an adapter.
+   */
+  key(adapters?: readonly AdapterChoice[]): string;
+  /** How many tokens of a text's beginning any cache holds. @throws PronkError "not_found". */
+  held(request: PrefixRequest): number;
+  /**
+   * Gives what a cache holds of a text's beginning to `write`, as saveSnapshot()'s bytes in pieces, each in its own
+   * memory: between two batches each, so that others' tokens go on. Gives how many tokens they are; 0 where the cache
+   * lost them meanwhile: what was written is of no use then.
+   *
+   * @throws PronkError "unsupported" where keys depend on how a text was cut; "not_found"; "engine_failed"; what `write`
+   *   throws.
+   */
+  save(request: PrefixRequest, write: (piece: Uint8Array) => void): Promise<number>;
+  /**
+   * Puts saved pieces into a free slot, all at once; gives how many tokens. 0: no slot is free, `pieces` was not read.
+   *
+   * @param request.ids not used: the pieces have them.
+   * @throws PronkError as loadSnapshot(); what `pieces` throws.
+   */
+  restore(
+    request: Pick<PrefixRequest, "adapters">,
+    pieces: () => Iterable<Uint8Array>,
+  ): Promise<number>;
+}
+
+type Caches = Pick<Scheduler, "prefixes" | "snapshots" | "adapters" | "between">;
+
+/** @param fingerprint the model's. */
+export function prefixStorage(
+  caches: Caches,
+  runtime: { yieldTask(): Promise<void> },
+  fingerprint: string,
+): PrefixStorage {
+  const { prefixes, snapshots, adapters } = caches;
+  const between: Caches["between"] = (work) => caches.between(work);
+  return {
+    key(choices) {
+      const { parts, spans } = adapters.resolve(choices);
+      const mix = parts.map((one, i) => [one.fingerprint, spans[i]?.scale]);
+      return JSON.stringify([fingerprint, ...mix]);
+    },
+    held({ ids, adapters: choices }) {
+      return prefixes.longest(ids, adapters.resolve(choices).key)?.tokens ?? 0;
+    },
+    async save({ ids, adapters: choices }, write) {
+      snapshots.check();
+      const mix = adapters.resolve(choices);
+      const found = prefixes.longest(ids, mix.key);
+      if (found === undefined) return 0;
+      const { slot, tokens } = found;
+      const saved = ids.slice(0, tokens);
+      const names = mix.parts.map((one, i) => [one.fingerprint, mix.spans[i]?.scale ?? 0] as const);
+      const pieces = snapshots.encodePieces(saved, names, slot.index);
+      for (;;) {
+        // Bits of the same tokens are the same, also where they were computed again meanwhile.
+        const piece = await between(() =>
+          heldTokens(slot, saved, mix.key) === tokens ? pieces.next() : undefined,
+        );
+        if (piece === undefined) return 0;
+        if (piece.done) return tokens;
+        write(piece.value);
+        await runtime.yieldTask();
+      }
+    },
+    restore({ adapters: choices }, pieces) {
+      const { key } = adapters.resolve(choices);
+      return between(() => {
+        const slot = prefixes.cheapest();
+        if (slot === undefined) return 0;
+        prefixes.evict(slot, 0);
+        const ids = snapshots.restorePieces(pieces(), slot.index, key);
+        slot.ids.set(ids);
+        slot.length = ids.length;
+        slot.adapters = key;
+        prefixes.leave(slot);
+        return ids.length;
+      });
+    },
+  };
+}

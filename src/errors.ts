@@ -9,6 +9,7 @@ export type ErrorCode =
   | "bad_request" // the caller's input is invalid
   | "context_overflow" // the prompt is longer than the context
   | "overloaded" // the queue is full; retry later
+  | "unavailable" // engines elsewhere are full or cannot be reached; retry later
   | "loading" // the model is not ready yet; retry later
   | "engine_failed" // a kernel trapped or the engine was disposed in mid-request
   | "aborted"; // the caller's AbortSignal fired

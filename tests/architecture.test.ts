@@ -23,6 +23,7 @@ const LAYERS = [
   "stages",
   "generate",
   "engine",
+  "remote",
   "hub",
   "llama",
   "server",

@@ -1,11 +1,13 @@
 /** What every public entry shares. */
 export type { KvType, MemoryUse } from "../backends/backend.ts";
 export type { AdapterInfo } from "../engine/adapter-set.ts";
+export type { LocalEngine } from "../engine/create-engine.ts";
 export type { EmbedOptions, Pooling } from "../engine/embed.ts";
 export type { Engine, EngineStats, Generation, ModelInfo } from "../engine/engine.ts";
 export type { AdapterSource, EngineAdapters } from "../engine/load-adapters.ts";
 export type { LoadTimings } from "../engine/load-timings.ts";
 export type { ModelInput } from "../engine/opened-model.ts";
+export type { PrefixRequest, PrefixStorage } from "../engine/prefix-storage.ts";
 export type { PromptLogprobs } from "../engine/prompt-logprobs.ts";
 export type { ContinuationRequest, ContinuationScore } from "../engine/score-continuations.ts";
 export type { SnapshotInfo } from "../engine/snapshots.ts";
@@ -87,6 +89,20 @@ export {
   TorchAoConfig,
 } from "../llama/quantization-config.ts";
 export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
+export {
+  type Channel,
+  type ChannelListener,
+  channelPair,
+  type Message,
+} from "../remote/channel.ts";
+export type { EnginePeer } from "../remote/peers.ts";
+export {
+  openRemoteEngine,
+  type RemoteEngine,
+  type RemoteEngineOptions,
+} from "../remote/remote-engine.ts";
+export { type EngineHost, serveEngine } from "../remote/serve-engine.ts";
+export { type WebSocketLike, webSocketChannel } from "../remote/web-socket-channel.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";
 export type { Tokenizer } from "../tokenizers/tokenizer.ts";

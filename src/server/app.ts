@@ -248,7 +248,7 @@ function loadFailure(cause: unknown): PronkError {
   if (!(cause instanceof PronkError)) {
     return new RequestError("load_failed", "the model could not be loaded", { cause });
   }
-  if (["loading", "source_failed", "overloaded"].includes(cause.code)) return cause;
+  if (["loading", "source_failed", "overloaded", "unavailable"].includes(cause.code)) return cause;
   return new RequestError("load_failed", `the model could not be loaded: ${cause.message}`, {
     cause,
   });

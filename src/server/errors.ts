@@ -100,6 +100,7 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   corrupt: failure("engine_failed", false),
   out_of_memory: failure("engine_failed", false),
   source_failed: later(503, "server_error", "source_failed"),
+  unavailable: later(503, "server_error", "engine_unavailable"),
   loading: later(503, "server_error", "model_loading"),
   server_stopping: later(503, "server_error", "server_stopping"),
   upstream_failed: later(503, "server_error", "upstream_failed"),

@@ -8,6 +8,7 @@ test.each([
   ["context_overflow", 400, "invalid_request_error", "context_length_exceeded"],
   ["not_found", 404, "invalid_request_error", "not_found"],
   ["overloaded", 429, "rate_limit_error", "rate_limit_exceeded"],
+  ["unavailable", 503, "server_error", "engine_unavailable"],
   ["loading", 503, "server_error", "model_loading"],
   ["source_failed", 503, "server_error", "source_failed"],
   ["engine_failed", 500, "server_error", "engine_failed"],

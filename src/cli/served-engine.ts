@@ -47,6 +47,7 @@ export function createServedEngine(
     },
     load: () => (loading ??= load()),
     get() {
+      if (isStopping) return undefined;
       if (engine !== undefined || readiness.status !== "failed") return engine;
       // One that is under way may have read what was repaired since.
       return loading === undefined ? served.load() : loading.catch(() => served.load());

@@ -226,9 +226,6 @@ function metricsRoutes(options: AppOptions, metrics: ServerMetrics): Route[] {
 }
 
 async function resolveEngine({ engine, ready }: AppOptions, c: AppContext): Promise<Engine> {
-  if (ready?.().status === "stopping") {
-    throw new RequestError("server_stopping", "the server is stopping");
-  }
   if (typeof engine !== "function") return engine;
   try {
     const loaded = await engine(c);
@@ -237,6 +234,9 @@ async function resolveEngine({ engine, ready }: AppOptions, c: AppContext): Prom
     throw loadFailure(error);
   }
   const state = ready?.();
+  if (state?.status === "stopping") {
+    throw new RequestError("server_stopping", "the server is stopping");
+  }
   if (state?.status === "failed") throw loadFailure(state.error);
   const progress = state?.progress;
   const percent = progress === undefined ? "" : `: ${Math.floor(progress * 100)} %`;

@@ -89,3 +89,13 @@ test("a load under way when the server ends is disposed of as well", async () =>
   await served.dispose();
   expect(engine.disposed).toBe(1);
 });
+
+test("while it stops there is no engine for new requests, and what runs keeps its own", async () => {
+  const engine = fakeEngine();
+  const served = createServedEngine(async () => engine);
+  await served.load();
+  served.stop();
+  expect(served.get()).toBeUndefined();
+  expect(served.ready()).toEqual({ status: "stopping" });
+  expect(engine.disposed).toBe(0);
+});

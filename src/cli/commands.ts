@@ -6,6 +6,7 @@ import type { CliContext, Command } from "./command.ts";
 /** Loaded when they are called: a command must not pay for the others. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: async () => (await import("./serve.ts")).serve,
+  front: async () => (await import("./front.ts")).front,
   chat: async () => (await import("./chat.ts")).chat,
   run: async () => (await import("./run.ts")).run,
   pull: async () => (await import("./pull.ts")).pull,

@@ -53,6 +53,7 @@ export { saveChatSnapshot } from "./chat-snapshot.ts";
 export type { Clock, Limits, LogEntry, Ping } from "./context.ts";
 export type { CorsOptions } from "./cors.ts";
 export type { Dialect } from "./dialects.ts";
+export { createFront, type FrontOptions } from "./front/front.ts";
 export {
   createLlm,
   type Llm,

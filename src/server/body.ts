@@ -23,7 +23,11 @@ export async function readJsonObject(
 
 /** The body as JSON of any kind. @throws as readJsonObject. */
 export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
-  const bytes = await readBytes(request, limitBytes);
+  return parseBody(await readBytes(request, limitBytes));
+}
+
+/** A body's bytes as JSON of any kind. @throws PronkError "bad_request". */
+export function parseBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new PronkError("bad_request", "body: empty, expected JSON");
   return parseBoundedJson(
     bytes,
@@ -31,7 +35,11 @@ export async function readJson(request: Request, limitBytes: number): Promise<un
   );
 }
 
-async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {
+/** @throws RequestError "request_too_large"; PronkError "bad_request" when it is cut off. */
+export async function readBytes(
+  request: Request,
+  limitBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const tooLarge = (): RequestError =>
     new RequestError("request_too_large", `body: more than ${limitBytes} bytes`);
   const declared = request.headers.get("content-length");
@@ -65,7 +73,7 @@ async function readBytes(request: Request, limitBytes: number): Promise<Uint8Arr
   }
 }
 
-function concat(chunks: readonly Uint8Array[], size: number): Uint8Array {
+function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let offset = 0;
   for (const chunk of chunks) {

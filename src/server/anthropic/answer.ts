@@ -30,7 +30,8 @@ export const ANTHROPIC_ERRORS: ErrorForm = {
   },
 };
 
-function errorOf({ status, body }: ErrorReply): Fields {
+/** A failure as Anthropic spells it. */
+export function errorOf({ status, body }: ErrorReply): Fields {
   const type = ERROR_TYPES[status] ?? "api_error";
   return { type: "error", error: { type, message: body.error.message } };
 }

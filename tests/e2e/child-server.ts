@@ -18,10 +18,10 @@ const READY_TIMEOUT_MS = 60_000;
 export async function startServer(
   { program, args }: CommandLine,
   more: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { command = "serve", ...env }: Readonly<Record<string, string>> = {},
 ): Promise<ChildServer> {
   const started = performance.now();
-  const child = spawn(program, [...args, "serve", ...more, "--port", "0"], {
+  const child = spawn(program, [...args, command, ...more, "--port", "0"], {
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

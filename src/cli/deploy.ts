@@ -1,13 +1,12 @@
 /** pronk deploy: a model on Cloudflare Workers, planned, uploaded, deployed and asked. */
-import type { SourceFolder } from "../sources/source.ts";
 import { flagOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import type { Bucket } from "./deploy/bucket.ts";
 import { bundleScripts, deployScripts, describeBundles } from "./deploy/deploy-scripts.ts";
 import { type Measured, measurePack } from "./deploy/measure.ts";
 import { bucketOf, DEFAULT_BUCKET, type Place, placeOf, stateFolder } from "./deploy/place.ts";
-import { describePlan, planDeployment, short } from "./deploy/plan.ts";
-import { preparePack, settingsOf } from "./deploy/prepare-pack.ts";
+import { describePack, describePlan, planDeployment, short } from "./deploy/plan.ts";
+import { fitPack, type PreparedPack, preparePack, settingsOf } from "./deploy/prepare-pack.ts";
 import { estimatedCpu } from "./deploy/prices.ts";
 import { readSettings, type Script, type WorkerSettings, writeProject } from "./deploy/project.ts";
 import { rollBack } from "./deploy/releases.ts";
@@ -88,25 +87,29 @@ async function goForward(input: Arguments, cli: CliContext, place: Place): Promi
   if (!uploadOnly) wrangler(); // A missing tool is said before minutes of packing.
   const bucket = bucketOf(input, cli, place, wrangler);
 
-  const prepared = await preparePack(input, cli, folder);
-  const { settings, release, plan: model } = prepared;
+  const pack = await preparePack(input, cli, folder);
+  if (uploadOnly) {
+    say(describePack(pack, bucket.name));
+    if (flagOption(input, "dry-run")) return { name, release: pack.release, dry_run: true };
+    return { name, upload: await uploadWithProgress(pack, bucket, undefined, input, cli) };
+  }
+  const fitted = await fitPack(pack, input, cli.signal);
+  const { settings, release } = fitted;
   const measured = flagOption(input, "no-measure")
     ? undefined
-    : await measurePack(prepared.folder, settings, cli);
+    : await measurePack(pack.folder, settings, cli);
   const scripts = await writeProject(folder, { ...place, release, settings });
-  const cpu = measured?.cpu ?? estimatedCpu(model.memory.weights);
-  const plan = planDeployment(prepared, scripts, cpu, bucket.name);
+  const cpu = measured?.cpu ?? estimatedCpu(fitted.plan.memory.weights);
+  const plan = planDeployment(fitted, scripts, cpu, bucket.name);
   say(describePlan(plan));
-  const bundles = uploadOnly ? [] : await bundleScripts(wrangler(), scripts, cli.signal);
+  const bundles = await bundleScripts(wrangler(), scripts, cli.signal);
   say(describeBundles(bundles));
   const document = { name, folder, plan, bundles };
   if (flagOption(input, "dry-run")) {
     say(`dry run  nothing was sent; ${folder} holds what would be\n`);
     return { ...document, dry_run: true };
   }
-  const upload = await uploadWithProgress(prepared.folder, bucket, settings, cli);
-  say(describeUpload(upload));
-  if (uploadOnly) return { ...document, upload };
+  const upload = await uploadWithProgress(pack, bucket, settings, input, cli);
   const live = await putLive(input, cli, wrangler(), place, scripts, settings, measured);
   return { ...document, upload, ...live };
 }
@@ -187,14 +190,16 @@ function devArguments(scripts: readonly Script[], folder: string): string[] {
 }
 
 async function uploadWithProgress(
-  pack: SourceFolder,
+  { folder }: PreparedPack,
   bucket: Bucket,
-  settings: WorkerSettings,
+  settings: WorkerSettings | undefined,
+  input: Arguments,
   cli: CliContext,
 ): Promise<UploadResult> {
   const progress = createProgress(cli);
+  let upload: UploadResult;
   try {
-    return await uploadPack(pack, bucket, {
+    upload = await uploadPack(folder, bucket, {
       signal: cli.signal,
       settings,
       onProgress: (report) => progress.report({ label: "uploading", ...report }),
@@ -202,6 +207,8 @@ async function uploadWithProgress(
   } finally {
     progress.finish();
   }
+  sayer(input, cli)(describeUpload(upload));
+  return upload;
 }
 
 function describeUpload({ objects, sent, sentBytes, switched, release }: UploadResult): string {

@@ -1,7 +1,7 @@
 /** The plan of a deployment, as data and as text that a person reads before anything happens. */
 import type { MemoryUse } from "../../backends/backend.ts";
 import { kernelBudget } from "../budget.ts";
-import { ISOLATE_BYTES, type PreparedPack } from "./prepare-pack.ts";
+import { type FittedPack, ISOLATE_BYTES, type PreparedPack } from "./prepare-pack.ts";
 import { type Cost, type CpuFigures, costOf, FREE_PLAN_CPU_MS, PRICES } from "./prices.ts";
 import type { Script } from "./project.ts";
 
@@ -41,7 +41,7 @@ export interface PlannedScript {
 }
 
 export function planDeployment(
-  { manifest, release, settings, plan }: PreparedPack,
+  { manifest, release, settings, plan }: FittedPack,
   scripts: readonly Script[],
   cpu: CpuFigures,
   target: string,
@@ -73,6 +73,17 @@ export function planDeployment(
     target,
     cost: costOf(cpu, objects, bytes),
   };
+}
+
+/** What is uploaded where no Worker is deployed. */
+export function describePack({ manifest, release }: PreparedPack, target: string): string {
+  const bytes = manifest.weight_bytes + (manifest.tokenizer?.bytes ?? 0);
+  const { requested, profile } = manifest.quantization;
+  return (
+    `model    ${manifest.name}, ${requested}, ${profile} profile\n` +
+    `pack     ${manifest.shards.length} shards, ${megabytes(bytes)} MB, release ${short(release)}\n` +
+    `bucket   ${target}\n`
+  );
 }
 
 export function describePlan(plan: DeployPlan): string {

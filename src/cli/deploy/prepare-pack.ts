@@ -1,16 +1,17 @@
 /** From a model's name to the pack that is deployed, and how it runs in an isolate. */
 import { join } from "node:path";
 import type { FittingForm } from "../../engine/budget-choice.ts";
-import { BUDGET_CHUNK, type ModelPlan, planModel } from "../../engine/load-model.ts";
+import type { ModelPlan } from "../../engine/load-model.ts";
 import { packModel } from "../../engine/pack-model.ts";
-import { MANIFEST_NAME, type Manifest } from "../../pack/manifest.ts";
-import { manifestChecksum, parseManifest } from "../../pack/manifest-check.ts";
+import { readManifest } from "../../pack/loader.ts";
+import type { Manifest } from "../../pack/manifest.ts";
+import { manifestChecksum } from "../../pack/manifest-check.ts";
 import { directoryFolder, directoryTarget } from "../../platform/host/directory.ts";
 import { openUnpacked, type SourceModel } from "../../platform/host/open-model.ts";
 import { memorySource } from "../../sources/memory.ts";
-import { readAll, type SourceFolder } from "../../sources/source.ts";
+import type { SourceFolder } from "../../sources/source.ts";
 import { integerOption } from "../arguments.ts";
-import { fittingForm, kernelBudget } from "../budget.ts";
+import { fittingForm } from "../budget.ts";
 import type { Arguments, CliContext } from "../command.ts";
 import { kvOption, modelName, weightOptions, withProgress } from "../model-options.ts";
 import type { WorkerSettings } from "./project.ts";
@@ -26,6 +27,10 @@ export interface PreparedPack {
   readonly manifest: Manifest;
   /** The manifest's checksum. */
   readonly release: string;
+}
+
+/** A pack, and how a Worker runs it. */
+export interface FittedPack extends PreparedPack {
   readonly settings: WorkerSettings;
   /** Of the isolate that holds the model. */
   readonly plan: ModelPlan;
@@ -42,13 +47,10 @@ export function preparePack(input: Arguments, cli: CliContext, out: string): Pro
     const options = { env, fetch, signal, onPull: onProgress };
     const opened = await openUnpacked(host, modelName(input, cli), options);
     try {
-      const asked = askedFor(input);
-      if ("pack" in opened.input) {
-        const form = await formOf(opened.input.pack, asked, signal);
-        return await prepared(opened.input.pack, form, signal);
-      }
+      if ("pack" in opened.input) return await readPack(opened.input.pack, signal);
       const source = opened as SourceModel;
-      const form = await fittingForm(source.input, ISOLATE_BYTES, { ...asked, signal });
+      const asked = { ...askedFor(input), signal };
+      const form = await fittingForm(source.input, ISOLATE_BYTES, asked);
       const path = join(out, "pack");
       const { quantization, profile, kv } = form;
       await packModel(source.input, directoryTarget(path), {
@@ -61,11 +63,21 @@ export function preparePack(input: Arguments, cli: CliContext, out: string): Pro
         signal,
         onProgress: ({ packed, total }) => onProgress({ phase: "pack", loaded: packed, total }),
       });
-      return await prepared(directoryFolder(host, path), form, signal);
+      return await readPack(directoryFolder(host, path), signal);
     } finally {
       await opened.close();
     }
   });
+}
+
+/** @throws PronkError "out_of_memory" with the plan's numbers, where it does not fit an isolate. */
+export async function fitPack(
+  pack: PreparedPack,
+  input: Arguments,
+  signal: AbortSignal,
+): Promise<FittedPack> {
+  const form = await formOf(pack.folder, askedFor(input), signal);
+  return { ...pack, settings: settingsFor(form), plan: form.plan };
 }
 
 /** How a pack that is in a bucket runs, where no release says so. */
@@ -93,30 +105,10 @@ function formOf(pack: SourceFolder, asked: Asked, signal: AbortSignal): Promise<
   return fittingForm({ pack }, ISOLATE_BYTES, { ...asked, signal });
 }
 
-async function prepared(
-  folder: SourceFolder,
-  form: FittingForm,
-  signal: AbortSignal,
-): Promise<PreparedPack> {
-  const manifest = parseManifest(
-    await readAll(await folder.open(MANIFEST_NAME, signal), signal),
-    folder.name,
-  );
-  const { ctx, slots } = form.plan.runner;
-  // Of the pack itself: its name may be another than the source's.
-  const plan = await planModel(
-    { pack: folder },
-    {
-      ctx,
-      slots,
-      kv: form.kv,
-      chunk: BUDGET_CHUNK,
-      budgetBytes: kernelBudget(ISOLATE_BYTES),
-      signal,
-    },
-  );
+async function readPack(folder: SourceFolder, signal: AbortSignal): Promise<PreparedPack> {
+  const manifest = await readManifest(folder, signal);
   const release = manifest.checksum ?? (await manifestChecksum(manifest));
-  return { folder, manifest, release, settings: settingsFor({ ...form, plan }), plan };
+  return { folder, manifest, release };
 }
 
 function settingsFor({ kv, plan }: FittingForm): WorkerSettings {

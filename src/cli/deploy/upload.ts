@@ -37,7 +37,7 @@ export interface UploadResult {
 
 export interface UploadOptions {
   readonly signal: AbortSignal;
-  /** Kept with the release. */
+  /** Kept with the release; undefined: those that are kept stay. */
   readonly settings?: unknown;
   readonly onProgress?: (progress: UploadProgress) => void;
   /** ISO 8601; default: now. */
@@ -91,7 +91,7 @@ export async function uploadPack(
   if (switched) {
     const older = current && list.length === 0 ? [await adopt(current, bucket, at, signal)] : list;
     await switchTo(bucket, text, [...older, entry], signal);
-  } else if (JSON.stringify(list.at(-1)?.settings) !== JSON.stringify(settings)) {
+  } else if (settings !== undefined && !isSame(list.at(-1)?.settings, settings)) {
     await writeList(bucket, [...list.slice(0, -1), entry], signal);
   }
   return { release, objects: objects.length, sent, sentBytes, switched };
@@ -106,6 +106,10 @@ async function adopt(
 ): Promise<Release> {
   await keepRelease(bucket, checksum, bytes, signal);
   return { checksum, name: manifest.name, at };
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** A lane's buffer. */

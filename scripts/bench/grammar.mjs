@@ -29,11 +29,14 @@ const median = (list) => spreadOf(list).median;
 /** A vocabulary without its tokenizer: what grammars are compiled over. */
 function tiktokenVocabulary(path) {
   const lines = readFileSync(path, "utf8").split("\n").filter(Boolean);
-  const texts = lines.map((line) => new Uint8Array(Buffer.from(line.split(" ")[0], "base64")));
+  const texts = lines.map((line) => Buffer.from(line.split(" ")[0], "base64"));
+  const offsets = new Uint32Array(texts.length + 1);
+  for (const [id, { length }] of texts.entries()) offsets[id + 1] = offsets[id] + length;
+  const bytes = new Uint8Array(Buffer.concat(texts));
   return {
     vocabSize: texts.length,
     specialIds: () => [],
-    tokenBytes: (id) => texts[id],
+    allTokenBytes: () => ({ offsets, bytes }),
   };
 }
 

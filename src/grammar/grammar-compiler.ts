@@ -111,12 +111,8 @@ export class GrammarCompiler {
   }
 
   #readVocabulary(): Shared {
-    const { vocabSize } = this.#tokenizer;
-    const special = new Set(this.#tokenizer.specialIds());
-    const none = new Uint8Array(0);
-    const trie = buildTokenTrie(vocabSize, (id) =>
-      special.has(id) ? none : this.#tokenizer.tokenBytes(id),
-    );
+    const texts = this.#tokenizer.allTokenBytes();
+    const trie = buildTokenTrie(texts, this.#tokenizer.specialIds());
     const alphabet = writableCharacters(trie);
     const library = compileLibrary(JSON_RULES, CALLED_RULES, ["character"], alphabet);
     return { masks: new TokenMasks(trie), options: { alphabet, library } };

@@ -41,6 +41,8 @@ export class State {
   readonly accepting: boolean;
   /** What its tokens are, wherever it stands: see token-masks.ts. */
   memo: unknown;
+  /** What it does with plain text: see token-masks.ts. */
+  plainText: unknown;
   readonly #region: Region;
   readonly #members: readonly number[];
   #calls: readonly Call[] | undefined;

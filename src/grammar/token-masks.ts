@@ -6,7 +6,7 @@
 import { PronkError } from "../errors.ts";
 import { Repeat, type State } from "./region.ts";
 import { enter, Frame, leave, type Position, step } from "./stacks.ts";
-import type { TokenTrie } from "./token-trie.ts";
+import { PLAIN, type TokenTrie } from "./token-trie.ts";
 
 /** Tokens as bits, or as a list where they are few. */
 interface TokenSet {
@@ -186,7 +186,10 @@ export class TokenMasks {
   #collect(holder: Holder, exitBytes: Uint8Array, walk: (into: Found) => void): Memo {
     const known = holder.memo as Memo | undefined;
     const wanted = exitBytes.map((byte, i) => byte | (known?.exitBytes[i] ?? 0));
-    const found: Found = { byItems: [], exits: [], exitItems: [], exitBytes: wanted };
+    const found: Found = {
+      ...{ byItems: [], exits: [], exitItems: [], exitBytes: wanted },
+      endsInPlainText: PLAIN.some((byte) => wanted[byte] === 1),
+    };
     walk(found);
     const byItems = found.byItems.map((ids) => Uint32Array.from(ids));
     const count = byItems.reduce((sum, ids) => sum + ids.length, 0);
@@ -245,7 +248,7 @@ export class TokenMasks {
     node: number,
     into: Found,
   ): void {
-    const { bytes, ends } = this.#trie;
+    const { bytes, ends, plain } = this.#trie;
     const end = ends[node];
     for (let child = node + 1; child < end; child = ends[child]) {
       const byte = bytes[child];
@@ -254,10 +257,18 @@ export class TokenMasks {
       if (next === undefined) continue;
       if (++this.#steps > MAX_STEPS) throw tooManyWays();
       const isLeaf = ends[child] === child + 1;
-      if (repeat !== undefined && next.accepting && !next.readsBytes && next.isPlain) {
+      if (repeat !== undefined && isWholeItem(next)) {
         this.#take(child, items + 1, into);
-        if (!isLeaf) this.#walkState(repeat.item.start, repeat, items + 1, true, child, into);
+        if (isLeaf) continue;
+        const { start } = repeat.item;
+        if (plain[child] > 0 && !into.endsInPlainText && plainTextOf(start) === "items") {
+          this.#takePlainItems(child, items + 1, into);
+        } else this.#walkState(start, repeat, items + 1, true, child, into);
       } else if (next.isPlain && (repeat === undefined || !next.accepting)) {
+        if (plain[child] > 0 && repeat === undefined && plainTextOf(next) === "stays") {
+          this.#takeBelow(child, into);
+          continue;
+        }
         this.#take(child, repeat === undefined ? 0 : items + 1, into);
         if (!isLeaf) this.#walkState(next, repeat, items, next.accepting, child, into);
       } else {
@@ -294,6 +305,24 @@ export class TokenMasks {
     for (let i = firsts[node]; i < firsts[node + 1]; i++) list.push(tokens[i]);
   }
 
+  /** All tokens that begin with the text of `node`. */
+  #takeBelow(node: number, { byItems }: Found): void {
+    const { ends, firsts, tokens } = this.#trie;
+    if (byItems.length === 0) byItems.push([]);
+    const list = byItems[0];
+    const end = firsts[ends[node]];
+    for (let i = firsts[node]; i < end; i++) list.push(tokens[i]);
+  }
+
+  /** All tokens below `node`, whose every byte is an item. */
+  #takePlainItems(node: number, items: number, into: Found): void {
+    const { ends, plain } = this.#trie;
+    const before = items - plain[node];
+    for (let below = node + 1; below < ends[node]; below++) {
+      this.#take(below, before + plain[below], into);
+    }
+  }
+
   /** Every node below `node` whose text the position reads. */
   #walk(position: Position, node: number, visit: (node: number) => void): void {
     const { bytes, ends } = this.#trie;
@@ -324,6 +353,27 @@ interface Found {
   readonly exits: number[];
   readonly exitItems: number[];
   readonly exitBytes: Uint8Array;
+  /** Whether there are PLAIN bytes among them. */
+  readonly endsInPlainText: boolean;
+}
+
+/** Where every PLAIN byte leads: back to the state, to the end of an item, or elsewhere. */
+type PlainText = "stays" | "items" | "other";
+
+/** Most of a vocabulary is plain text, and most of what is asked for the inside of strings: it is not walked byte by byte. */
+function plainTextOf(state: State): PlainText {
+  state.plainText ??= findPlainText(state);
+  return state.plainText as PlainText;
+}
+
+function findPlainText(state: State): PlainText {
+  if (PLAIN.every((byte) => state.step(byte) === state)) return state.accepting ? "other" : "stays";
+  return PLAIN.every((byte) => isWholeItem(state.step(byte))) ? "items" : "other";
+}
+
+/** Behind the only way on there is: the next item, or the end. */
+function isWholeItem(state: State | undefined): boolean {
+  return state?.accepting === true && !state.readsBytes && state.isPlain;
 }
 
 function addExit(node: number, items: number, { exits, exitItems }: Found): void {

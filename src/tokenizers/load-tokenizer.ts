@@ -6,7 +6,13 @@ import { isSpace, SegmentEncoder } from "./segment-encoder.ts";
 import { idsOfTypes, SpecialTokens, textsOfTypes } from "./special-tokens.ts";
 import { Utf8StreamDecoder } from "./stream-decoder.ts";
 import { TokenTexts } from "./token-texts.ts";
-import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.ts";
+import type {
+  DecodeOptions,
+  EncodeOptions,
+  StreamDecoder,
+  TokenBytes,
+  Tokenizer,
+} from "./tokenizer.ts";
 import { decodeUtf8, type Repair } from "./utf8.ts";
 import { LITERAL, readVocabulary, TokenType, type Vocabulary } from "./vocabulary.ts";
 
@@ -152,6 +158,10 @@ class BpeTokenizer implements Tokenizer {
 
   tokenBytes(id: number): Uint8Array {
     return this.#texts.tokenBytes(id);
+  }
+
+  allTokenBytes(): TokenBytes {
+    return this.#vocabulary;
   }
 
   tokenText(id: number): string {

@@ -30,6 +30,12 @@ export interface StreamDecoder {
   flush(): string;
 }
 
+/** Bytes by token: those of token i are bytes[offsets[i], offsets[i + 1]). */
+export interface TokenBytes {
+  readonly offsets: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+
 export interface Tokenizer {
   readonly vocabSize: number;
   readonly bosId: number | undefined;
@@ -44,6 +50,8 @@ export interface Tokenizer {
   createDecoder(options?: DecodeOptions): StreamDecoder;
   /** The bytes that this token adds to a text; what a special token is written as. */
   tokenBytes(id: number): Uint8Array;
+  /** `tokenBytes` of all, as they are kept: to be read only. */
+  allTokenBytes(): TokenBytes;
   /** The piece as the vocabulary spells it (`Ġhello`, `▁hello`, `<0x0A>`). */
   tokenText(id: number): string;
   /** The id of a piece as the vocabulary spells it. */

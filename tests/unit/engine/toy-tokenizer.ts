@@ -1,5 +1,7 @@
 /** A tokenizer over a list of pieces: bytes for a token each, so that code points can be split. */
+
 import type { StreamDecoder, Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 import { TOY_EOS } from "./toy-runner.ts";
 
 const utf8 = new TextEncoder();
@@ -40,6 +42,7 @@ export function toyTokenizer(
     decode,
     createDecoder,
     tokenBytes: (id) => bytes[id],
+    allTokenBytes: () => joinTexts(bytes),
     tokenText: unused,
     tokenId: unused,
     isSpecial,

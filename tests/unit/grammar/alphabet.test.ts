@@ -7,12 +7,13 @@ import { GrammarMatcher } from "../../../src/grammar/matcher.ts";
 import { parseRegex } from "../../../src/grammar/parse-regex.ts";
 import { TokenMasks } from "../../../src/grammar/token-masks.ts";
 import { buildTokenTrie, type TokenTrie } from "../../../src/grammar/token-trie.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 import { chanceOf } from "../../support/random-schemas.ts";
 import { vocabularyOf } from "./byte-vocabulary.ts";
 
 const bytesVocabulary = (bytes: readonly number[], ...texts: Uint8Array[]): TokenTrie => {
   const all = [...bytes.map((byte) => Uint8Array.of(byte)), ...texts];
-  return buildTokenTrie(all.length, (id) => all[id]);
+  return buildTokenTrie(joinTexts(all));
 };
 const ALL_BYTES = Array.from({ length: 256 }, (_, byte) => byte);
 
@@ -62,7 +63,7 @@ test("whatever a vocabulary lacks, no output of what compiles is ever stuck", ()
     );
     const texts = [...words, ...partial].filter(() => chance.is(0.5));
     const vocabulary = [...bytes.map((byte) => Uint8Array.of(byte)), ...texts];
-    const trie = buildTokenTrie(vocabulary.length, (id) => vocabulary[id]);
+    const trie = buildTokenTrie(joinTexts(vocabulary));
     const alphabet = writableCharacters(trie);
     const grammar = chance.pick(GRAMMARS);
     let compiled: ReturnType<typeof compileGrammar>;

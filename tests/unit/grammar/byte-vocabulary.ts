@@ -3,6 +3,7 @@ import type { CompiledGrammar } from "../../../src/grammar/compile-grammar.ts";
 import { GrammarMatcher } from "../../../src/grammar/matcher.ts";
 import { TokenMasks } from "../../../src/grammar/token-masks.ts";
 import { buildTokenTrie, type TokenTrie } from "../../../src/grammar/token-trie.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 
 const encoder = new TextEncoder();
 
@@ -12,8 +13,7 @@ export interface Texts {
 }
 
 export function vocabularyOf(texts: readonly string[]): Texts {
-  const bytes = texts.map((text) => encoder.encode(text));
-  return { texts, trie: buildTokenTrie(texts.length, (id) => bytes[id]) };
+  return { texts, trie: buildTokenTrie(joinTexts(texts.map((text) => encoder.encode(text)))) };
 }
 
 /** Every text of up to `length` of these characters, and the longer ones. */

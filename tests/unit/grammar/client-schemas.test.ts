@@ -7,12 +7,13 @@ import { ZOD_PATTERNS } from "../../../src/grammar/json-schema/formats.ts";
 import { GrammarMatcher } from "../../../src/grammar/matcher.ts";
 import { TokenMasks } from "../../../src/grammar/token-masks.ts";
 import { buildTokenTrie } from "../../../src/grammar/token-trie.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 import { chanceOf } from "../../support/random-schemas.ts";
 import { schemaValidator } from "../../support/schema-validator.ts";
 import { PYTHON_SCHEMAS } from "./python-schemas.ts";
 
 const TEXTS = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
-const MASKS = new TokenMasks(buildTokenTrie(256, (id) => TEXTS[id]));
+const MASKS = new TokenMasks(buildTokenTrie(joinTexts(TEXTS)));
 const encoder = new TextEncoder();
 
 const compile = (schema: unknown) => compileGrammar(compileJsonSchema(schema));

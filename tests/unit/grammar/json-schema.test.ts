@@ -7,6 +7,7 @@ import { compileJsonSchema } from "../../../src/grammar/json-schema/compile-json
 import { GrammarMatcher } from "../../../src/grammar/matcher.ts";
 import { TokenMasks } from "../../../src/grammar/token-masks.ts";
 import { buildTokenTrie } from "../../../src/grammar/token-trie.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 import { type Chance, chanceOf, randomSchema } from "../../support/random-schemas.ts";
 import { matcherAfter, vocabularyOf } from "./byte-vocabulary.ts";
 
@@ -59,7 +60,7 @@ const TEXTS = [
   ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
   ...WORDS.map((word) => encoder.encode(word)),
 ];
-const TRIE = buildTokenTrie(TEXTS.length, (id) => TEXTS[id]);
+const TRIE = buildTokenTrie(joinTexts(TEXTS));
 
 /** What a model that knows nothing writes; undefined where it does not come to an end. */
 function write(grammar: CompiledGrammar, masks: TokenMasks, chance: Chance): string | undefined {

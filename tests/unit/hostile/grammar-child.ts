@@ -1,7 +1,9 @@
 /** Compiles every hostile grammar over a vocabulary of 50,000 tokens and writes under it; one line of JSON for each. */
+
 import { PronkError } from "../../../src/errors.ts";
 import { GrammarCompiler } from "../../../src/grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
+import { joinTexts } from "../../support/join-texts.ts";
 import { chanceOf } from "../../support/random-schemas.ts";
 import { HOSTILE_GRAMMARS } from "./hostile-grammars.ts";
 
@@ -33,7 +35,7 @@ const texts = Array.from({ length: VOCAB }, (_, id) =>
 const tokenizer = {
   vocabSize: VOCAB,
   specialIds: () => [],
-  tokenBytes: (id: number) => texts[id],
+  allTokenBytes: () => joinTexts(texts),
 } as unknown as Tokenizer;
 
 const grammars = new GrammarCompiler(tokenizer);

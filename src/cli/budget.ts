@@ -1,15 +1,10 @@
 /** --budget: what an isolate's limit leaves for the kernels' memory, and the form that fits it. */
 import { chooseForBudget, type FittingForm } from "../engine/budget-choice.ts";
+import { ISOLATE_RESERVED_BYTES } from "../engine/isolate-memory.ts";
 import type { PlanOptions } from "../engine/load-model.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
 import { bytesOption, UsageError } from "./arguments.ts";
 import type { Arguments, OptionSpecs } from "./command.ts";
-
-/**
- * Of a Worker's 128 MB: at most 14 for the JavaScript heap at its peak, 6 in reserve, since the
- * platform counts both and ends an isolate that passes the limit.
- */
-const ISOLATE_HEAP_BYTES = 20_000_000;
 
 export const BUDGET_OPTION: OptionSpecs = {
   budget: {
@@ -21,7 +16,7 @@ export const BUDGET_OPTION: OptionSpecs = {
 
 /** Bytes of WebAssembly memory in an isolate of so many bytes. */
 export function kernelBudget(isolateBytes: number): number {
-  return Math.max(0, isolateBytes - ISOLATE_HEAP_BYTES);
+  return Math.max(0, isolateBytes - ISOLATE_RESERVED_BYTES);
 }
 
 /** @throws UsageError when --budget stands beside what it chooses. */
@@ -43,6 +38,6 @@ export function fittingForm(
   isolateBytes: number,
   options: PlanOptions,
 ): Promise<FittingForm> {
-  const budget = { bytes: isolateBytes, reservedBytes: ISOLATE_HEAP_BYTES };
+  const budget = { bytes: isolateBytes, reservedBytes: ISOLATE_RESERVED_BYTES };
   return chooseForBudget(input, budget, options);
 }

@@ -1,6 +1,7 @@
 /** pronk inspect: what a model is and what memory it needs, without loading it. */
 import type { MemoryUse } from "../backends/backend.ts";
 import type { FittingForm } from "../engine/budget-choice.ts";
+import { isolateBytes } from "../engine/isolate-memory.ts";
 import { type ModelPlan, type PlanOptions, planModel, planOpened } from "../engine/load-model.ts";
 import { openSourceInput, type SourceOptions } from "../engine/open-source-input.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
@@ -75,6 +76,7 @@ export const inspect: Command = {
         memory: found.memory,
         ...(roomFor.length > 0 && { adapter_bytes: found.adapterBytes }),
         ...(found.stages && { stages: found.stages.stages.map(stageLine) }),
+        ...(budget !== undefined && { isolate_bytes: isolateBytes(found.memory) }),
         ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
         fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads, roomFor }),
         ...(flagOption(input, "plan") && {
@@ -165,13 +167,14 @@ function describe(
     tensors: readonly TensorLine[];
     memory: MemoryUse;
     stages?: readonly StageLine[];
+    isolate_bytes?: number;
     fits: readonly Fit[];
     plan?: unknown;
   },
   withTensors: boolean,
 ): string {
   const { name, license, quantization } = model.facts;
-  const { fits, tensors } = document;
+  const { fits, tensors, isolate_bytes } = document;
   const memory = {
     ...document.memory,
     ...(adapterBytes > 0 && { adapters: adapterBytes }),
@@ -189,6 +192,9 @@ function describe(
     row("sequences", `${runner.slots} of ${runner.ctx} positions, ${runner.kv} cache`),
     ...Object.entries(memory).map(([part, bytes]) => row(part, `${(bytes / 1e6).toFixed(1)} MB`)),
     ...(document.stages ?? []).map((stage, i) => row(`stage ${i + 1}`, describeStage(stage))),
+    ...(isolate_bytes === undefined
+      ? []
+      : [row("isolate", `${(isolate_bytes / 1e6).toFixed(1)} MB with JavaScript at its peak`)]),
     ...fits.map(({ budget, ctx, slots }) =>
       row("fits", `${slots} x ${ctx} positions in ${(budget / 1e6).toFixed(0)} MB`),
     ),

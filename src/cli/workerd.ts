@@ -27,10 +27,14 @@ export interface Workerd {
   readonly version: string;
   /** Puts an object of the pack into the bucket, over the one that is there; undefined: none. */
   put(object: string, bytes: Uint8Array | undefined): Promise<void>;
+  /** Where the inspector of its isolate listens, with `inspect`. */
+  readonly inspectorUrl?: string;
   close(): Promise<void>;
 }
 
 export interface WorkerdOptions {
+  /** Whether its isolate can be looked into, by Chrome's protocol. */
+  readonly inspect?: boolean;
   /** A directory in which R2 keeps its objects; by default they are gone with the process. */
   readonly bucketFolder?: string;
   /** Variables and secrets beside PACK. */
@@ -51,7 +55,7 @@ export interface WorkerdOptions {
 export async function startWorkerd(
   name: string,
   pack: string,
-  { bucketFolder, bindings, durableObjects = {}, objectFolder }: WorkerdOptions = {},
+  { bucketFolder, bindings, durableObjects = {}, objectFolder, inspect }: WorkerdOptions = {},
 ): Promise<Workerd> {
   const entry = join(packageRoot(), "workers", `${name}.ts`);
   if (!existsSync(entry)) {
@@ -75,6 +79,7 @@ export async function startWorkerd(
     ...(objectFolder !== undefined && { durableObjectsPersist: objectFolder }),
     r2Buckets: ["MODELS", "PRONK_RESPONSES"],
     ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
+    ...(inspect && { inspectorPort: 0 }),
   });
   try {
     const url = await miniflare.ready;
@@ -93,6 +98,10 @@ export async function startWorkerd(
       url: url.href.replace(/\/$/, ""),
       version,
       put,
+      // Of the Worker; others in the process are Miniflare's own.
+      ...(inspect && {
+        inspectorUrl: new URL("/core:user:", await miniflare.getInspectorURL()).href,
+      }),
       close: () => miniflare.dispose(),
     };
   } catch (error) {
@@ -120,6 +129,8 @@ async function bundle(entry: string): Promise<[Module, ...Module[]]> {
     bundle: true,
     format: "esm",
     target: "es2022",
+    // As wrangler.toml has it: what is loaded counts as memory.
+    minify: true,
     conditions: ["workerd", "worker", "browser"],
     write: false,
     logLevel: "silent",

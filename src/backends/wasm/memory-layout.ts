@@ -119,7 +119,8 @@ export function planMemory(
     att: buffer("att", rows),
     gateUp: buffer("gateUp", rows),
     ffn: buffer("ffn", rows),
-    logits: buffer("logits", tiledRows(options.maxLogits)),
+    // A single row is a product of vectors, which writes no tile.
+    logits: buffer("logits", options.maxLogits === 1 ? 1 : tiledRows(options.maxLogits)),
   };
   const afterActivations = top;
 

@@ -1,6 +1,7 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
 import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { ISOLATE_BYTES, ISOLATE_RESERVED_BYTES } from "../../engine/isolate-memory.ts";
 import {
   type AdapterSource,
   type EngineAdapters,
@@ -24,11 +25,8 @@ import {
 import { createSharedLoad } from "./shared-load.ts";
 import { yieldTask } from "./yield.ts";
 
-/**
- * Of a Worker's 128 MB, in 10^6 bytes: 14 for the JavaScript heap at its peak and 6 in reserve,
- * since an isolate that passes the limit is ended and has to load again.
- */
-const BUDGET_BYTES = 108_000_000;
+/** 108 MB. */
+const BUDGET_BYTES = ISOLATE_BYTES - ISOLATE_RESERVED_BYTES;
 
 /** A chat of some 700 words; the rest of the budget is the weights'. */
 const MAX_CTX = 1024;

@@ -1,0 +1,106 @@
+/** What an isolate of a local workerd holds, by its inspector, and what its process does. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+/** Miniflare's own: Node 20 has no WebSocket. */
+const { WebSocket } = createRequire(createRequire(import.meta.url).resolve("miniflare"))("ws") as {
+  WebSocket: typeof globalThis.WebSocket;
+};
+
+/** Between two looks: several a token. */
+const LOOK_MS = 2;
+
+/** Of V8; the memories of WebAssembly are in none of them. */
+interface HeapUsage {
+  /** Objects and code, garbage that is not collected included. */
+  readonly usedSize: number;
+  /** What ArrayBuffers hold. */
+  readonly backingStorageSize: number;
+}
+
+export interface IsolateMemory {
+  /** The most bytes of heap and buffers together that any look found. */
+  readonly heapBytes: number;
+  readonly looks: number;
+  /** Of all WebAssembly memories, at the end. */
+  readonly wasmBytes: number;
+}
+
+/** Looks at an isolate while `work` goes on. */
+export async function watchIsolate(
+  inspectorUrl: string,
+  work: () => Promise<unknown>,
+): Promise<IsolateMemory> {
+  const socket = new WebSocket(inspectorUrl);
+  await new Promise<void>((resolve, reject) => {
+    socket.onopen = () => resolve();
+    socket.onerror = () => reject(new Error(`no inspector at ${inspectorUrl}`));
+  });
+  const waiting = new Map<number, (result: never) => void>();
+  /** workerd has no default one. */
+  let contextId = 0;
+  socket.onmessage = ({ data }) => {
+    const { id, result, method, params } = JSON.parse(data);
+    if (method === "Runtime.executionContextCreated") contextId = params.context.id;
+    waiting.get(id)?.(result as never);
+    waiting.delete(id);
+  };
+  let calls = 0;
+  const call = <Result>(method: string, params: object = {}): Promise<Result> =>
+    new Promise((resolve) => {
+      waiting.set(++calls, resolve as never);
+      socket.send(JSON.stringify({ id: calls, method, params }));
+    });
+  let heapBytes = 0;
+  let looks = 0;
+  let isOver = false;
+  const watch = async (): Promise<void> => {
+    while (!isOver) {
+      const usage = await call<HeapUsage>("Runtime.getHeapUsage");
+      heapBytes = Math.max(heapBytes, usage.usedSize + usage.backingStorageSize);
+      looks++;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  };
+  const watching = watch();
+  try {
+    await work();
+    isOver = true;
+    await watching;
+    await call("Runtime.enable");
+    const prototype = await call<{ result: { objectId: string } }>("Runtime.evaluate", {
+      expression: "WebAssembly.Memory.prototype",
+      contextId,
+    });
+    const { objects } = await call<{ objects: { objectId: string } }>("Runtime.queryObjects", {
+      prototypeObjectId: prototype.result.objectId,
+    });
+    const { result } = await call<{ result: { value: number } }>("Runtime.callFunctionOn", {
+      objectId: objects.objectId,
+      functionDeclaration:
+        "function () { return this.reduce((sum, { buffer }) => sum + buffer.byteLength, 0); }",
+      returnByValue: true,
+    });
+    return { heapBytes, looks, wasmBytes: result.value };
+  } finally {
+    isOver = true;
+    socket.close();
+  }
+}
+
+/** Every workerd that is a child of this process. */
+export function workerdProcesses(): number[] {
+  const lines = execFileSync("ps", ["-eo", "pid,ppid,args"], { encoding: "utf8" }).split("\n");
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, parent, program]) => Number(parent) === process.pid && /workerd/.test(program))
+    .map(([pid]) => Number(pid));
+}
+
+/** Resident bytes of a process, now or at their peak. */
+export function residentBytes(pid: number, which: "now" | "peak"): number {
+  const field = which === "now" ? "VmRSS" : "VmHWM";
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+}

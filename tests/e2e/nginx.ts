@@ -21,13 +21,15 @@ export function findNginx(): string {
     folders.map((folder) => join(folder, "nginx")).find((path) => existsSync(path));
   const found = find();
   if (found !== undefined) return found;
-  if (process.getuid?.() !== 0) throw new Error("nginx is missing: apt-get install nginx-light");
+  if (process.getuid?.() !== 0) throw new Error("nginx is missing: apt-get install nginx");
   const aptGet = (...args: string[]): void => {
     const stdio: StdioOptions = ["ignore", "ignore", "inherit"];
-    execFileSync("apt-get", args, { stdio, timeout: INSTALL_TIMEOUT_MS });
+    // Installed, not started: at this level Debian starts no services.
+    const env = { ...process.env, RUNLEVEL: "1" };
+    execFileSync("apt-get", args, { stdio, env, timeout: INSTALL_TIMEOUT_MS });
   };
   aptGet("update", "-q");
-  aptGet("install", "-qy", "--no-install-recommends", "nginx-light");
+  aptGet("install", "-qy", "--no-install-recommends", "nginx");
   return find() ?? "nginx";
 }
 

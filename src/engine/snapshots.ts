@@ -13,7 +13,7 @@ import { Sha256 } from "../pack/sha256-pieces.ts";
 import type { AdapterSet } from "./adapter-set.ts";
 import { commonLength, type Slot } from "./slots.ts";
 
-const SEAL: Seal = { magic: "PRONKSN", version: 1, what: "snapshot" };
+const SEAL: Seal = { magic: "PRONKSN", version: 2, what: "snapshot" };
 
 /** Positions whose loading takes as long as computing one; a restored slot has to save more. */
 const LOADED_PER_TOKEN = 64;

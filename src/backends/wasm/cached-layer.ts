@@ -124,8 +124,9 @@ function savedLayerBytes(
 }
 
 /**
- * The first `positions` as they are kept, and nothing of what else is in their tiles: keys, then values, each
- * (kvHeads, positions, headDim) elements, with a scale behind each position's where there are any.
+ * The first `positions` as they are kept, and nothing of what else is in their tiles. Of each head: keys in whole tiles,
+ * the other positions' one by one; values in whole blocks of both slabs, the other positions' one by one; scales of
+ * keys and of values, where there are any.
  */
 export function saveCachedLayer(
   memory: ArrayBufferLike,
@@ -135,9 +136,13 @@ export function saveCachedLayer(
   positions: number,
 ): Uint8Array {
   const out = new Uint8Array(savedLayerBytes(config, sizes, positions));
+  const all = new Uint8Array(memory);
   const { from, to } = elementsOf(memory, out, sizes);
-  eachSaved(region, config, sizes, positions, (saved, kept, offsets) => {
-    for (let d = 0; d < offsets.length; d++) to[saved + d] = from[kept + offsets[d]];
+  eachSaved(region, config, sizes, positions, {
+    bytes: (saved, kept, length) => out.set(all.subarray(kept, kept + length), saved),
+    elements(saved, kept, offsets) {
+      for (let d = 0; d < offsets.length; d++) to[saved + d] = from[kept + offsets[d]];
+    },
   });
   return out;
 }
@@ -155,16 +160,20 @@ export function loadCachedLayer(
   if (saved.length !== expected) {
     throw new PronkError("bad_format", `saved cache: ${saved.length} bytes, expected ${expected}`);
   }
+  const all = new Uint8Array(memory);
   const isAligned = saved.byteOffset % CACHE_TYPES[sizes.kv].bytes === 0;
   const { from: kept, to } = elementsOf(memory, isAligned ? saved : new Uint8Array(saved), sizes);
-  eachSaved(region, config, sizes, positions, (from, at, offsets) => {
-    for (let d = 0; d < offsets.length; d++) kept[at + offsets[d]] = to[from + d];
+  eachSaved(region, config, sizes, positions, {
+    bytes: (from, at, length) => all.set(saved.subarray(from, from + length), at),
+    elements(from, at, offsets) {
+      for (let d = 0; d < offsets.length; d++) kept[at + offsets[d]] = to[from + d];
+    },
   });
 }
 
 type Elements = Uint8Array | Uint16Array | Uint32Array;
 
-/** Memory and saved bytes by the element: a thousand positions are eleven million of them. */
+/** Memory and saved bytes by the element. */
 function elementsOf(
   memory: ArrayBufferLike,
   saved: Uint8Array,
@@ -178,40 +187,60 @@ function elementsOf(
     : { from: new Uint32Array(memory), to: new Uint32Array(buffer, byteOffset, length / 4) };
 }
 
-/**
- * Calls `visit` for each run of elements that lie together when they are saved: where it begins there, where it is
- * in memory, and the distances of its elements from there. Counted in elements.
- */
+/** What lies together when it is saved: where it begins there, and where it is in memory. */
+interface Visitor {
+  /** Lies together in memory, too. */
+  bytes(saved: number, kept: number, length: number): void;
+  /** A position's, counted in elements, with their distances from `kept`. */
+  elements(saved: number, kept: number, offsets: Int32Array): void;
+}
+
+/** In the order in which they are saved. */
 function eachSaved(
   region: CacheRegion,
   config: LlamaConfig,
   sizes: Sizes,
   positions: number,
-  visit: (saved: number, kept: number, offsets: Int32Array) => void,
+  visit: Visitor,
 ): void {
   const { num_key_value_heads: kvHeads, head_dim: headDim } = config;
   const at = cacheIndexes(config, sizes);
   const offsets = new Int32Array(headDim);
-  const scale = Int32Array.from({ length: 4 / at.bytes }, (_, i) => i);
   let saved = 0;
-  const part = (start: number, scales: number, indexOf: CacheIndexes["key"]): void => {
-    for (let head = 0; head < kvHeads; head++) {
-      for (let t = 0; t < positions; t++) {
-        const first = indexOf(head, t, 0);
-        // The same within a block.
-        if (t % V_BLOCK === 0) {
-          for (let d = 0; d < headDim; d++) offsets[d] = indexOf(head, t, d) - first;
-        }
-        visit(saved, start / at.bytes + first, offsets);
-        saved += headDim;
-        if (!at.hasScales) continue;
-        visit(saved, (scales + at.scale(head, t) * 4) / at.bytes, scale);
-        saved += scale.length;
+  const take = (kept: number, length: number): void => {
+    visit.bytes(saved, kept, length);
+    saved += length;
+  };
+  const takeEach = (first: number, start: number, head: number, indexOf: CacheIndexes["key"]) => {
+    for (let t = first; t < positions; t++) {
+      const from = indexOf(head, t, 0);
+      // The same within a block.
+      if (t === first || t % V_BLOCK === 0) {
+        for (let d = 0; d < headDim; d++) offsets[d] = indexOf(head, t, d) - from;
       }
+      visit.elements(saved / at.bytes, start / at.bytes + from, offsets);
+      saved += headDim * at.bytes;
     }
   };
-  part(region.keys, region.keyScales, at.key);
-  part(region.values, region.valueScales, at.value);
+  // Strips of V that are not full have more than the positions' elements.
+  const isWhole = headDim % KV_TILE === 0;
+  const tiled = isWhole ? positions - (positions % KV_TILE) : 0;
+  const blocked = isWhole ? positions - (positions % V_BLOCK) : 0;
+  const strips = stripsOf(headDim);
+  for (let head = 0; head < kvHeads; head++) {
+    take(region.keys + at.key(head, 0, 0) * at.bytes, tiled * headDim * at.bytes);
+    takeEach(tiled, region.keys, head, at.key);
+    const slabs = [0, strips.first * KV_TILE];
+    for (const [i, strip] of [strips.first, strips.second].entries()) {
+      if (blocked === 0 || strip === 0) continue;
+      const start = region.values + at.value(head, 0, slabs[i]) * at.bytes;
+      take(start, blocked * strip * KV_TILE * at.bytes);
+    }
+    takeEach(blocked, region.values, head, at.value);
+    if (!at.hasScales) continue;
+    take(region.keyScales + at.scale(head, 0) * 4, positions * 4);
+    take(region.valueScales + at.scale(head, 0) * 4, positions * 4);
+  }
 }
 
 const ELEMENTS: Readonly<Record<RunnerOptions["kv"], (view: DataView, at: number) => number>> = {

@@ -8,7 +8,7 @@ import { openSealed, type Seal, sealBytes } from "../../pack/sealed-bytes.ts";
 import type { SequenceInput } from "./forward-inputs.ts";
 import type { CachedSequence } from "./kv-cache.ts";
 
-const SEAL: Seal = { magic: "PRONKKV", version: 1, what: "saved cache" };
+const SEAL: Seal = { magic: "PRONKKV", version: 2, what: "saved cache" };
 
 /** What a cache holds, apart from a model. */
 export interface SavedCache {

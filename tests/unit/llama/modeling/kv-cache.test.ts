@@ -145,8 +145,8 @@ describe("on one model", () => {
       await expect(model.loadCache(none)).rejects.toMatchObject({ code: "bad_format" });
     }
     const later = bytes.slice();
-    later[7] = 2;
-    await expect(model.loadCache(later)).rejects.toThrow("version 2; reads: 1");
+    later[7] = 9;
+    await expect(model.loadCache(later)).rejects.toThrow("version 9; reads: 2");
   });
 
   /** The bytes with another header, their hash made anew: as someone would write them on purpose. */

@@ -116,12 +116,13 @@ export async function packObjects(pack: string): Promise<string[]> {
   return [...(tokenizer ? [...shards, tokenizer] : shards).map(objectName), MANIFEST_NAME];
 }
 
-type Module =
+/** What Miniflare takes. */
+export type Module =
   | { type: "ESModule"; path: string; contents: string }
   | { type: "CompiledWasm"; path: string; contents: Uint8Array<ArrayBuffer> };
 
 /** One script, and the .wasm files that it imports as modules beside it. */
-async function bundle(entry: string): Promise<[Module, ...Module[]]> {
+export async function bundle(entry: string): Promise<[Module, ...Module[]]> {
   const { build } = await development("esbuild", () => import("esbuild"));
   const kernels = new Map<string, string>();
   const { outputFiles } = await build({

@@ -58,6 +58,8 @@ export interface EngineOptions {
 /** An engine in this process: its caches can be kept in storage beside it. */
 export interface LocalEngine extends Engine {
   readonly prefixes: PrefixStorage;
+  /** Why nothing can be run any more: it was disposed, or a kernel trapped. The model has to be loaded anew. */
+  readonly failure: PronkError | undefined;
 }
 
 /** Tokens of a window of perplexity: that of `pronk eval`. */
@@ -201,6 +203,9 @@ export function createEngine(
     unloadSnapshot: (id) => scheduler.snapshots.unload(id),
     get snapshots() {
       return scheduler.snapshots.list;
+    },
+    get failure() {
+      return scheduler.failure;
     },
     prefixes: prefixStorage(scheduler, runtime, model.info.fingerprint),
     checkGrammar: (grammar) => scheduler.grammars.check(grammar),

@@ -207,6 +207,11 @@ export class Scheduler {
     return this.#lender.lend(work, signal, this.adapters.resolve(choices), most);
   }
 
+  /** Why nothing can be run any more; undefined while it can. */
+  get failure(): PronkError | undefined {
+    return this.#closed;
+  }
+
   /** Does what no batch may run beside. @throws why nothing can be run any more. */
   between<Result>(work: () => Result): Promise<Awaited<Result>> {
     return this.#flight.between(work);

@@ -19,12 +19,15 @@ import {
 } from "./remote-generation.ts";
 import { platformTimer, type Timer } from "./timer.ts";
 
+/** Of a prompt without a key: requests that begin with the same tokens share a cache. A system prompt and some more. */
+const OPENING_TOKENS = 48;
+
 export interface RemoteEngineOptions {
   /** All with the same model. */
   readonly peers: readonly EnginePeer[];
-  /** Those of that model. */
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate | undefined;
+  /** Those of that model; as promises they are waited for while an engine loads. */
+  readonly tokenizer: Tokenizer | Promise<Tokenizer>;
+  readonly template: ChatTemplate | undefined | Promise<ChatTemplate | undefined>;
   /** Monotonic milliseconds. */
   now(): number;
   randomSeed(): number;
@@ -48,24 +51,26 @@ export async function openRemoteEngine(options: RemoteEngineOptions): Promise<Re
   const { peers, key = "", timer = platformTimer, onProgress } = options;
   const asked = { ask: "describe" } as const;
   const ranked = rankPeers(peers, key);
-  const { description } = await ask<{ description: EngineDescription }>(ranked, asked, {
-    timer,
-    onProgress,
-  });
+  const [{ description }, tokenizer, template] = await Promise.all([
+    ask<{ description: EngineDescription }>(ranked, asked, { timer, onProgress }),
+    options.tokenizer,
+    options.template,
+  ]);
   const { info } = description;
-  if (options.tokenizer.vocabSize > info.vocab) {
-    const found = `${info.id} has ${info.vocab} tokens, the tokenizer ${options.tokenizer.vocabSize}`;
+  if (tokenizer.vocabSize > info.vocab) {
+    const found = `${info.id} has ${info.vocab} tokens, the tokenizer ${tokenizer.vocabSize}`;
     throw new PronkError("bad_request", `remote engine: ${found}`);
   }
-  return remoteEngine(options, description, timer);
+  return remoteEngine(options, { tokenizer, template }, description, timer);
 }
 
 function remoteEngine(
   options: RemoteEngineOptions,
+  { tokenizer, template }: Pick<Engine, "tokenizer" | "template">,
   { info, contextShift, adapters, snapshots, stats: first }: EngineDescription,
   timer: Timer,
 ): RemoteEngine {
-  const { peers, tokenizer, template, now, randomSeed } = options;
+  const { peers, now, randomSeed } = options;
   const grammars = new GrammarCompiler(tokenizer);
   /** As each engine last told it. */
   const stats = new Map<string, EngineStats>();
@@ -76,10 +81,11 @@ function remoteEngine(
     changed: () => options.onChange?.(),
     learned: (peer, told) => stats.set(peer.name, told),
   };
-  let turn = 0;
+  let calls = 0;
   const bind = (key: string | undefined): Engine => {
     /** What begins no conversation is as well off anywhere. */
-    const ranked = (): readonly EnginePeer[] => rankPeers(peers, key ?? String(turn++));
+    const ranked = (other: string | undefined): readonly EnginePeer[] =>
+      rankPeers(peers, key ?? other ?? String(calls++));
     const call = async <Value>(
       method: CallName,
       first: unknown,
@@ -87,12 +93,17 @@ function remoteEngine(
     ): Promise<Value> => {
       const { fingerprint } = info;
       const asked: Asked = { ask: method, args: [first, rest], fingerprint };
-      const { value } = await ask<{ value: Value }>(ranked(), asked, { timer, setting, signal });
+      const { value } = await ask<{ value: Value }>(ranked(undefined), asked, {
+        timer,
+        setting,
+        signal,
+      });
       return value;
     };
     const stream: Engine["stream"] = (request, { signal } = {}) => {
       const seeded = { ...request, seed: request.seed ?? randomSeed() };
-      return remoteGeneration(seeded, ranked(), setting, signal);
+      const opening = request.prompt_ids.slice(0, OPENING_TOKENS).join();
+      return remoteGeneration(seeded, ranked(opening), setting, signal);
     };
     return {
       info,

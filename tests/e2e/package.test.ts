@@ -63,6 +63,17 @@ test("the Worker's script stays small", async () => {
   expect(script.length).toBeLessThan(MAX_WORKER_BYTES);
 });
 
+test.each([
+  ["wrangler.front.toml", "cloudflare-front.js"],
+  ["wrangler.engine.toml", "cloudflare-engine.js"],
+])("so do the scripts of engine objects, %s", async (config, name) => {
+  const out = await mkdtemp(join(tmpdir(), "pronk-worker-"));
+  onTestFinished(() => rm(out, { recursive: true, force: true }));
+  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+  run(process.execPath, [wrangler, "deploy", "--dry-run", "--config", config, "--outdir", out]);
+  expect(gzipSync(readFileSync(join(out, name))).length).toBeLessThan(MAX_WORKER_BYTES);
+});
+
 test("Node, Deno and Bun each find their own entry, and the kernels are files", () => {
   const project = join(packed, "project");
   rmSync(project, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
-import { createEngine, type EngineOptions } from "../../engine/create-engine.ts";
+import { createEngine, type EngineOptions, type LocalEngine } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { ISOLATE_BYTES, ISOLATE_RESERVED_BYTES } from "../../engine/isolate-memory.ts";
 import {
@@ -17,11 +17,7 @@ import { retryingFolder } from "../../sources/retrying.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
 import { type DurableObjectNamespaceLike, durableQuotaStore } from "./quota-object.ts";
-import {
-  type ResponseBucketLike,
-  type ResponseNamespaceLike,
-  responseStoreOf,
-} from "./response-stores.ts";
+import { type ResponseBinding, responseStoreOf } from "./response-stores.ts";
 import { createSharedLoad } from "./shared-load.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -57,8 +53,8 @@ export interface WorkerOptions<Env>
   readonly applyAdapters?: boolean;
   /**
    * The app's options. Default: keys from the secret PRONK_API_KEYS, as parseApiKeys() reads them, and their
-   * quotas in the Durable Object PRONK_QUOTA, where it is bound; responses in the R2 bucket or KV namespace
-   * PRONK_RESPONSES, where it is bound. Without `responses` none are kept.
+   * quotas in the Durable Object PRONK_QUOTA, where it is bound; responses in the R2 bucket, KV namespace or
+   * Durable Object (ResponsesObject) PRONK_RESPONSES, where it is bound. Without `responses` none are kept.
    */
   readonly app?: (env: Env) => Omit<AppOptions, "engine" | "ready">;
 }
@@ -75,7 +71,7 @@ export interface Worker<Env> {
 }
 
 /** Hono's type asks for what newer ones of workerd's have besides. */
-function executionContext(
+export function executionContext(
   context: WorkerContext,
 ): Parameters<ReturnType<typeof createApp>["fetch"]>[2] {
   return context as Parameters<ReturnType<typeof createApp>["fetch"]>[2];
@@ -125,14 +121,15 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
   };
 }
 
-async function startEngine<Env>(
-  options: WorkerOptions<Env>,
+/** Loads the model into the isolate, within its budget. @throws what loading does. */
+export async function startEngine<Env>(
+  options: WorkerOptions<Env> & Pick<EngineOptions, "maxQueue">,
   env: Env,
   onProgress: (fraction: number) => void,
-): Promise<Engine> {
+): Promise<LocalEngine> {
   const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
   const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
-  const { id, ctx, kv, chunk, speculate = "off", contextShift } = options;
+  const { id, ctx, kv, chunk, speculate = "off", contextShift, maxQueue } = options;
   const opened = await openAdapters(
     { adapters: retryingAdapters(options.adapters?.(env)) },
     onlyFolders,
@@ -153,7 +150,10 @@ async function startEngine<Env>(
     roomFor: opened.map(({ adapter }) => adapter),
     onProgress: ({ loaded, total }) => onProgress(loaded / total),
   });
-  const engine = createEngine(model, runtime, { speculate, contextShift, snapshotBytes });
+  const engine = createEngine(model, runtime, {
+    ...{ speculate, contextShift, snapshotBytes },
+    ...(maxQueue !== undefined && { maxQueue }),
+  });
   await loadAdapters(engine, opened, options);
   try {
     // One after the other, and each let go of: it is copied.
@@ -205,11 +205,12 @@ async function onlyFolders(name: string): Promise<never> {
   throw new PronkError("not_found", `adapters: ${name}: a Worker opens folders, as of r2Source()`);
 }
 
-function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {
+/** What a Worker's app is like where its options say nothing, by what is bound to it. */
+export function defaultAppOptions(env: unknown): Omit<AppOptions, "engine" | "ready"> {
   const bound = (env ?? {}) as {
     PRONK_API_KEYS?: unknown;
     PRONK_QUOTA?: DurableObjectNamespaceLike;
-    PRONK_RESPONSES?: ResponseBucketLike | ResponseNamespaceLike;
+    PRONK_RESPONSES?: ResponseBinding;
   };
   const { PRONK_API_KEYS: text, PRONK_QUOTA: quota, PRONK_RESPONSES: responses } = bound;
   const stores = {

@@ -29,10 +29,22 @@ export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
 export { connectLlm } from "./connect-llm.ts";
+export {
+  createFrontWorker,
+  type EngineNamespace,
+  type FrontWorkerOptions,
+} from "./create-front-worker.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
+export {
+  createEngineObject,
+  type EngineObject,
+  type EngineObjectClass,
+  type EngineObjectOptions,
+} from "./engine-object.ts";
 export { type CacheNamespace, kvResponseCache } from "./kv-response-cache.ts";
 export type { LlmService } from "./llm-wire.ts";
 export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
 export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";
+export { durableResponseStore, ResponsesObject } from "./responses-object.ts";
 export { cachedSource, type S3Credentials, s3Source } from "./sources.ts";

@@ -5,6 +5,8 @@
  * written, but may take a minute until it is found there.
  */
 import type { ResponseStore } from "../../server/app.ts";
+import type { DurableObjectNamespaceLike } from "./quota-object.ts";
+import { durableResponseStore } from "./responses-object.ts";
 
 /** What is used of `R2Bucket` to keep responses. */
 export interface ResponseBucketLike {
@@ -64,11 +66,16 @@ export function kvResponseStore(namespace: ResponseNamespaceLike): ResponseStore
   };
 }
 
-/** Of what is bound to a name: a bucket, a namespace, or nothing. */
-export function responseStoreOf(
-  binding: ResponseBucketLike | ResponseNamespaceLike | undefined,
-): ResponseStore | false {
+/** What may be bound to keep responses. */
+export type ResponseBinding =
+  | ResponseBucketLike
+  | ResponseNamespaceLike
+  | DurableObjectNamespaceLike;
+
+/** Of what is bound to a name: a bucket, a namespace of KV or of ResponsesObject, or nothing. */
+export function responseStoreOf(binding: ResponseBinding | undefined): ResponseStore | false {
   if (binding === undefined) return false;
+  if ("idFromName" in binding) return durableResponseStore(binding);
   return "head" in binding
     ? r2ResponseStore(binding as ResponseBucketLike)
     : kvResponseStore(binding as ResponseNamespaceLike);

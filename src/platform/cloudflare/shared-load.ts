@@ -24,15 +24,25 @@ interface Attempt<Result> {
   progress: number;
 }
 
-/** @param after calls `run` once after `ms`, unless the returned function was called before. */
+/**
+ * @param after calls `run` once after `ms`, unless the returned function was called before.
+ * @param isOver whether a result is of no use any more: the next request loads anew.
+ */
 export function createSharedLoad<Result>(
   now: () => number = () => performance.now(),
   after: (ms: number, run: () => void) => () => void = timer,
+  isOver: (result: Result) => boolean = () => false,
 ): SharedLoad<Result> {
   let current: Attempt<Result> | undefined;
   let result: Result | undefined;
   let error: unknown;
 
+  /** Lets go of a result that is over, before another one takes as much memory. */
+  const forget = (): void => {
+    if (result === undefined || !isOver(result)) return;
+    result = undefined;
+    current = undefined;
+  };
   const begin = (
     start: (onProgress: (fraction: number) => void) => Promise<Result>,
   ): Attempt<Result> => {
@@ -63,6 +73,7 @@ export function createSharedLoad<Result>(
 
   return {
     get result() {
+      forget();
       return result;
     },
     get progress() {
@@ -75,6 +86,7 @@ export function createSharedLoad<Result>(
       // What was begun earlier may have read what was repaired since: its failure is not the answer.
       let isEarlier = current !== undefined;
       for (;;) {
+        forget();
         if (result !== undefined) return result;
         if (!current || now() - current.movedMs > STALL_MS) current = begin(start);
         const { promise } = current;

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { KVNamespace, R2Bucket } from "@cloudflare/workers-types";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundle } from "../../../src/cli/workerd.ts";
+import type { DurableObjectNamespaceLike } from "../../../src/platform/cloudflare/quota-object.ts";
 import {
   kvResponseStore,
   type ResponseBucketLike,
@@ -11,6 +13,7 @@ import {
   r2ResponseStore,
   responseStoreOf,
 } from "../../../src/platform/cloudflare/response-stores.ts";
+import { durableResponseStore } from "../../../src/platform/cloudflare/responses-object.ts";
 import { responseFolder } from "../../../src/platform/host/response-folder.ts";
 import { createApp, memoryResponseStore, type ResponseStore } from "../../../src/server/app.ts";
 import { type Json, postJson } from "../server/client.ts";
@@ -20,15 +23,20 @@ import { temporaryFolder } from "./temporary-folder.ts";
 let miniflare: Miniflare;
 let bucket: ResponseBucketLike;
 let namespace: ResponseNamespaceLike;
+let objects: DurableObjectNamespaceLike;
 beforeAll(async () => {
   miniflare = new Miniflare({
-    modules: true,
-    script: "export default {}",
+    modules: await bundle("workers/cloudflare-front.ts"),
+    compatibilityDate: "2026-04-01",
+    durableObjects: { RESPONSES_OBJECTS: { className: "ResponsesObject", useSQLite: true } },
     r2Buckets: ["RESPONSES"],
     kvNamespaces: ["RESPONSES_KV"],
     cf: false,
   });
   bucket = (await miniflare.getR2Bucket("RESPONSES")) as unknown as ResponseBucketLike;
+  objects = (await miniflare.getDurableObjectNamespace(
+    "RESPONSES_OBJECTS",
+  )) as unknown as DurableObjectNamespaceLike;
   namespace = (await miniflare.getKVNamespace("RESPONSES_KV")) as unknown as ResponseNamespaceLike;
 }, 60_000);
 afterAll(() => miniflare.dispose());
@@ -43,6 +51,7 @@ describe.each<[string, () => Promise<ResponseStore> | ResponseStore]>([
   ["a folder", async () => responseFolder(join(await temporaryFolder(), "a", "b"))],
   ["R2", () => r2ResponseStore(bucket)],
   ["KV", () => kvResponseStore(namespace)],
+  ["Durable Objects", () => durableResponseStore(objects)],
 ])("responses in %s", (name, create) => {
   test("are there until they are deleted", async () => {
     const store = await create();
@@ -65,6 +74,16 @@ describe.each<[string, () => Promise<ResponseStore> | ResponseStore]>([
     const id = newId();
     await store.put(id, "1", Date.now() - 1000);
     expect(await store.get(id)).toBeUndefined();
+  });
+
+  test.skipIf(name !== "Durable Objects")("may be longer than a value of storage", async () => {
+    const store = await create();
+    const id = newId();
+    const text = "🦙ä1234".repeat(600_000);
+    await store.put(id, text, later());
+    expect((await store.get(id)) === text).toBe(true);
+    await store.put(id, "short", later());
+    expect(await store.get(id)).toBe("short");
   });
 
   test("carry a conversation over to another server", async () => {
@@ -130,6 +149,8 @@ describe("what a Worker has bound", () => {
     await (responseStoreOf(namespace) as ResponseStore).put(id, "kv", later());
     expect(await (await bucket.get(`responses/${id}`))?.text()).toBe("r2");
     expect(await namespace.get(id)).toBe("kv");
+    await (responseStoreOf(objects) as ResponseStore).put(id, "object", later());
+    expect(await durableResponseStore(objects).get(id)).toBe("object");
     expect(responseStoreOf(undefined)).toBe(false);
   });
 });

@@ -117,3 +117,15 @@ function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void 
   });
   return { promise, resolve };
 }
+
+test("a result that is over is let go of, and the next request loads anew", async () => {
+  let loads = 0;
+  const over = new Set<number>();
+  const load = createSharedLoad<number>(undefined, undefined, (result) => over.has(result));
+  const start = async (): Promise<number> => ++loads;
+  expect([await load.get(start), await load.get(start)]).toEqual([1, 1]);
+  over.add(1);
+  expect(load.result).toBeUndefined();
+  expect(await Promise.all([load.get(start), load.get(start)])).toEqual([2, 2]);
+  expect(load.result).toBe(2);
+});

@@ -13,9 +13,24 @@ export const RESUME_PARTS: number = RUN_AHEAD_PARTS / 2;
 export const PAUSED_LEASE_MS = 60_000;
 
 /**
- * A generation whose driver missed this many turns ends. Workers cancels a driver silently when its
- * client goes away, sometimes before the request's signal has fired; what is lost so computes on in
- * others' batches until then. A live driver wakes between any two turns, so it misses none: the rest
- * is margin for a host whose timers come late.
+ * A generation whose driver missed so many turns gives its slot away. Workers cancels a driver silently when
+ * its client goes away, sometimes before the request's signal has fired. A live driver wakes between any two
+ * turns; should its timer come late, it goes on from the cache, with the same tokens.
  */
+const MISSED_TURNS = 1;
+
+/** After so many it ends: nobody will come. */
 export const DRIVER_LEASE_TURNS = 8;
+
+interface Driven {
+  /** Turns when its driver woke last. */
+  readonly lastDriven: number;
+}
+
+export function missesTurns({ lastDriven }: Driven, turns: number): boolean {
+  return turns - lastDriven >= MISSED_TURNS;
+}
+
+export function isLost({ lastDriven }: Driven, turns: number): boolean {
+  return turns - lastDriven > DRIVER_LEASE_TURNS;
+}

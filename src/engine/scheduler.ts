@@ -25,7 +25,7 @@ import {
 } from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
 import { backendFailure, Flight, isRefusal } from "./flight.ts";
-import { DRIVER_LEASE_TURNS, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
+import { isLost, missesTurns, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import type { Runtime } from "./runtime.ts";
@@ -255,10 +255,14 @@ export class Scheduler {
 
   /** Puts it into the queue, by its arrival, and drives on its behalf. */
   #wait(sequence: Sequence): void {
+    this.#enqueue(sequence);
+    void this.#drive(sequence);
+  }
+
+  #enqueue(sequence: Sequence): void {
     sequence.state = "queued";
     this.#queue.push(sequence);
     this.#queue.sort((a, b) => a.arrival - b.arrival);
-    void this.#drive(sequence);
   }
 
   async #drive(sequence: Sequence): Promise<void> {
@@ -285,6 +289,7 @@ export class Scheduler {
   /** One turn: at most one batch. A promise only where the runner gives one. */
   #takeTurn(): Promise<void> | undefined {
     this.#expire();
+    this.#setAside();
     this.#admit();
     this.prefixes.catchUp((sequence, tokens) => this.#countCached(sequence.foundCached(tokens)));
     const spans = this.#planner.plan(this.#slots);
@@ -328,11 +333,11 @@ export class Scheduler {
 
   /** Gives free slots to the first of the queue. */
   #admit(): void {
-    while (this.#queue.length > 0) {
-      const sequence = this.#queue[0];
+    for (const sequence of [...this.#queue]) {
+      if (missesTurns(sequence, this.#turns)) continue;
       const taken = this.prefixes.take(sequence);
       if (taken === undefined) return;
-      this.#queue.shift();
+      this.#queue.splice(this.#queue.indexOf(sequence), 1);
       sequence.slot = taken.slot;
       sequence.state = "running";
       if (sequence.start()) this.#totals.prompt_tokens += sequence.length;
@@ -434,6 +439,15 @@ export class Scheduler {
     this.#disposed = this.#close(backendFailure(cause));
   }
 
+  /** Takes slots from those whose drivers do not come; one that does come again finds it in the queue. */
+  #setAside(): void {
+    for (const { sequence } of this.#slots) {
+      if (!sequence || !missesTurns(sequence, this.#turns)) continue;
+      this.#leaveSlot(sequence);
+      this.#enqueue(sequence);
+    }
+  }
+
   /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
     for (const sequence of this.#live) {
@@ -447,7 +461,7 @@ export class Scheduler {
       const paused = sequence.state === "paused";
       const gone = paused
         ? this.#runtime.now() - sequence.lastReadMs > PAUSED_LEASE_MS
-        : this.#turns - sequence.lastDriven > DRIVER_LEASE_TURNS;
+        : isLost(sequence, this.#turns);
       if (!gone) continue;
       this.#end(sequence, new PronkError("aborted", "generation: its reader is gone"));
       // A driver that does come back delivers by itself.

@@ -1,4 +1,6 @@
 /** A model as what runs: a configuration, weights on a runner, and `forward` over a batch. */
+// For projects whose own `lib` is older, and who check the types of packages.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { PronkError } from "../../errors.ts";
 import { LlamaConfig } from "../llama-config.ts";
 import { type BatchInput, type ForwardInputs, readInputs } from "./forward-inputs.ts";

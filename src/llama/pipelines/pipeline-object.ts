@@ -1,4 +1,6 @@
 /** What all pipelines share: a function that is called with inputs, and what it is made of. */
+// For projects whose own `lib` is older, and who check the types of packages.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { PronkError } from "../../errors.ts";
 import type { PreTrainedModel } from "../modeling/pretrained-model.ts";
 import type { PreTrainedTokenizerBase } from "../tokenizer/pretrained-tokenizer-base.ts";

@@ -1,4 +1,4 @@
-/** The examples run, and say what they should, against a server of the real model. */
+/** The examples that ask a server run, and say what they should, against a server of the real model. */
 import { execFile } from "node:child_process";
 import {
   copyFileSync,
@@ -6,19 +6,21 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
-import { startWorkerd } from "../../src/cli/workerd.ts";
 import { nodeHost } from "../../src/platform/node/host.ts";
 import { createEngine } from "../../src/platform/node/index.ts";
 import { createApp } from "../../src/server/app.ts";
 import { MODEL_FILE, SMALL_PACK } from "./environment.ts";
+import { packPackage } from "./packed-package.ts";
 
 const root = packageRoot();
+const clients = join(root, "examples", "clients");
 const MODEL = "smollm2-135m-instruct";
 const ANSWER = "A week is approximately 7 days.";
 const OBJECT = /\{ days: [1-9] \}/;
@@ -58,13 +60,19 @@ test.each([
   ["anthropic.mjs", [/7 days[\s\S]*end_turn after \d+ tokens/]],
   ["ollama.mjs", [ANSWER, OBJECT]],
 ] as const)("%s", async (file, expected) => {
-  const output = await run(process.execPath, [join(root, "examples", file)], env);
+  const output = await run(process.execPath, [join(clients, file)], env);
   for (const text of expected) expect(output).toMatch(text);
 });
 
 test("ai-sdk-in-process.mjs", async () => {
-  const args = [join(root, "examples", "ai-sdk-in-process.mjs"), MODEL_FILE];
-  const output = await run(process.execPath, args);
+  const { path, remove } = await packPackage();
+  onTestFinished(remove);
+  const folder = join(path, "..", "clients");
+  mkdirSync(join(folder, "node_modules"), { recursive: true });
+  symlinkSync(path, join(folder, "node_modules", "pronk"));
+  const copy = join(folder, "ai-sdk-in-process.mjs");
+  copyFileSync(join(clients, "ai-sdk-in-process.mjs"), copy);
+  const output = await run(process.execPath, [copy, MODEL_FILE]);
   const expected = [ANSWER, OBJECT, /It is sunny in (?:Paris|Rome)\./, "2 vectors of 576"];
   for (const text of expected) expect(output).toMatch(text);
 });
@@ -83,40 +91,34 @@ test("langchain.mjs", async () => {
     await run("npm", ["install", "--prefix", folder, ...options], {}, folder);
   }
   const copy = join(folder, "langchain.mjs");
-  copyFileSync(join(root, "examples", "langchain.mjs"), copy);
+  copyFileSync(join(clients, "langchain.mjs"), copy);
   const output = await run(process.execPath, [copy], env);
   const expected = [ANSWER, OBJECT, /name: 'weather'/, /city: '(?:Paris|Rome)'/, "a vector of 576"];
   for (const text of expected) expect(output).toMatch(text);
 });
 
-test("hono-worker.ts", async () => {
-  const { url, close } = await startWorkerd("../examples/hono-worker", SMALL_PACK);
-  try {
-    expect(await (await fetch(`${url}/days`)).json()).toEqual({ days: expect.any(Number) });
-    const models = await (await fetch(`${url}/llm/v1/models`)).json();
-    expect(models.data).toMatchObject([{ id: MODEL }]);
-    const answer = await fetch(`${url}/llm/api/chat`, {
-      method: "POST",
-      body: JSON.stringify({
-        model: MODEL,
-        stream: false,
-        options: { num_predict: 2 },
-        messages: [],
-      }),
-    });
-    expect(await answer.json()).toMatchObject({ done_reason: "load" });
-  } finally {
-    await close();
-  }
-});
-
-test("every example is in their table, and is tested", () => {
-  const table = readFileSync(join(root, "examples", "README.md"), "utf8");
+test("every program is in their table, and is tested", () => {
+  const table = readFileSync(join(clients, "README.md"), "utf8");
   const tests = readFileSync(join(root, "tests", "e2e", "examples.test.ts"), "utf8");
-  const files = readdirSync(join(root, "examples")).filter((file) => file !== "README.md");
+  const files = readdirSync(clients).filter((file) => file.endsWith(".mjs"));
   expect(files.length).toBeGreaterThan(5);
   for (const file of files) {
     expect(table).toContain(`\`${file}\``);
     expect(tests).toContain(`"${file}"`);
   }
+});
+
+test("their packages are those that are tested", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(clients, "package.json"), "utf8"));
+  const versionOf = (name: string): string =>
+    LANGCHAIN[name as keyof typeof LANGCHAIN] ??
+    JSON.parse(
+      readFileSync(
+        join(root, name === "pronk" ? "" : `node_modules/${name}`, "package.json"),
+        "utf8",
+      ),
+    ).version;
+  expect(dependencies).toEqual(
+    Object.fromEntries(Object.keys(dependencies).map((name) => [name, versionOf(name)])),
+  );
 });

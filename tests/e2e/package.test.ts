@@ -3,11 +3,12 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { packPackage } from "./packed-package.ts";
 
 const root = packageRoot();
 
@@ -28,11 +29,9 @@ const run = (program: string, args: readonly string[], cwd: string = root): stri
 
 let packed: string;
 beforeAll(async () => {
-  packed = await mkdtemp(join(tmpdir(), "pronk-package-"));
-  run("npm", ["pack", "--ignore-scripts", "--pack-destination", packed]);
-  const [tarball] = readdirSync(packed);
-  run("tar", ["-xzf", tarball], packed);
-  return () => rm(packed, { recursive: true, force: true });
+  const { path, remove } = await packPackage();
+  packed = dirname(path);
+  return remove;
 });
 
 test("the package holds the build, the kernels, and what says what it is", () => {
@@ -79,8 +78,6 @@ test("Node, Deno and Bun each find their own entry, and the kernels are files", 
   rmSync(project, { recursive: true, force: true });
   mkdirSync(join(project, "node_modules"), { recursive: true });
   symlinkSync(join(packed, "package"), join(project, "node_modules", "pronk"));
-  // What the package depends on, as npm would have put it beside it.
-  symlinkSync(join(root, "node_modules"), join(packed, "node_modules"));
   const script = `
     const entry = await import("pronk");
     const { createApp } = await import("pronk/server");

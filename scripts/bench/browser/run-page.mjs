@@ -13,7 +13,7 @@ import { isRunning, rendererPeakMb } from "./processes.mjs";
  * Nothing of the network but 127.0.0.1, none of a browser's own errands, and no thrift with pages
  * that nobody looks at.
  */
-const FLAGS = [
+export const FLAGS = [
   "--headless",
   "--disable-gpu",
   "--disable-dev-shm-usage",
@@ -83,13 +83,14 @@ export async function runPage({ chromium, setting, mounts, limitMs }) {
 }
 
 /** Where util-linux is: also when this process is killed, and has no chance to clean up. */
-function endingWithParent(line) {
+export function endingWithParent(line) {
   const setpriv = ["setpriv", "--pdeathsig", "KILL", "--"];
   const works = spawnSync(setpriv[0], [...setpriv.slice(1), "true"], { stdio: "ignore" });
   return works.status === 0 ? [...setpriv, ...line] : line;
 }
 
-async function endBrowser(child) {
+/** With all of its processes. */
+export async function endBrowser(child) {
   if (child.pid === undefined) return;
   const tree = processTree(child.pid);
   for (const pid of tree) {

@@ -5,6 +5,8 @@
  * @example
  * export default llmService(createWorker<Env>({ kernels: { relaxed, plain }, pack }));
  */
+
+export { PronkError } from "../../errors.ts";
 export type {
   Llm,
   LlmAnswer,

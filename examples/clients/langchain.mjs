@@ -1,4 +1,4 @@
-// LangChain.js: npm install @langchain/openai @langchain/core, then node examples/langchain.mjs,
+// LangChain.js: npm install @langchain/openai @langchain/core, then node langchain.mjs,
 // with `npx pronk serve` running.
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";

@@ -1,4 +1,4 @@
-// The `openai` package: node examples/openai.mjs, with `npx pronk serve` running.
+// The `openai` package: node openai.mjs, with `npx pronk serve` running.
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";

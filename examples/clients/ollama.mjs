@@ -1,4 +1,4 @@
-// Ollama's package: node examples/ollama.mjs, with `npx pronk serve` running.
+// Ollama's package: node ollama.mjs, with `npx pronk serve` running.
 import { Ollama } from "ollama";
 
 const { PRONK_URL = "http://127.0.0.1:8787", PRONK_KEY = "none" } = process.env;

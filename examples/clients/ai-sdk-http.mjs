@@ -1,4 +1,4 @@
-// The AI SDK over HTTP: node examples/ai-sdk-http.mjs, with `npx pronk serve` running.
+// The AI SDK over HTTP: node ai-sdk-http.mjs, with `npx pronk serve` running.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, Output, streamText } from "ai";
 import { z } from "zod";

@@ -1,4 +1,4 @@
-// The AI SDK without a server: node examples/ai-sdk-in-process.mjs [MODEL].
+// The AI SDK without a server: node ai-sdk-in-process.mjs [MODEL].
 import { embedMany, generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { createEngine } from "pronk";
 import { createPronk } from "pronk/ai-sdk";

@@ -1,4 +1,4 @@
-// Anthropic's package: node examples/anthropic.mjs, with `npx pronk serve` running.
+// Anthropic's package: node anthropic.mjs, with `npx pronk serve` running.
 import Anthropic from "@anthropic-ai/sdk";
 
 const { PRONK_URL = "http://127.0.0.1:8787", PRONK_KEY = "none" } = process.env;

@@ -13,7 +13,14 @@
  */
 export { PronkError } from "../../errors.ts";
 export { packRelease } from "../../pack/release.ts";
-export { createApp, createLlm, jsonLogLine, parseApiKeys, textLogLine } from "../../server/app.ts";
+export {
+  createApp,
+  createFront,
+  createLlm,
+  jsonLogLine,
+  parseApiKeys,
+  textLogLine,
+} from "../../server/app.ts";
 export { saveChatSnapshot } from "../../server/chat-snapshot.ts";
 export type {
   Llm,
@@ -29,6 +36,13 @@ export { httpFolder } from "../../sources/http.ts";
 export { r2Folder as r2Source } from "../../sources/r2.ts";
 export * from "../types.ts";
 export { connectLlm } from "./connect-llm.ts";
+export {
+  type ContainerLike,
+  type ContainerNamespaceLike,
+  ContainerObject,
+  type ContainerStateLike,
+  containerFetch,
+} from "./container-object.ts";
 export {
   createFrontWorker,
   type EngineNamespace,

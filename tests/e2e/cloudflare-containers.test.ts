@@ -1,0 +1,46 @@
+/** deploy/cloudflare-containers: what wrangler would upload and build, without network and container engine. */
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { expect, onTestFinished, test } from "vitest";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+
+const root = packageRoot();
+
+/** The front alone: no engine, no kernels. */
+const MAX_SCRIPT_BYTES = 60_000;
+
+test("wrangler accepts the configuration, and would build the repository's Dockerfile", () => {
+  const folder = mkdtempSync(join(tmpdir(), "pronk-containers-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  // In the place of Docker, which wrangler asks for also where it uploads nothing: writes down what it is asked.
+  const docker = join(folder, "docker");
+  const asked = join(folder, "asked");
+  const built = join(folder, "built");
+  writeFileSync(docker, `#!/bin/sh\necho "$*" >> ${asked}\n[ "$1" != build ] || cat > ${built}\n`);
+  chmodSync(docker, 0o755);
+  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+  const config = join(root, "deploy", "cloudflare-containers", "wrangler.toml");
+  const args = ["deploy", "--dry-run", "-c", config, "--outdir", folder];
+  const output = execFileSync(process.execPath, [wrangler, ...args], {
+    encoding: "utf8",
+    timeout: 120_000,
+    env: {
+      ...process.env,
+      WRANGLER_DOCKER_BIN: docker,
+      WRANGLER_SEND_METRICS: "false",
+      CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      CI: "1",
+    },
+  });
+  expect(output).toMatch(/env\.ENGINES \(EngineContainer\) +Durable Object/);
+  expect(output).toContain("--dry-run: exiting now");
+  expect(readFileSync(asked, "utf8")).toMatch(
+    new RegExp(`^build .*--platform linux/amd64 .*-f - ${root.replace(/\/$/, "")}$`, "m"),
+  );
+  expect(readFileSync(built, "utf8")).toBe(readFileSync(join(root, "Dockerfile"), "utf8"));
+  const script = gzipSync(readFileSync(join(folder, "cloudflare-containers.js")));
+  expect(script.length).toBeLessThan(MAX_SCRIPT_BYTES);
+});

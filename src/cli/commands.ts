@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   front: async () => (await import("./front.ts")).front,
   chat: async () => (await import("./chat.ts")).chat,
   run: async () => (await import("./run.ts")).run,
+  stage: async () => (await import("./stage.ts")).stage,
   pull: async () => (await import("./pull.ts")).pull,
   pack: async () => (await import("./pack.ts")).pack,
   convert: async () => (await import("./convert.ts")).convert,

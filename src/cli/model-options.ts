@@ -18,12 +18,12 @@ import {
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
 import type { SimdWidth } from "../platform/host/simd-width.ts";
-import { MAX_STAGES } from "../stages/stage-plan.ts";
 import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { adapterOptions } from "./lora-options.ts";
 import { createProgress } from "./progress.ts";
+import { STAGES_OPTION, stageCount, stageUrls } from "./stages-option.ts";
 
 /** What --quant offers; a group size is chosen beside int4. */
 const QUANTS = QUANTIZATIONS.filter((name) => !name.startsWith("int4g"));
@@ -70,11 +70,7 @@ export const MODEL_OPTIONS: OptionSpecs = {
   ctx: { type: "string", value: "N", help: "positions of a sequence; default: the model's" },
   kv: KV_OPTION,
   threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
-  stages: {
-    type: "string",
-    value: "N",
-    help: "memories to divide the model among; default: as many as 3.5 GiB each ask for",
-  },
+  ...STAGES_OPTION,
   backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
   kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
   ...SIMD_WIDTH_OPTION,
@@ -135,7 +131,7 @@ export function modelOptions(
     backend: choiceOption(input, "backend", BACKENDS),
     kernel: choiceOption(input, "kernel", KERNELS),
     simdWidth: simdWidthOption(input),
-    stages: integerOption(input, "stages", 1, MAX_STAGES),
+    stages: stageCount(input),
     threads: input.values.threads === "auto" ? "auto" : integerOption(input, "threads", 1, 64),
   };
 }
@@ -225,9 +221,11 @@ export async function loadForCommand(
   const { host, env, fetch, signal } = cli;
   const budget = budgetOption(input);
   const { simdWidth, ...typed } = modelOptions(input);
-  if (budget !== undefined && typed.stages !== undefined) {
+  if (budget !== undefined && input.values.stages !== undefined) {
     throw new UsageError("--stages: not with --budget");
   }
+  const urls = stageUrls(input);
+  if (urls) return connectForCommand(input, cli, urls, { ...typed, ...more }, simdWidth);
   const asked = { ...typed, ...more };
   const options =
     budget === undefined
@@ -248,6 +246,32 @@ export async function loadForCommand(
   );
   for (const note of model.info.notes ?? []) cli.err(`pronk: ${note}\n`);
   return { model, runtime };
+}
+
+/** Of a model that is in stages elsewhere, what a front has. */
+async function connectForCommand(
+  input: Arguments,
+  cli: CliContext,
+  urls: readonly string[],
+  { slots, kv }: HostLoadOptions,
+  simdWidth: SimdWidth,
+): Promise<{ model: LoadedModel; runtime: Runtime }> {
+  const { host, env, signal } = cli;
+  const runtime = await createRuntime(host, simdWidth);
+  const named = await openForCommand(input, cli);
+  try {
+    if (!("pack" in named.input))
+      throw new UsageError("--stages: only of a pack; pronk pack makes one");
+    const { connectStages, openStagedPack } = await import("../engine/load-staged.ts");
+    const { connectStage } = await import("../platform/host/stage-socket.ts");
+    const pack = await openStagedPack(named.input.pack, runtime, { kv, signal });
+    const key = env.PRONK_STAGE_KEY || undefined;
+    const addresses = urls.map((url) => ({ name: url, connect: () => connectStage(url, key) }));
+    const options = { id: named.id, slots, signal };
+    return { model: await connectStages(pack, addresses, runtime, options), runtime };
+  } finally {
+    await named.close();
+  }
 }
 
 /** What --budget chooses of a model, and the bound itself for the context. */

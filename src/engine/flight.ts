@@ -2,6 +2,8 @@
 import { PronkError } from "../errors.ts";
 
 export class Flight {
+  /** Times that all caches were lost. */
+  losses = 0;
   /** Never rejects. */
   #inFlight: Promise<void> | undefined;
   /** Why nothing can be run any more. */
@@ -40,7 +42,19 @@ export class Flight {
 
 /** What a runner failed with. */
 export function backendFailure(cause: unknown): PronkError {
-  return new PronkError("engine_failed", "engine: the backend failed", { cause });
+  // Which stage was lost is for whoever can start it again, and that it may be back for whoever asks again.
+  const why = isLoss(cause) ? `: ${(cause as PronkError).message}` : "";
+  const again = isLoss(cause) ? { retryAfterMs: 0 } : {};
+  return new PronkError("engine_failed", `engine: the backend failed${why}`, { cause, ...again });
+}
+
+/** A part of the model was lost, and with it every cache; the runner reaches for it again with the next batch. */
+export function isLoss(error: unknown): boolean {
+  return (
+    error instanceof PronkError &&
+    error.code === "engine_failed" &&
+    error.retryAfterMs !== undefined
+  );
 }
 
 /** A refused batch wrote nothing; after any other error the runner's memory cannot be trusted. */

@@ -24,38 +24,16 @@ import {
   type PlannedSteps,
 } from "./batch-planner.ts";
 import type { EngineStats } from "./engine.ts";
-import { backendFailure, Flight, isRefusal } from "./flight.ts";
+import { backendFailure, Flight, isLoss, isRefusal } from "./flight.ts";
 import { isLost, missesTurns, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import type { Runtime } from "./runtime.ts";
+import type { EngineRuntime, SchedulerOptions } from "./scheduler-options.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { createSlots, type Slot } from "./slots.ts";
 import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
-
-/** What of its host the engine needs. */
-export type EngineRuntime = Pick<Runtime, "yieldTask" | "now" | "randomSeed" | "digest">;
-
-export interface SchedulerOptions {
-  /** Requests that wait at most, beside those that run. */
-  readonly maxQueue: number;
-  /** Rows of a prompt's chunk at most. */
-  readonly prefillRows: number;
-  /** @throws PronkError where the model generates nothing. */
-  readonly requireGenerating?: () => void;
-  /** Generations go on when the context is full. */
-  readonly contextShift: boolean;
-  /** undefined: every batch runs what is known. */
-  readonly speculation: Speculation | undefined;
-  /** The model's fingerprint. */
-  readonly fingerprint: string;
-  /** Milliseconds that a batch of one row counts for where the clock stands still. */
-  readonly stepMs: number;
-  /** Bytes of all snapshots that are loaded. */
-  readonly snapshotBytes: number;
-}
 
 export class Scheduler {
   readonly adapters: AdapterSet;
@@ -128,7 +106,7 @@ export class Scheduler {
       turns: () => this.#turns,
       slots: this.#slots.length,
       isAwaited: () => this.#queue.length > 0,
-      break: (error) => this.#break(error),
+      break: (error) => (isLoss(error) ? this.#lose(error) : this.#break(error)),
     });
     let candidates: Candidates | undefined;
     this.grammars = new GrammarCompiler(tokenizer);
@@ -423,6 +401,10 @@ export class Scheduler {
 
   #fail({ batch }: BatchPlan, cause: unknown): void {
     this.#turns++;
+    if (isLoss(cause)) {
+      this.#lose(cause);
+      return;
+    }
     if (!isRefusal(cause)) {
       this.#break(cause);
       return;
@@ -432,6 +414,18 @@ export class Scheduler {
       const { sequence } = this.#slots[slot];
       this.#slots[slot].length = 0;
       if (sequence !== undefined) this.#end(sequence, error);
+    }
+  }
+
+  /** All caches are gone: what runs is read again, once, as far as that gives the same. */
+  #lose(cause: unknown): void {
+    const error = backendFailure(cause);
+    this.#flight.losses++;
+    for (const slot of this.#slots) {
+      slot.length = 0;
+      const { sequence } = slot;
+      if (sequence === undefined || slot.isLent) continue;
+      if (sequence.losses++ > 0 || this.#runner.isCutDependent) this.#end(sequence, error);
     }
   }
 

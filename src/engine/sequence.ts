@@ -55,6 +55,8 @@ export class Sequence {
   /** What may come next, by what came before; undefined where nobody asks. */
   lookup: PromptLookup | undefined;
   readonly record: SpeculationRecord = new SpeculationRecord();
+  /** Times that its cache was lost under it. */
+  losses = 0;
   /** Tokens that were proposed and run ahead, and those of them that came. */
   proposed = 0;
   accepted = 0;

@@ -74,12 +74,13 @@ export class SlotLender {
       if (most > 1 && !this.#host.isAwaited()) {
         beside = this.borrowBeside(most - 1, this.#host.slots);
       }
+      const { losses } = flight;
       const result = await work({
         runner,
         slot: own.index,
         slots: [own, ...beside].map(({ index }) => index),
         adapters: mix.spans,
-        run: (batch, read) => this.#run(batch, read),
+        run: (batch, read) => this.#run(batch, read, losses),
         keep: (ids) => {
           held = ids;
         },
@@ -100,9 +101,13 @@ export class SlotLender {
     }
   }
 
-  async #run(batch: Batch, read: () => void): Promise<void> {
+  async #run(batch: Batch, read: () => void, losses: number): Promise<void> {
     await this.#host.yieldTask();
-    await this.#host.flight.between(() => this.#forward(batch, read));
+    const { flight } = this.#host;
+    await flight.between(() => {
+      if (flight.losses !== losses) throw backendFailure("the slot's cache was lost");
+      return this.#forward(batch, read);
+    });
   }
 
   async #forward(batch: Batch, read: () => void): Promise<void> {

@@ -66,8 +66,6 @@ export class SnapshotStore {
   readonly #adapters: Pick<AdapterSet, "list" | "resolve">;
   readonly #limit: number;
   readonly #digest: Digest | undefined;
-  /** Of one layer's keys and values. */
-  readonly #positionBytes: number;
   readonly #held = new Map<string, Snapshot>();
 
   /** @param options the model's fingerprint, and the bytes of all that are loaded at most. */
@@ -82,7 +80,11 @@ export class SnapshotStore {
     this.#adapters = adapters;
     this.#limit = options.snapshotBytes;
     this.#digest = digest;
-    this.#positionBytes = runner.saveCache(0, 0, 1).length;
+  }
+
+  /** Of one layer's keys and values. @throws PronkError "unsupported" where the caches are elsewhere. */
+  get #positionBytes(): number {
+    return this.#runner.saveCache(0, 0, 1).length;
   }
 
   get list(): readonly SnapshotInfo[] {

@@ -102,21 +102,41 @@ export function joinStages(
     plan,
     stages.map(({ part }) => part),
   );
-  const sum = (name: keyof MemoryUse): number =>
-    stages.reduce((total, { memory }) => total + memory[name], 0);
   const { maxRows, maxLogits } = options;
   const width = plan.config.hidden_size;
   return {
     stages,
     options,
     frontBytes: 4 * (maxRows * width + maxLogits * (width + plan.outputs)),
-    memory: {
-      weights: sum("weights"),
-      kv: sum("kv"),
-      activations: sum("activations"),
-      scratch: sum("scratch"),
-      total: sum("total"),
-    },
+    memory: sumOf(stages.map(({ memory }) => memory)),
+  };
+}
+
+/** What stages that are elsewhere have together: of each size what all of them have. */
+export function joinInfos(
+  infos: readonly { readonly sizes: StageOptions; readonly memory: MemoryUse }[],
+): Pick<StagesPlan, "options" | "memory"> {
+  const least = (name: "ctx" | "slots" | "maxRows" | "maxLogits"): number =>
+    Math.min(...infos.map(({ sizes }) => sizes[name]));
+  const maxRows = least("maxRows");
+  const options = {
+    ctx: least("ctx"),
+    slots: least("slots"),
+    maxRows,
+    maxLogits: Math.min(maxRows, least("maxLogits")),
+    kv: infos[0].sizes.kv,
+  };
+  return { options, memory: sumOf(infos.map(({ memory }) => memory)) };
+}
+
+function sumOf(uses: readonly MemoryUse[]): MemoryUse {
+  const sum = (name: keyof MemoryUse): number => uses.reduce((total, use) => total + use[name], 0);
+  return {
+    weights: sum("weights"),
+    kv: sum("kv"),
+    activations: sum("activations"),
+    scratch: sum("scratch"),
+    total: sum("total"),
   };
 }
 

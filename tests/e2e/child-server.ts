@@ -21,7 +21,8 @@ export async function startServer(
   { command = "serve", ...env }: Readonly<Record<string, string>> = {},
 ): Promise<ChildServer> {
   const started = performance.now();
-  const child = spawn(program, [...args, command, ...more, "--port", "0"], {
+  const port = more.includes("--port") ? [] : ["--port", "0"];
+  const child = spawn(program, [...args, command, ...more, ...port], {
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -36,9 +37,9 @@ export async function startServer(
     };
     const read = (chunk: string): void => {
       output += chunk;
-      const found = /(?: at|; requests to) (http:\/\/\S+)\/v1(?:, ready| try again)/.exec(
-        output,
-      )?.[1];
+      const found =
+        /(?: at|; requests to) (http:\/\/\S+)\/v1(?:, ready| try again)/.exec(output)?.[1] ??
+        / at (ws:\/\/\S+), ready/.exec(output)?.[1];
       if (!found) return;
       clearTimeout(timer);
       resolve(found);

@@ -7,7 +7,7 @@ import {
 } from "../../../src/engine/create-engine.ts";
 import type { Generation, ModelInfo } from "../../../src/engine/engine.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
-import type { EngineRuntime } from "../../../src/engine/scheduler.ts";
+import type { EngineRuntime } from "../../../src/engine/scheduler-options.ts";
 import type { TokenPart } from "../../../src/generate/request.ts";
 import type { Tokenizer } from "../../../src/tokenizers/tokenizer.ts";
 import { type ToyOptions, ToyRunner } from "./toy-runner.ts";

@@ -4,9 +4,9 @@ import { responseFolder } from "../platform/host/response-folder.ts";
 import {
   createApp,
   memoryResponseCache,
-  parseApiKeys,
   type ResponsesOptions,
 } from "../server/app.ts";
+import { API_KEYS_OPTION, apiKeysOf } from "./api-keys-option.ts";
 import { choiceOption, flagOption, integerOption, textOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { LISTEN_OPTIONS, listen } from "./listening.ts";
@@ -40,6 +40,7 @@ export const serve: Command = {
       value: "WHERE",
       help: "memory, none or a folder: where /v1/responses keeps them; default memory",
     },
+    ...API_KEYS_OPTION,
     ...QUOTA_OPTIONS,
     metrics: {
       type: "string",
@@ -59,11 +60,10 @@ export const serve: Command = {
   },
   async run(input, cli): Promise<void> {
     const started = performance.now();
-    const { env } = cli;
     const slots = integerOption(input, "slots", 1);
     const cacheMb = integerOption(input, "response-cache", 1);
     const maxQueue = integerOption(input, "queue", 0);
-    const keys = env.PRONK_API_KEYS === undefined ? undefined : parseApiKeys(env.PRONK_API_KEYS);
+    const keys = await apiKeysOf(input, cli);
     let isFound = false;
     const served = createServedEngine((onProgress) =>
       engineForCommand(input, cli, {

@@ -77,9 +77,9 @@ export class Accounts {
   #spend(c: AppContext, record: RequestRecord, tokens: number): void {
     const { caller } = record;
     if (caller !== ANYBODY) this.#metrics.tokensOf(caller.name, tokens);
-    const { tokensPerMinute, tokensPerDay } = this.#quotaOf(caller.quota);
-    if (tokensPerMinute === undefined && tokensPerDay === undefined) return;
-    const spent = this.#ask(() => this.#store.spend(caller.name, tokens)).catch(
+    const quota = this.#quotaOf(caller.quota);
+    if (quota.tokensPerMinute === undefined && quota.tokensPerDay === undefined) return;
+    const spent = this.#ask(() => this.#store.spend(caller.name, tokens, quota)).catch(
       (error: unknown) => {
         record.error ??= error;
       },

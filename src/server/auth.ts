@@ -38,6 +38,11 @@ export interface Caller {
   readonly quota: Quota;
 }
 
+/** Whether a key may ask for the model or adapter of this name. */
+export function mayUse({ models }: Pick<Caller, "models">, name: string): boolean {
+  return models === undefined || models.includes(name);
+}
+
 /** Who asks with these headers. Throws RequestError "invalid_api_key" unless they carry a valid key. */
 export type Authenticate = (headers: Headers) => Promise<Caller>;
 

@@ -19,8 +19,8 @@ export function createMemoryQuotaStore(wall: () => number = () => Date.now()): Q
       states.set(caller, state);
       return admission;
     },
-    spend(caller: string, tokens: number): void {
-      states.set(caller, spendTokens(stateOf(caller), tokens, wall()));
+    spend(caller: string, tokens: number, quota: Quota): void {
+      states.set(caller, spendTokens(stateOf(caller), quota, tokens, wall()));
     },
   };
 }

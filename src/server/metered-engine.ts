@@ -166,9 +166,12 @@ function checkAdapters(
   const names = asked.length === 0 ? [engine.info.id] : asked.map(({ name }) => name);
   const denied = names.find((name) => !models.includes(name));
   if (denied === undefined) return;
-  throw new RequestError("permission_denied", `model: this key may not use ${denied}`, {
-    param: "model",
-  });
+  throw mayNotUse(denied);
+}
+
+export function mayNotUse(name: string): RequestError {
+  const why = `model: this key may not use ${name}`;
+  return new RequestError("permission_denied", why, { param: "model" });
 }
 
 function refuseManagement(): never {

@@ -1,9 +1,9 @@
 /**
  * What a caller may take: requests and tokens a minute and a day.
  *
- * Windows are minutes and days of UTC, the same for all servers that share a store. A request counts when it
- * is let in, its tokens when they are known, at its end: what a window has left can so be passed by the
- * requests that run, and no request begins while nothing is left.
+ * Each limit is a bucket that holds it and fills up evenly, as OpenAI's are: what was taken comes back at the rate
+ * of the limit, not at the end of a window. A request counts when it is let in, its tokens when they are known, at its
+ * end: so a bucket can be overdrawn by the requests that run, and no request begins until it has something again.
  */
 import * as z from "zod/mini";
 import { RequestError } from "./errors.ts";
@@ -30,15 +30,17 @@ export const quotaFields: { readonly [Field in keyof Quota]-?: z.ZodMiniType<Quo
 export interface QuotaStore {
   /** Counts a request, unless a window has nothing left. At once: two requests never take one place. */
   admit(caller: string, quota: Quota): Promise<Admission> | Admission;
-  spend(caller: string, tokens: number): Promise<void> | void;
+  spend(caller: string, tokens: number, quota: Quota): Promise<void> | void;
 }
 
-/** How one kind of limit stands, in the window that has least left. */
+/** How one kind of limit stands, of a minute or a day, whichever has less left. */
 export interface Standing {
   readonly limit: number;
   readonly remaining: number;
-  /** Until the window ends. */
+  /** Until all of it is there again. */
   readonly resetMs: number;
+  /** Until one is there; 0 where some are. */
+  readonly retryMs: number;
 }
 
 export interface Admission {
@@ -47,24 +49,35 @@ export interface Admission {
   readonly tokens?: Standing;
 }
 
-/** What was taken in one window. */
-interface Counts {
-  /** Windows since 1970. */
-  readonly window: number;
-  readonly requests: number;
-  readonly tokens: number;
+/** What has not come back yet, and when that was so: ms since 1970. */
+interface Bucket {
+  readonly used: number;
+  readonly atMs: number;
 }
 
-/** What a store keeps of a caller: JSON. */
-export interface QuotaState {
-  readonly minute: Counts;
-  readonly day: Counts;
-}
+/** What a store keeps of a caller: JSON. Buckets that were never used are missing. */
+export type QuotaState = { readonly [Field in keyof Quota]?: Bucket };
+
+export const UNUSED: QuotaState = {};
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-const NOTHING: Counts = { window: 0, requests: 0, tokens: 0 };
-export const UNUSED: QuotaState = { minute: NOTHING, day: NOTHING };
+
+interface Bound {
+  readonly field: keyof Quota;
+  readonly kind: "requests" | "tokens";
+  readonly lengthMs: number;
+}
+
+const BOUNDS: readonly Bound[] = [
+  { field: "requestsPerMinute", kind: "requests", lengthMs: MINUTE_MS },
+  { field: "requestsPerDay", kind: "requests", lengthMs: DAY_MS },
+  { field: "tokensPerMinute", kind: "tokens", lengthMs: MINUTE_MS },
+  { field: "tokensPerDay", kind: "tokens", lengthMs: DAY_MS },
+];
+
+/** Far above what adding and refilling round off, far below one request. */
+const ROUNDING = 1e-6;
 
 /** @param nowMs since 1970. */
 export function admitRequest(
@@ -72,36 +85,68 @@ export function admitRequest(
   quota: Quota,
   nowMs: number,
 ): { state: QuotaState; admission: Admission } {
-  const current = {
-    minute: roll(state.minute, MINUTE_MS, nowMs),
-    day: roll(state.day, DAY_MS, nowMs),
-  };
-  const { minute, day } = current;
-  const { requestsPerMinute, requestsPerDay, tokensPerMinute, tokensPerDay } = quota;
-  const admitted =
-    isBelow(minute.requests, requestsPerMinute) &&
-    isBelow(day.requests, requestsPerDay) &&
-    isBelow(minute.tokens, tokensPerMinute) &&
-    isBelow(day.tokens, tokensPerDay);
-  const next = admitted ? { minute: add(minute, 1, 0), day: add(day, 1, 0) } : current;
-  const standing = (kind: "requests" | "tokens", perMinute?: number, perDay?: number) =>
-    tightest([
-      stand(perMinute, next.minute[kind], MINUTE_MS, nowMs),
-      stand(perDay, next.day[kind], DAY_MS, nowMs),
-    ]);
-  const requests = standing("requests", requestsPerMinute, requestsPerDay);
-  const tokens = standing("tokens", tokensPerMinute, tokensPerDay);
+  const current = refilled(state, quota, nowMs);
+  const standsBefore = standings(current, quota);
+  const admitted = standsBefore.every(({ standing }) => standing.remaining > 0);
+  const next = admitted ? taken(current, quota, "requests", 1) : current;
+  const stands = standings(next, quota);
+  const of = (kind: Bound["kind"]): Standing | undefined =>
+    tightest(stands.filter((one) => one.kind === kind).map(({ standing }) => standing));
+  const [requests, tokens] = [of("requests"), of("tokens")];
   return {
     state: next,
     admission: { admitted, ...(requests && { requests }), ...(tokens && { tokens }) },
   };
 }
 
-export function spendTokens(state: QuotaState, tokens: number, nowMs: number): QuotaState {
-  return {
-    minute: add(roll(state.minute, MINUTE_MS, nowMs), 0, tokens),
-    day: add(roll(state.day, DAY_MS, nowMs), 0, tokens),
-  };
+export function spendTokens(
+  state: QuotaState,
+  quota: Quota,
+  tokens: number,
+  nowMs: number,
+): QuotaState {
+  return taken(refilled(state, quota, nowMs), quota, "tokens", tokens);
+}
+
+/** Of the limits that there are: what came back until now. */
+function refilled(state: QuotaState, quota: Quota, nowMs: number): QuotaState {
+  return eachBucket(quota, ({ field, lengthMs }, limit) => {
+    const { used, atMs } = state[field] ?? { used: 0, atMs: nowMs };
+    const back = (limit * Math.max(0, nowMs - atMs)) / lengthMs;
+    return { used: Math.max(0, used - back), atMs: nowMs };
+  });
+}
+
+function taken(state: QuotaState, quota: Quota, kind: Bound["kind"], count: number): QuotaState {
+  return eachBucket(quota, (bound) => {
+    const { used, atMs } = state[bound.field] ?? { used: 0, atMs: 0 };
+    return { used: used + (bound.kind === kind ? count : 0), atMs };
+  });
+}
+
+function eachBucket(quota: Quota, make: (bound: Bound, limit: number) => Bucket): QuotaState {
+  const entries = BOUNDS.flatMap((bound) => {
+    const limit = quota[bound.field];
+    return limit === undefined ? [] : [[bound.field, make(bound, limit)] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+function standings(
+  state: QuotaState,
+  quota: Quota,
+): { readonly kind: Bound["kind"]; readonly standing: Standing }[] {
+  return BOUNDS.flatMap(({ field, kind, lengthMs }) => {
+    const limit = quota[field];
+    if (limit === undefined) return [];
+    const used = state[field]?.used ?? 0;
+    const remaining = Math.max(0, Math.floor(limit - used + ROUNDING));
+    // Of a limit of 0 nothing ever comes; to look again later is all that can be said.
+    const untilLess = (most: number): number =>
+      limit === 0 ? lengthMs : (Math.max(0, used - most) * lengthMs) / limit;
+    const retryMs = remaining > 0 ? 0 : Math.max(1, untilLess(limit - 1));
+    return [{ kind, standing: { limit, remaining, resetMs: untilLess(0), retryMs } }];
+  });
 }
 
 /** x-ratelimit-{limit,remaining,reset}-{requests,tokens}, with durations as OpenAI writes them. */
@@ -129,7 +174,7 @@ export function quotaRefusal({ requests, tokens }: Admission): RequestError {
     (s) => s !== undefined && s.remaining === 0,
   ) as Standing[];
   const kinds = [requests?.remaining === 0 && "requests", tokens?.remaining === 0 && "tokens"];
-  const retryAfterMs = Math.max(1, ...spent.map(({ resetMs }) => resetMs));
+  const retryAfterMs = Math.ceil(Math.max(1, ...spent.map(({ retryMs }) => retryMs)));
   return new RequestError(
     retryAfterMs > MAX_RETRY_MS ? "quota_exceeded" : "rate_limited",
     `this key's ${kinds.filter(Boolean).join(" and ")} are used up; again in ${duration(retryAfterMs)}`,
@@ -137,34 +182,12 @@ export function quotaRefusal({ requests, tokens }: Admission): RequestError {
   );
 }
 
-function roll(counts: Counts, lengthMs: number, nowMs: number): Counts {
-  const window = Math.floor(nowMs / lengthMs);
-  return counts.window === window ? counts : { ...NOTHING, window };
-}
-
-function add(counts: Counts, requests: number, tokens: number): Counts {
-  return { ...counts, requests: counts.requests + requests, tokens: counts.tokens + tokens };
-}
-
-function isBelow(count: number, most: number | undefined): boolean {
-  return most === undefined || count < most;
-}
-
-function stand(
-  limit: number | undefined,
-  used: number,
-  lengthMs: number,
-  nowMs: number,
-): Standing | undefined {
-  if (limit === undefined) return undefined;
-  return { limit, remaining: Math.max(0, limit - used), resetMs: lengthMs - (nowMs % lengthMs) };
-}
-
-/** Of equal ones the longer: what is used up stays so until its end. */
-function tightest(standings: readonly (Standing | undefined)[]): Standing | undefined {
-  return standings.reduce((least, one) =>
-    one !== undefined && (least === undefined || one.remaining <= least.remaining) ? one : least,
-  );
+/** Of equal ones that which takes longer to come back. */
+function tightest(standings: readonly Standing[]): Standing | undefined {
+  return standings.reduce<Standing | undefined>((least, one) => {
+    if (least === undefined || one.remaining < least.remaining) return one;
+    return one.remaining === least.remaining && one.resetMs >= least.resetMs ? one : least;
+  }, undefined);
 }
 
 /** `850ms`, `12s`, `6m0s`, `23h59m8s`. */

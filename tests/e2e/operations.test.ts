@@ -1,5 +1,7 @@
 /** Keys, limits, logs and metrics of `pronk serve`, as an operator sets them. */
 import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
@@ -19,8 +21,14 @@ const KEYS = JSON.stringify([
 ]);
 
 let server: ChildServer;
+let folder: string;
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "pronk-keys-"));
+  const file = join(folder, "keys.json");
+  await writeFile(file, KEYS);
   const options = [
+    "--api-keys",
+    file,
     "--log",
     "json",
     "--metrics",
@@ -30,9 +38,12 @@ beforeAll(async () => {
     "--queue",
     "3",
   ];
-  server = await startServer(commandLineOn("node"), [MODEL, ...options], { PRONK_API_KEYS: KEYS });
+  server = await startServer(commandLineOn("node"), [MODEL, ...options]);
 });
-afterAll(() => server?.close());
+afterAll(async () => {
+  await server?.close();
+  await rm(folder, { recursive: true, force: true });
+});
 
 const ask = (key: string, fields: object = {}): Promise<Response> =>
   fetch(`${server.url}/v1/completions`, {

@@ -31,9 +31,9 @@ export interface DurableObjectNamespaceLike {
 
 type Asked =
   | { readonly do: "admit"; readonly quota: Quota }
-  | { readonly do: "spend"; readonly tokens: number };
+  | { readonly do: "spend"; readonly tokens: number; readonly quota: Quota };
 
-const STATE = "quota";
+const STATE = "buckets";
 
 /** The object itself: it answers only to the Workers that it is bound to. */
 export class QuotaObject {
@@ -48,7 +48,7 @@ export class QuotaObject {
     const asked = (await request.json()) as Asked;
     const state = ((await this.#storage.get(STATE)) as QuotaState | undefined) ?? UNUSED;
     if (asked.do === "spend") {
-      await this.#storage.put(STATE, spendTokens(state, asked.tokens, Date.now()));
+      await this.#storage.put(STATE, spendTokens(state, asked.quota, asked.tokens, Date.now()));
       return new Response(null, { status: 204 });
     }
     const { state: next, admission } = admitRequest(state, asked.quota, Date.now());
@@ -72,8 +72,8 @@ export function durableQuotaStore(namespace: DurableObjectNamespaceLike): QuotaS
   return {
     admit: async (caller, quota) =>
       (await (await ask(caller, { do: "admit", quota })).json()) as Admission,
-    spend: async (caller, tokens) => {
-      await ask(caller, { do: "spend", tokens });
+    spend: async (caller, tokens, quota) => {
+      await ask(caller, { do: "spend", tokens, quota });
     },
   };
 }

@@ -1,15 +1,18 @@
 /** What Ollama's API says of models. What an engine does not know of its own is "". */
 import type { Engine } from "../../engine/engine.ts";
 import { noSuchModel } from "../adapters.ts";
+import { ANYBODY, type Caller, mayUse } from "../auth.ts";
+import { mayNotUse } from "../metered-engine.ts";
 import { timeOf } from "./answer.ts";
 import { modelOf } from "./request.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The model, then its adapters. */
-export function listModels(engine: Engine): Fields[] {
+/** The model, then its adapters, as far as the caller may use them. */
+export function listModels(engine: Engine, caller: Caller): Fields[] {
   const { info, adapters } = engine;
-  return [info.id, ...adapters.map(({ name }) => name)].map((name) => describe(engine, name));
+  const names = [info.id, ...adapters.map(({ name }) => name)];
+  return names.filter((name) => mayUse(caller, name)).map((name) => describe(engine, name));
 }
 
 function describe({ info, adapters }: Engine, name: string): Fields {
@@ -33,11 +36,12 @@ const detailsOf = (parent_model: string): Fields => ({
   quantization_level: "",
 });
 
-/** @throws RequestError "model_not_found" */
-export function showModel(engine: Engine, asked: string): Fields {
+/** @throws RequestError "model_not_found", "permission_denied" */
+export function showModel(engine: Engine, asked: string, caller: Caller): Fields {
   const name = modelOf(engine, asked);
-  const found = listModels(engine).find((one) => one.name === name);
+  const found = listModels(engine, ANYBODY).find((one) => one.name === name);
   if (found === undefined) throw noSuchModel(engine, asked);
+  if (!mayUse(caller, name)) throw mayNotUse(name);
   const { info, template } = engine;
   return {
     modelfile: `FROM ${info.id}\n`,

@@ -63,7 +63,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
             const { model } = request;
             const engine = await server.engine(c);
             if (!request.messages?.length) {
-              showModel(engine, model);
+              showModel(engine, model, c.get("record").caller);
               return c.json(loaded(model, CHAT_SHAPE));
             }
             const asked = chatBody(request, engine);
@@ -92,7 +92,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
             const { model, prompt, raw } = request;
             const engine = await server.engine(c);
             if (!prompt) {
-              showModel(engine, model);
+              showModel(engine, model, c.get("record").caller);
               return c.json(loaded(model, GENERATE_SHAPE));
             }
             const asked = generateBody(request, engine);
@@ -117,7 +117,8 @@ export function ollamaRoutes(server: ServerContext): Route[] {
           summary: "List the models, as Ollama does",
           tag: TAG,
           answers: { 200: jsonAnswer("The model and its adapters.", ollamaModelsAnswer) },
-          handle: async (c) => c.json({ models: listModels(await server.engine(c)) }),
+          handle: async (c) =>
+            c.json({ models: listModels(await server.engine(c), c.get("record").caller) }),
         },
       },
     },
@@ -131,7 +132,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
           answers: { 200: jsonAnswer("The model and its adapters.", ollamaModelsAnswer) },
           handle: async (c) => {
             const engine = await server.engine(c);
-            const models = listModels(engine);
+            const models = listModels(engine, c.get("record").caller);
             return c.json({
               models: models.map((one) => ({
                 ...one,
@@ -162,7 +163,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
                 param: "model",
               });
             }
-            return c.json(showModel(await server.engine(c), asked));
+            return c.json(showModel(await server.engine(c), asked, c.get("record").caller));
           },
         },
       },

@@ -1,7 +1,9 @@
 /** GET /v1/models and /v1/models/{id}: the one model that is served, and its adapters. */
 import type { Engine } from "../../engine/engine.ts";
 import { noSuchModel } from "../adapters.ts";
+import { mayUse } from "../auth.ts";
 import type { ServerContext } from "../context.ts";
+import { mayNotUse } from "../metered-engine.ts";
 import { jsonAnswer, type Route } from "../operation.ts";
 import { modelAnswer, modelsAnswer } from "../schemas/answers.ts";
 
@@ -11,11 +13,14 @@ export function modelRoutes(server: ServerContext): Route[] {
       path: "/v1/models",
       methods: {
         GET: {
-          summary: "List the model and its adapters",
+          summary: "List the model and its adapters, as far as the key may use them",
           tag: "Models",
           answers: { 200: jsonAnswer("The list.", modelsAnswer) },
-          handle: async (c) =>
-            c.json({ object: "list", data: describeAll(await server.engine(c)) }),
+          handle: async (c) => {
+            const { caller } = c.get("record");
+            const all = describeAll(await server.engine(c));
+            return c.json({ object: "list", data: all.filter(({ id }) => mayUse(caller, id)) });
+          },
         },
       },
     },
@@ -33,6 +38,7 @@ export function modelRoutes(server: ServerContext): Route[] {
             const id = c.req.param("id") ?? "";
             const found = describeAll(engine).find((one) => one.id === id);
             if (found === undefined) throw noSuchModel(engine, id);
+            if (!mayUse(c.get("record").caller, id)) throw mayNotUse(id);
             return c.json(found);
           },
         },
@@ -41,8 +47,10 @@ export function modelRoutes(server: ServerContext): Route[] {
   ];
 }
 
+type Described = { readonly id: string } & Record<string, unknown>;
+
 /** As of vLLM: an adapter's root is where it came from, its parent the model. */
-function describeAll(engine: Engine): Record<string, unknown>[] {
+function describeAll(engine: Engine): Described[] {
   const base = describe(engine);
   const adapters = engine.adapters.map(({ name, path }) => ({
     ...base,
@@ -53,7 +61,7 @@ function describeAll(engine: Engine): Record<string, unknown>[] {
   return [{ ...base, root: engine.info.id, parent: null }, ...adapters];
 }
 
-function describe({ info }: Engine): Record<string, unknown> {
+function describe({ info }: Engine): Described {
   return {
     id: info.id,
     object: "model",

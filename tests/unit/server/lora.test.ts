@@ -137,6 +137,33 @@ test("the list of models has the adapters behind their model", async () => {
   expect(json.error.message).toBe('model: "poet" is not served here, "toy/llama", "pirate" are');
 });
 
+test("a key sees the models that it may ask for, and no others", async () => {
+  const keys = [{ key: "k", models: ["toy/llama", "poet"] }, { key: "all" }];
+  const { app } = await serve({ auth: { keys } });
+  const as = async (key: string, path: string, body?: unknown) => {
+    const headers = { "x-api-key": key };
+    const response =
+      body === undefined
+        ? await app.request(path, { headers })
+        : await post(app, path, body, { headers });
+    // biome-ignore lint/suspicious/noExplicitAny: answers are read as freely as JSON is
+    return { status: response.status, json: (await response.json()) as any };
+  };
+  const ids = (list: { id?: string; name?: string }[]) => list.map((one) => one.id ?? one.name);
+  for (const [key, names] of [
+    ["k", ["toy/llama", "poet"]],
+    ["all", ["toy/llama", "pirate", "poet"]],
+  ] as const) {
+    expect(ids((await as(key, "/v1/models")).json.data)).toEqual(names);
+    expect(ids((await as(key, "/api/tags")).json.models)).toEqual(names);
+    expect(ids((await as(key, "/api/ps")).json.models)).toEqual(names);
+    expect((await as(key, "/v1/models/poet")).status).toBe(200);
+    const status = key === "k" ? 403 : 200;
+    expect((await as(key, "/v1/models/pirate")).status).toBe(status);
+    expect((await as(key, "/api/show", { model: "pirate" })).status).toBe(status);
+  }
+});
+
 describe("the field lora", () => {
   test("chooses adapters by their ids; those that are not in it take no part", async () => {
     const { app, engine } = await serve();

@@ -31,20 +31,20 @@ const header = (response: Response, name: string): string | null =>
   response.headers.get(`x-ratelimit-${name}`);
 
 describe("requests a minute", () => {
-  test("are counted down in headers, then refused until the minute ends", async () => {
+  test("are counted down in headers, then refused until one has come back", async () => {
     const { ask, clock } = closed([{ key: "k", requestsPerMinute: 2 }]);
     const first = await ask();
     expect(first.status).toBe(200);
     expect(header(first, "limit-requests")).toBe("2");
     expect(header(first, "remaining-requests")).toBe("1");
-    expect(header(first, "reset-requests")).toBe("45s");
+    expect(header(first, "reset-requests")).toBe("30s");
     expect(header(first, "limit-tokens")).toBeNull();
     await ask();
 
     const refused = await ask();
     expect(refused.status).toBe(429);
-    expect(refused.headers.get("retry-after")).toBe("45");
-    expect(refused.headers.get("retry-after-ms")).toBe("45000");
+    expect(refused.headers.get("retry-after")).toBe("30");
+    expect(refused.headers.get("retry-after-ms")).toBe("30000");
     expect(refused.headers.get("x-should-retry")).toBe("true");
     expect(header(refused, "remaining-requests")).toBe("0");
     expect(refused.headers.get("access-control-expose-headers")).toContain(
@@ -55,8 +55,37 @@ describe("requests a minute", () => {
       code: "rate_limit_exceeded",
     });
 
-    clock.ms += 45_000;
+    clock.ms += 29_999;
+    expect((await ask()).status).toBe(429);
+    clock.ms += 1;
     expect((await ask()).status).toBe(200);
+    expect((await ask()).status).toBe(429);
+    clock.ms += 600_000;
+    const statuses = [await ask(), await ask(), await ask()].map(({ status }) => status);
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+
+  test("come back evenly: no minute takes twice its limit, wherever it begins", async () => {
+    const { ask, clock } = closed([{ key: "k", requestsPerMinute: 6 }]);
+    const admitted: number[] = [];
+    for (let i = 0; i < 400; i++) {
+      if ((await ask()).status === 200) admitted.push(clock.ms);
+      clock.ms += 1000;
+    }
+    // All at once at first, then one each ten seconds.
+    expect(admitted.slice(6).every((ms, i) => ms - (admitted[i + 5] ?? 0) <= 10_000)).toBe(true);
+    for (const from of admitted) {
+      const within = admitted.filter((ms) => ms >= from && ms < from + 60_000);
+      expect(within.length).toBeLessThan(12);
+    }
+    expect(admitted.length).toBe(6 + Math.floor(399 / 10));
+  });
+
+  test("of a limit of none are never let in", async () => {
+    const { ask, clock } = closed([{ key: "k", requestsPerMinute: 0 }]);
+    expect((await ask()).headers.get("retry-after")).toBe("60");
+    clock.ms += 3_600_000;
+    expect((await ask()).status).toBe(429);
   });
 
   test("that are refused do not count, nor do those that ask for nothing", async () => {
@@ -88,9 +117,9 @@ test("a day's limit is refused for as long, which no client should wait", async 
   const refused = await ask();
   expect(refused.status).toBe(429);
   expect(refused.headers.get("x-should-retry")).toBe("false");
-  expect(header(refused, "reset-requests")).toBe("11h29m45s");
-  expect(Number(refused.headers.get("retry-after"))).toBe(11 * 3600 + 29 * 60 + 45);
-  clock.ms += 12 * 3_600_000;
+  expect(header(refused, "reset-requests")).toBe("24h0m0s");
+  expect(Number(refused.headers.get("retry-after"))).toBe(24 * 3600);
+  clock.ms += 24 * 3_600_000;
   expect((await ask()).status).toBe(200);
 });
 
@@ -121,13 +150,17 @@ describe("tokens a minute", () => {
     expect(left).toBeGreaterThan(1000 - 20);
   });
 
-  test("that are used up refuse the next request", async () => {
-    const { ask } = closed([{ key: "k" }], { quota: { tokensPerMinute: 5 } });
+  test("that are used up refuse the next request until one has come back", async () => {
+    const { ask, clock } = closed([{ key: "k" }], { quota: { tokensPerMinute: 5 } });
     expect((await ask("k", { prompt: [1, 2, 3] })).status).toBe(200);
     const refused = await ask();
     expect(refused.status).toBe(429);
     expect(header(refused, "remaining-tokens")).toBe("0");
     expect((await refused.json()).error.message).toContain("tokens are used up");
+    // 3 and 4 of 5 were taken: 3 have to come back, at one in 12 s.
+    expect(refused.headers.get("retry-after")).toBe("36");
+    clock.ms += 36_000;
+    expect((await ask()).status).toBe(200);
   });
 });
 

@@ -114,8 +114,12 @@ export interface Runner {
   copySlot(from: number, to: number, positions: number): void;
   /** The keys, rotated, and values of a slot's first `positions`, in f32: (kvHeads, positions, headDim) each. */
   readCache(slot: number, layer: number, positions: number): CachedLayer;
-  /** Their bytes as this backend keeps them in a cache of this type, for `loadCache`. */
-  saveCache(slot: number, layer: number, positions: number): Uint8Array;
+  /**
+   * Their bytes as this backend keeps them in a cache of this type, for `loadCache`.
+   *
+   * @param into memory that may be used for them, where it is large enough.
+   */
+  saveCache(slot: number, layer: number, positions: number, into?: ArrayBuffer): Uint8Array;
   /** @throws PronkError "bad_format" for another number of bytes than so many positions have. */
   loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void;
   dispose(): void;

@@ -24,8 +24,8 @@ export interface PrefixStorage {
   /** How many tokens of a text's beginning any cache holds. @throws PronkError "not_found". */
   held(request: PrefixRequest): number;
   /**
-   * Gives what a cache holds of a text's beginning to `write`, as saveSnapshot()'s bytes in pieces, each in its own
-   * memory: between two batches each, so that others' tokens go on. Gives how many tokens they are; 0 where the cache
+   * Gives what a cache holds of a text's beginning to `write`, as saveSnapshot()'s bytes in pieces, each to
+   * be used before `write` returns: between two batches each, so that others' tokens go on. Gives how many tokens they are; 0 where the cache
    * lost them meanwhile: what was written is of no use then.
    *
    * @throws PronkError "unsupported" where keys depend on how a text was cut; "not_found"; "engine_failed"; what `write`
@@ -43,6 +43,9 @@ export interface PrefixStorage {
     pieces: () => Iterable<Uint8Array>,
   ): Promise<number>;
 }
+
+/** Written between two batches: some 10 ms, most of them the hash. */
+const STEP_BYTES = 2 ** 20;
 
 type Caches = Pick<Scheduler, "prefixes" | "snapshots" | "adapters" | "between">;
 
@@ -72,14 +75,21 @@ export function prefixStorage(
       const saved = ids.slice(0, tokens);
       const names = mix.parts.map((one, i) => [one.fingerprint, mix.spans[i]?.scale ?? 0] as const);
       const pieces = snapshots.encodePieces(saved, names, slot.index);
+      /** Bits of the same tokens are the same, also where they were computed again meanwhile. */
+      const isHeld = (): boolean => heldTokens(slot, saved, mix.key) === tokens;
       for (;;) {
-        // Bits of the same tokens are the same, also where they were computed again meanwhile.
-        const piece = await between(() =>
-          heldTokens(slot, saved, mix.key) === tokens ? pieces.next() : undefined,
-        );
-        if (piece === undefined) return 0;
-        if (piece.done) return tokens;
-        write(piece.value);
+        const isEnd = await between(() => {
+          if (!isHeld()) return undefined;
+          for (let bytes = 0; bytes < STEP_BYTES; ) {
+            const { done, value: piece } = pieces.next();
+            if (done) return true;
+            write(piece);
+            bytes += piece.length;
+          }
+          return false;
+        });
+        if (isEnd === undefined) return 0;
+        if (isEnd) return tokens;
         await runtime.yieldTask();
       }
     },

@@ -118,7 +118,7 @@ export class SnapshotStore {
 
   /**
    * The same bytes layer by layer, for who has no room for all of them: made by who drives it, between two batches
-   * each, from a slot whose cache still holds the tokens then.
+   * each, from a slot whose cache still holds the tokens then. A piece is overwritten by the next.
    */
   *encodePieces(
     ids: readonly number[],
@@ -132,8 +132,9 @@ export class SnapshotStore {
     };
     const layer = ids.length * this.#positionBytes;
     yield hashed(sealHead(SEAL, this.#header(ids, mix, layer)));
+    const room = new ArrayBuffer(layer);
     for (let i = 0; i < this.#runner.layers; i++) {
-      yield hashed(this.#runner.saveCache(slot, i, ids.length));
+      yield hashed(this.#runner.saveCache(slot, i, ids.length, room));
     }
     yield hash.digest();
   }
@@ -154,8 +155,10 @@ export class SnapshotStore {
       throw new PronkError("bad_request", "snapshot: made with other adapters");
     }
     const { ids, layer } = header;
+    const room = new Uint8Array(layer);
     for (let i = 0; i < this.#runner.layers; i++) {
-      this.#runner.loadCache(slot, i, ids.length, sealed.read(layer));
+      sealed.readInto(room);
+      this.#runner.loadCache(slot, i, ids.length, room);
     }
     sealed.end();
     return ids;

@@ -71,7 +71,7 @@ export class SealedPieces {
   /** Not yet checked. @throws PronkError "bad_format", "unsupported". */
   header(): unknown {
     const { magic, version, what } = this.#seal;
-    const prefix = this.read(prefixBytes(magic));
+    const prefix = this.#read(prefixBytes(magic));
     if (new TextDecoder().decode(prefix.subarray(0, magic.length)) !== magic) {
       throw this.#bad("these are no bytes of one");
     }
@@ -83,24 +83,25 @@ export class SealedPieces {
     const bytes = view.getUint32(magic.length + 1, true);
     if (bytes > MAX_PIECED_HEADER) throw this.#bad(`its header has ${bytes} bytes`);
     try {
-      return JSON.parse(new TextDecoder().decode(this.read(bytes)));
+      return JSON.parse(new TextDecoder().decode(this.#read(bytes)));
     } catch (cause) {
       if (cause instanceof PronkError) throw cause;
       throw new PronkError("bad_format", `${what}: its header is no JSON`, { cause });
     }
   }
 
-  /** The next bytes, in memory of their own. @throws PronkError "bad_format" where there are fewer. */
-  read(length: number): Uint8Array {
-    const out = this.#take(length);
+  /** Fills `out` with the next bytes. @throws PronkError "bad_format" where there are fewer. */
+  readInto(out: Uint8Array): void {
+    this.#take(out);
     this.#hash.update(out);
-    return out;
   }
 
   /** @throws PronkError "corrupt" when the bytes have changed; "bad_format" when there are more. */
   end(): void {
     const expected = toHex(this.#hash.digest());
-    if (toHex(this.#take(HASH_BYTES)) !== expected) {
+    const found = new Uint8Array(HASH_BYTES);
+    this.#take(found);
+    if (toHex(found) !== expected) {
       throw new PronkError("corrupt", `${this.#seal.what}: its bytes have changed`);
     }
     if (this.#rest.length > 0 || this.#pieces.next().done !== true) {
@@ -108,21 +109,25 @@ export class SealedPieces {
     }
   }
 
-  #take(length: number): Uint8Array {
+  #read(length: number): Uint8Array {
     const out = new Uint8Array(length);
-    for (let at = 0; at < length; ) {
+    this.readInto(out);
+    return out;
+  }
+
+  #take(out: Uint8Array): void {
+    for (let at = 0; at < out.length; ) {
       if (this.#rest.length === 0) {
         const { done, value } = this.#pieces.next();
         if (done) throw this.#bad("it is cut off");
         this.#rest = value;
         continue;
       }
-      const part = this.#rest.subarray(0, length - at);
+      const part = this.#rest.subarray(0, out.length - at);
       out.set(part, at);
       at += part.length;
       this.#rest = this.#rest.subarray(part.length);
     }
-    return out;
   }
 
   #bad(why: string): PronkError {

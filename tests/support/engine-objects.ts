@@ -8,10 +8,13 @@ export interface EngineObjects {
   state(object: string): Promise<Record<string, number>>;
   /** Ends an object in whatever it does; `evict` frees the model, too. */
   end(object: string, how: "kill" | "evict"): Promise<void>;
+  /** Where the inspector of the engines' isolate listens, with `inspect`. */
+  readonly inspectorUrl?: string;
   close(): Promise<void>;
 }
 
 export interface EngineObjectsOptions {
+  readonly inspect?: boolean;
   readonly objects?: number;
   /** Where their storage is; by default it is gone with the process. */
   readonly folder?: string;
@@ -27,12 +30,13 @@ const COMMON = {
 /** @param pack its objects by name. */
 export async function startEngineObjects(
   pack: ReadonlyMap<string, Uint8Array>,
-  { objects = 1, folder, bindings = {} }: EngineObjectsOptions = {},
+  { objects = 1, folder, bindings = {}, inspect = false }: EngineObjectsOptions = {},
 ): Promise<EngineObjects> {
   const own = (className: string): object => ({ className, useSQLite: true });
   const miniflare = new Miniflare({
     cf: false,
     ...(folder !== undefined && { durableObjectsPersist: folder }),
+    ...(inspect && { inspectorPort: 0 }),
     workers: [
       {
         ...COMMON,
@@ -68,6 +72,9 @@ export async function startEngineObjects(
       url,
       state: (object) => test("state", object),
       end: async (object, how) => void (await test(how, object)),
+      ...(inspect && {
+        inspectorUrl: new URL("/core:user:engine", await miniflare.getInspectorURL()).href,
+      }),
       close: () => miniflare.dispose(),
     };
   } catch (error) {

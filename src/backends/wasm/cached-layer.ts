@@ -134,8 +134,11 @@ export function saveCachedLayer(
   config: LlamaConfig,
   sizes: Sizes,
   positions: number,
+  into?: ArrayBuffer,
 ): Uint8Array {
-  const out = new Uint8Array(savedLayerBytes(config, sizes, positions));
+  const bytes = savedLayerBytes(config, sizes, positions);
+  const isRoom = into !== undefined && into.byteLength >= bytes;
+  const out = isRoom ? new Uint8Array(into, 0, bytes) : new Uint8Array(bytes);
   const all = new Uint8Array(memory);
   const { from, to } = elementsOf(memory, out, sizes);
   eachSaved(region, config, sizes, positions, {

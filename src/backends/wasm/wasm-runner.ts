@@ -297,10 +297,10 @@ class WasmRunner implements Runner {
     );
   }
 
-  saveCache(slot: number, layer: number, positions: number): Uint8Array {
+  saveCache(slot: number, layer: number, positions: number, into?: ArrayBuffer): Uint8Array {
     const { plan, options } = this.#input;
     const region = this.#layout.cache[slot][layer];
-    return saveCachedLayer(this.#f32.buffer, region, plan.config, options, positions);
+    return saveCachedLayer(this.#f32.buffer, region, plan.config, options, positions, into);
   }
 
   loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void {

@@ -10,8 +10,8 @@ export interface SqlLike {
   exec(query: string, ...bindings: any[]): Iterable<any>;
 }
 
-/** A row may have 2 MB, its other columns and SQLite's own bytes included. */
-const ROW_BYTES = 1_800_000;
+/** A row may have 2 MB; each is an allocation when it is read, and an isolate has few MB left. */
+const ROW_BYTES = 256 * 1024;
 
 interface Turn {
   readonly id: number;
@@ -100,7 +100,7 @@ export class TurnStore {
   /** @param ids the turn's, of which the last may not be held by anybody. */
   begin(key: string, ids: readonly number[]): TurnWriter {
     const id = ++this.#last;
-    let row = new Uint8Array(0);
+    const row = new Uint8Array(ROW_BYTES);
     let filled = 0;
     let parts = 0;
     let bytes = 0;
@@ -112,7 +112,6 @@ export class TurnStore {
     };
     return {
       write: (piece) => {
-        if (row.length === 0) row = new Uint8Array(ROW_BYTES);
         bytes += piece.length;
         for (let at = 0; at < piece.length; ) {
           const part = piece.subarray(at, at + row.length - filled);

@@ -44,16 +44,17 @@ export interface PrefixStorage {
   ): Promise<number>;
 }
 
-/** Written between two batches: some 10 ms, most of them the hash. */
+/** Some 10 ms, most of them the hash. */
 const STEP_BYTES = 2 ** 20;
 
 type Caches = Pick<Scheduler, "prefixes" | "snapshots" | "adapters" | "between">;
 
-/** @param fingerprint the model's. */
+/** @param fingerprint the model's. @param stepBytes written between two batches. */
 export function prefixStorage(
   caches: Caches,
   runtime: { yieldTask(): Promise<void> },
   fingerprint: string,
+  stepBytes: number = STEP_BYTES,
 ): PrefixStorage {
   const { prefixes, snapshots, adapters } = caches;
   const between: Caches["between"] = (work) => caches.between(work);
@@ -80,7 +81,7 @@ export function prefixStorage(
       for (;;) {
         const isEnd = await between(() => {
           if (!isHeld()) return undefined;
-          for (let bytes = 0; bytes < STEP_BYTES; ) {
+          for (let bytes = 0; bytes < stepBytes; ) {
             const { done, value: piece } = pieces.next();
             if (done) return true;
             write(piece);

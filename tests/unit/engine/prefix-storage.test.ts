@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { LocalEngine } from "../../../src/engine/create-engine.ts";
+import { prefixStorage } from "../../../src/engine/prefix-storage.ts";
+import { Scheduler } from "../../../src/engine/scheduler.ts";
 import { Sha256 } from "../../../src/pack/sha256-pieces.ts";
-import { toyEngine } from "./toy-engine.ts";
-import { toyGreedy } from "./toy-runner.ts";
+import { nextTask, toyEngine } from "./toy-engine.ts";
+import { ToyRunner, toyGreedy } from "./toy-runner.ts";
+import { toyTokenizer } from "./toy-tokenizer.ts";
 
 const greedy = { temperature: 0, ignore_eos: true } as const;
 const SIZES = { ctx: 256, maxRows: 16, slots: 2 };
@@ -68,14 +71,22 @@ describe("a finished turn", () => {
   });
 
   test("that is evicted while it is saved gives 0", async () => {
-    const { engine } = toyEngine({ ...SIZES, slots: 1 });
-    await engine.generate({ prompt_ids: prompt, max_tokens: 2, ...greedy });
-    let begun: Promise<unknown> | undefined;
-    const tokens = await engine.prefixes.save({ ids: prompt }, () => {
-      begun ??= engine.generate({ prompt_ids: [9, 9], max_tokens: 30, ...greedy });
+    const runner = new ToyRunner({ ...SIZES, slots: 1 });
+    const runtime = { yieldTask: nextTask, now: () => 0, randomSeed: () => 1 };
+    const scheduler = new Scheduler(runner, toyTokenizer(), runtime, {
+      ...{ maxQueue: 4, prefillRows: 16, contextShift: false, speculation: undefined },
+      ...{ fingerprint: "fp", stepMs: 1, snapshotBytes: 0 },
+    });
+    const first = { prompt_ids: prompt, max_tokens: 2, ...greedy };
+    await scheduler.submit(first, undefined).result;
+    const prefixes = prefixStorage(scheduler, runtime, "fp", 1);
+    let other: Promise<unknown> | undefined;
+    const tokens = await prefixes.save({ ids: prompt }, () => {
+      const request = { prompt_ids: [9, 9], max_tokens: 30, ...greedy };
+      other ??= scheduler.submit(request, undefined).result;
     });
     expect(tokens).toBe(0);
-    await begun;
+    await other;
   });
 
   test("waits for no slot: nothing is restored while all are in use", async () => {

@@ -72,7 +72,10 @@ export async function installExample(name: string, pronk: string): Promise<Examp
     folder,
     async run(command, env = {}) {
       const options = { cwd: folder, timeout: COMMAND_MS, env: environment(env) };
-      return (await promisify(execFile)("sh", ["-ec", command], options)).stdout;
+      // Compilers say on standard output what is wrong.
+      const run = promisify(execFile)("sh", ["-ec", command], options);
+      return (await run.catch((error) => Promise.reject(new Error(error.message + error.stdout))))
+        .stdout;
     },
     async start(command, line, env = {}) {
       // A group of its own: the tools have children, which must end with them.

@@ -160,6 +160,24 @@ test("worker-service: a reader that leaves stops the model", async () => {
   expect(Number(tokens)).toBeLessThan(200);
 });
 
+test("worker-object: rooms of a class of one's own remember what was said in each", async () => {
+  const project = await install("worker-object");
+  await project.run("tsc");
+  const url = await dev(project);
+  const say = async (room: string, body: string): Promise<string> =>
+    (await get(`${url}/rooms/${room}`, { method: "POST", body })).text();
+  const [first, other] = await Promise.all([say("kitchen", QUESTION), say("hall", QUESTION)]);
+  expect([first, other]).toEqual([ANSWER, ANSWER]);
+  const second = await say("kitchen", "And in two weeks?");
+  expect(second).not.toBe("");
+  const roles = async (room: string): Promise<string[]> => {
+    const messages = await (await get(`${url}/rooms/${room}`)).json();
+    return messages.map(({ role }: { role: string }) => role);
+  };
+  expect(await roles("kitchen")).toEqual(["user", "assistant", "user", "assistant"]);
+  expect(await roles("hall")).toEqual(["user", "assistant"]);
+});
+
 test("deno: types, and the API below a path", async () => {
   const project = await install("deno");
   const { program } = commandLineOn("deno");

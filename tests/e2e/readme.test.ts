@@ -12,8 +12,8 @@ const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 /** The README is one page. */
 const MAX_LINES = 120;
 
-const blocks = (language: string): string[] =>
-  [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)]
+const blocks = (language: string, document: string = readme): string[] =>
+  [...document.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)]
     .filter(([, found]) => found === language)
     .map(([, , text]) => text);
 
@@ -55,6 +55,31 @@ test("its examples compile against the built package", () => {
     lib: ["ES2023", "ESNext.Disposable", "WebWorker"],
     types: ["node"],
     typeRoots: [join(root, "node_modules", "@types")],
+    strict: true,
+    noEmit: true,
+  };
+  const config = { compilerOptions, include: ["*.ts"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  execFileSync(process.execPath, [tsc, "-p", folder], { cwd: folder, encoding: "utf8" });
+});
+
+test("the examples of docs/embedding.md compile with the types of Workers alone", () => {
+  const document = readFileSync(join(root, "docs", "embedding.md"), "utf8");
+  const folder = join(root, ".cache", "embedding");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const examples = blocks("ts", document);
+  expect(examples.length).toBe(7);
+  examples.forEach((text, i) => {
+    writeFileSync(join(folder, `example-${i}.ts`), text);
+  });
+  const compilerOptions = {
+    target: "ES2022",
+    module: "ESNext",
+    moduleResolution: "Bundler",
+    lib: ["ES2022"],
+    types: ["@cloudflare/workers-types"],
     strict: true,
     noEmit: true,
   };

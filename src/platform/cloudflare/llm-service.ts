@@ -1,19 +1,9 @@
 /** A Worker that others call by a service binding: RPC methods beside its HTTP API. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import {
-  createLlm,
-  type Llm,
-  type LlmAnswer,
-  type LlmEmbedOptions,
-  type LlmInfo,
-  type LlmOptions,
-  type LlmRequest,
-} from "../../server/llm.ts";
+import { createLlm, type LlmOptions } from "../../server/llm.ts";
 import type { Worker } from "./create-worker.ts";
-import { type LlmService, spelled, writeParts } from "./llm-wire.ts";
-
-/** workerd's pipe of bytes: unlike TransformStream it tells the writing side when the reading one is gone. */
-declare class IdentityTransformStream extends TransformStream<Uint8Array, Uint8Array> {}
+import { type LlmHost, withLlmMethods } from "./llm-methods.ts";
+import type { LlmService } from "./llm-wire.ts";
 
 /** A class for `export default`, or under a name that the binding has as its `entrypoint`. */
 export type LlmServiceClass<Env> = new (
@@ -25,7 +15,7 @@ export type LlmServiceClass<Env> = new (
 /**
  * Only Workers with a binding reach the methods, so they need no key; `fetch` asks for one as ever.
  *
- * @param worker of createWorker().
+ * @param worker of createWorker() or createFrontWorker().
  * @example
  * export default llmService(createWorker<Env>({ kernels: { relaxed, plain }, pack }));
  */
@@ -33,41 +23,15 @@ export function llmService<Env>(
   worker: Worker<Env>,
   options: Pick<LlmOptions, "limits"> = {},
 ): LlmServiceClass<Env> {
-  return class Service extends WorkerEntrypoint<Env> {
+  class Service extends WorkerEntrypoint<Env> {
     override fetch(request: Request): Response | Promise<Response> {
       return worker.fetch(request, this.env, this.ctx);
     }
 
-    generate(request: LlmRequest): Promise<LlmAnswer> {
-      return spelled(() => this.#llm().generate(request));
+    static host({ env, ctx }: Service): LlmHost {
+      const llm = createLlm({ ...options, engine: () => worker.engine(env, ctx) });
+      return { llm, waitUntil: (promise) => ctx.waitUntil(promise) };
     }
-
-    async stream(request: LlmRequest): Promise<ReadableStream<Uint8Array>> {
-      const { readable, writable } = new IdentityTransformStream();
-      const { written } = await spelled(() => writeParts(this.#llm(), request, writable));
-      // The call is over when the stream is returned; the model still runs.
-      this.ctx.waitUntil(written);
-      return readable;
-    }
-
-    embed(texts: readonly string[], options?: LlmEmbedOptions): Promise<Float32Array[]> {
-      return spelled(() => this.#llm().embed(texts, options));
-    }
-
-    tokenize(text: string, options?: { readonly special?: boolean }): Promise<number[]> {
-      return spelled(() => this.#llm().tokenize(text, options));
-    }
-
-    detokenize(ids: readonly number[]): Promise<string> {
-      return spelled(() => this.#llm().detokenize(ids));
-    }
-
-    info(): Promise<LlmInfo> {
-      return spelled(() => this.#llm().info());
-    }
-
-    #llm(): Llm {
-      return createLlm({ ...options, engine: () => worker.engine(this.env, this.ctx) });
-    }
-  };
+  }
+  return withLlmMethods(Service, Service.host);
 }

@@ -1,5 +1,5 @@
 /**
- * pronk behind a service binding: for Workers alone, which have "cloudflare:workers".
+ * pronk behind a service binding, and in a Durable Object: for Workers alone, which have "cloudflare:workers".
  *
  * @module
  * @example
@@ -16,5 +16,11 @@ export type {
   LlmRequest,
 } from "../../server/llm.ts";
 export { connectLlm } from "./connect-llm.ts";
+export {
+  type LlmObject,
+  type LlmObjectClass,
+  type LlmObjectOptions,
+  llmObject,
+} from "./llm-object.ts";
 export { type LlmServiceClass, llmService } from "./llm-service.ts";
 export type { LlmService } from "./llm-wire.ts";

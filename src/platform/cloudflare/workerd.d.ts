@@ -11,4 +11,13 @@ declare module "cloudflare:workers" {
     constructor(ctx: any, env: Env);
     fetch?(request: Request): Response | Promise<Response>;
   }
+
+  export abstract class DurableObject<Env> {
+    // biome-ignore lint/suspicious/noExplicitAny: as Cloudflare gives it
+    protected readonly ctx: any;
+    protected readonly env: Env;
+    // biome-ignore lint/suspicious/noExplicitAny: as Cloudflare gives it
+    constructor(ctx: any, env: Env);
+    fetch?(request: Request): Response | Promise<Response>;
+  }
 }

@@ -18,6 +18,8 @@ type Env = {
 const worker: Worker<Env> = createWorker<Env>({
   kernels: { relaxed, plain },
   pack: (env) => r2Source(env.MODELS, env.PACK),
+  // As wrangler.toml has it.
+  cpuMs: 300_000,
 });
 
 export default worker;

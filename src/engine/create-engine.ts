@@ -128,48 +128,48 @@ export function createEngine(
     tokenizer,
     contextShift,
     template: model.template,
-    stream: (request, { signal } = {}) => scheduler.submit(request, signal),
-    generate: (request, { signal } = {}) => scheduler.submit(request, signal).result,
-    scoreContinuations: async (requests, { signal, adapters } = {}) => {
+    stream: (request, call) => scheduler.submit(request, call),
+    generate: (request, call) => scheduler.submit(request, call).result,
+    scoreContinuations: async (requests, { signal, work, adapters } = {}) => {
       requireLanguageModel(model.info);
       const rows = requests.map((request, index) =>
         encodeContinuation(tokenizer, request, `request ${index}`),
       );
-      return scheduler.lend((loan) => scoreRows(loan, rows, signal), signal, adapters);
+      return scheduler.lend((loan) => scoreRows(loan, rows, signal), { signal, work }, adapters);
     },
-    promptLogprobs: async (prompts, { top_logprobs: top = 0, signal, adapters } = {}) => {
+    promptLogprobs: async (prompts, { top_logprobs: top = 0, signal, work, adapters } = {}) => {
       requireLanguageModel(model.info);
       checkOption("top_logprobs", top, 0, MAX_TOP_LOGPROBS);
       return scheduler.lend(
         (loan) => readPromptLogprobs(loan, prompts, top, signal),
-        signal,
+        { signal, work },
         adapters,
       );
     },
-    perplexity: async (ids, { window, signal, adapters } = {}) => {
+    perplexity: async (ids, { window, signal, work, adapters } = {}) => {
       requireLanguageModel(model.info);
       checkIds(ids, runner, "ids");
       const ctx = window ?? Math.min(DEFAULT_WINDOW, runner.ctx);
       const options = { ctx, ...(signal && { signal }) };
-      return scheduler.lend((loan) => perplexity(loan, ids, options), signal, adapters);
+      return scheduler.lend((loan) => perplexity(loan, ids, options), { signal, work }, adapters);
     },
-    embed: async (texts, { signal, adapters, ...options } = {}) => {
+    embed: async (texts, { signal, work, adapters, ...options } = {}) => {
       const ids = texts.map((text) => (typeof text === "string" ? tokenizer.encode(text) : text));
       checkEmbedding(ids, options, runner);
       return inTurns(ids, (some) =>
         scheduler.lend(
           (loan) => embedTexts(loan, some, options, signal),
-          signal,
+          { signal, work },
           adapters,
           some.length,
         ),
       );
     },
-    classify: async (texts, { signal, adapters } = {}) => {
+    classify: async (texts, { signal, work, adapters } = {}) => {
       requireHead(model.info);
       checkTexts(texts, runner);
       return inTurns(texts, (some) =>
-        scheduler.lend((loan) => classifyTexts(loan, some, signal), signal, adapters),
+        scheduler.lend((loan) => classifyTexts(loan, some, signal), { signal, work }, adapters),
       );
     },
     get adapters() {
@@ -196,7 +196,7 @@ export function createEngine(
       const { snapshots } = scheduler;
       return scheduler.lend(
         (loan) => saveSnapshot(loan, snapshots, prompt_ids, signal),
-        signal,
+        { signal },
         adapters,
       );
     },
@@ -205,11 +205,11 @@ export function createEngine(
     get snapshots() {
       return scheduler.snapshots.list;
     },
+    prefixes: prefixStorage(scheduler, runtime, model.info.fingerprint),
+    checkGrammar: (grammar) => scheduler.grammars.check(grammar),
     get failure() {
       return scheduler.failure;
     },
-    prefixes: prefixStorage(scheduler, runtime, model.info.fingerprint),
-    checkGrammar: (grammar) => scheduler.grammars.check(grammar),
     stats: () => scheduler.stats(),
     dispose: () => scheduler.dispose(),
   };

@@ -18,6 +18,7 @@ import type { LoadTimings } from "./load-timings.ts";
 import type { PromptLogprobs } from "./prompt-logprobs.ts";
 import type { ContinuationRequest, ContinuationScore } from "./score-continuations.ts";
 import type { SnapshotInfo } from "./snapshots.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
 /** What the entries know of a loaded model. */
 export interface ModelInfo {
@@ -84,6 +85,13 @@ export interface Generation extends AsyncIterable<TokenPart> {
   readonly result: Promise<GenerateResult>;
 }
 
+/** What every call that computes takes. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What may be computed for the request that this is a part of: generations end, others fail. */
+  readonly work?: WorkBudget | undefined;
+}
+
 export interface Engine {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
@@ -98,9 +106,9 @@ export interface Engine {
    * @throws PronkError, from iteration and result: "bad_request"; "context_overflow" when the
    *   prompt does not fit; "overloaded" when the queue is full; "aborted"; "engine_failed".
    */
-  stream(request: GenerateRequest, options?: { signal?: AbortSignal }): Generation;
+  stream(request: GenerateRequest, options?: CallOptions): Generation;
   /** `stream(...).result`, drained. */
-  generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>;
+  generate(request: GenerateRequest, options?: CallOptions): Promise<GenerateResult>;
   /**
    * How likely continuations are, by prompts of text or ids, in the order of the requests. Those of one
    * prompt, one after the other, read it once. Takes one slot, as soon as one is free.
@@ -111,7 +119,7 @@ export interface Engine {
    */
   scoreContinuations(
     requests: readonly ContinuationRequest[],
-    options?: { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
+    options?: CallOptions & { adapters?: readonly AdapterChoice[] },
   ): Promise<ContinuationScore[]>;
   /**
    * The log-probability of each token of prompts, with the likeliest beside it: what generations with `top_logprobs`
@@ -122,10 +130,9 @@ export interface Engine {
    */
   promptLogprobs(
     prompts: readonly (readonly number[])[],
-    options?: {
+    options?: CallOptions & {
       /** Alternatives, 0 to 20; default 0. */
       top_logprobs?: number;
-      signal?: AbortSignal;
       adapters?: readonly AdapterChoice[];
     },
   ): Promise<PromptLogprobs[]>;
@@ -136,7 +143,7 @@ export interface Engine {
    */
   classify(
     texts: readonly (readonly number[])[],
-    options?: { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
+    options?: CallOptions & { adapters?: readonly AdapterChoice[] },
   ): Promise<Float32Array[]>;
   /**
    * How well the model predicts a text, as `pronk eval` tells it: over consecutive windows, each read anew.
@@ -145,10 +152,9 @@ export interface Engine {
    */
   perplexity(
     ids: readonly number[],
-    options?: {
+    options?: CallOptions & {
       /** Tokens of a window; default 512, or the context. */
       window?: number;
-      signal?: AbortSignal;
       adapters?: readonly AdapterChoice[];
     },
   ): Promise<Perplexity>;
@@ -161,7 +167,7 @@ export interface Engine {
    */
   embed(
     texts: readonly (string | readonly number[])[],
-    options?: EmbedOptions & { signal?: AbortSignal; adapters?: readonly AdapterChoice[] },
+    options?: EmbedOptions & CallOptions & { adapters?: readonly AdapterChoice[] },
   ): Promise<Float32Array[]>;
   /** Those that are loaded, in the order of their loading. */
   readonly adapters: readonly AdapterInfo[];

@@ -288,6 +288,7 @@ export async function loadModel(
   } catch (error) {
     // Its threads would live on.
     runner.dispose();
+    runtime.memories?.giveBack();
     throw error;
   }
 }
@@ -332,7 +333,15 @@ async function createRunner(
   }
   const create = (threads: number, beside?: RunnerThreads): Runner => {
     const all = { ...sizes, threads };
-    const runner = createWasmRunner(plan, tensors, weightBytes, kernel, all, beside);
+    const runner = createWasmRunner(
+      plan,
+      tensors,
+      weightBytes,
+      kernel,
+      all,
+      beside,
+      runtime.memories,
+    );
     watch.lap("memory_ms");
     return runner;
   };

@@ -1,11 +1,14 @@
 /** What an entry injects: the core never asks which runtime it is in. */
 import type { KernelModules } from "../backends/wasm/kernel-variants.ts";
+import type { MemoryPool } from "../backends/wasm/memory-pool.ts";
 import type { ThreadHost } from "../backends/wasm/threads/thread-host.ts";
 import type { Digest } from "../pack/digest.ts";
 
 export interface Runtime {
   /** Compiled by the entry; `relaxed` where the engine has relaxed SIMD. */
   readonly kernels: KernelModules;
+  /** Where memory of loads that failed is used again. Default: each load allocates its own. */
+  readonly memories?: MemoryPool;
   /** Where there are threads, or why there are none. */
   readonly threads?: ThreadHost | string;
   /** A macrotask: lets timers, sockets and other requests run. */

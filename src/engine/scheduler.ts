@@ -15,7 +15,6 @@ import { resolveRequest } from "../generate/resolve-request.ts";
 import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { AdapterSet, type ResolvedMix } from "./adapter-set.ts";
-import { relativeCost } from "./batch-cost.ts";
 import {
   type BatchPlan,
   BatchPlanner,
@@ -23,7 +22,7 @@ import {
   type PlannedSpan,
   type PlannedSteps,
 } from "./batch-planner.ts";
-import type { EngineStats } from "./engine.ts";
+import type { CallOptions, EngineStats } from "./engine.ts";
 import { backendFailure, Flight, isLoss, isRefusal } from "./flight.ts";
 import { isLost, missesTurns, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
@@ -34,6 +33,7 @@ import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { createSlots, type Slot } from "./slots.ts";
 import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
+import { WorkClock } from "./work-budget.ts";
 
 export class Scheduler {
   readonly adapters: AdapterSet;
@@ -56,9 +56,7 @@ export class Scheduler {
   /** All that have not ended: queued, running, paused. */
   readonly #live = new Set<Sequence>();
   #turns = 0;
-  /** What batches usually take whose time the clock did not tell. */
-  #stillMs = 0;
-  readonly #stepMs: number;
+  readonly #work: WorkClock;
   #arrivals = 0;
   readonly #flight: Flight = new Flight(() => this.#closed);
   /** Why nothing can be run any more. */
@@ -86,7 +84,7 @@ export class Scheduler {
     this.#tokenizer = tokenizer;
     this.#contextShift = options.contextShift;
     this.#requireGenerating = options.requireGenerating;
-    this.#stepMs = options.stepMs;
+    this.#work = new WorkClock(options.stepMs);
     this.#speculation = options.speculation;
     this.#planner = new BatchPlanner({
       maxRows: runner.maxRows,
@@ -118,13 +116,13 @@ export class Scheduler {
         new Constraint(this.grammars.matcher(grammar), tokenizer, endIds),
       candidates: () => (candidates ??= createCandidates(runner.vocab)),
       now: () => runtime.now(),
-      spent: () => runtime.now() + this.#stillMs,
+      spent: () => runtime.now() + this.#work.stillMs,
       replays: runner.isCutDependent !== true,
     };
   }
 
   /** Starts a generation; whatever is wrong with it is thrown where it is read. */
-  submit(request: GenerateRequest, signal: AbortSignal | undefined): Outlet {
+  submit(request: GenerateRequest, { signal, work }: CallOptions = {}): Outlet {
     const outlet = new Outlet();
     try {
       throwIfAborted(signal);
@@ -140,7 +138,7 @@ export class Scheduler {
         randomSeed: () => this.#runtime.randomSeed(),
       });
       const mix = this.adapters.resolve(request.adapters);
-      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++, mix);
+      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++, mix, work);
       const replayed = sequence.replay();
       const ended = resolved.maxTokens === 0 ? "length" : replayed.at(-1)?.finish_reason;
       // Who is refused gets no part.
@@ -177,12 +175,13 @@ export class Scheduler {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    signal: AbortSignal | undefined,
+    { signal, work: budget }: CallOptions,
     choices: readonly AdapterChoice[] | undefined,
     most = 1,
   ): Promise<Result> {
     this.#expire();
-    return this.#lender.lend(work, signal, this.adapters.resolve(choices), most);
+    const mix = this.adapters.resolve(choices);
+    return this.#lender.lend(work, { signal, mix, most, meter: this.#work.meter(budget) });
   }
 
   /** Why nothing can be run any more; undefined while it can. */
@@ -253,7 +252,8 @@ export class Scheduler {
       while (driven()) {
         await this.#runtime.yieldTask();
         if (this.#flight.current !== undefined) await this.#flight.current;
-        else if (this.#turns === seen && driven()) await this.#takeTurn();
+        else if (this.#turns === seen && driven())
+          await this.#work.spend(sequence.work, () => this.#takeTurn());
         seen = this.#turns;
         sequence.lastDriven = seen;
         sequence.outlet.deliver();
@@ -330,9 +330,7 @@ export class Scheduler {
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
   #absorb({ batch, steps }: BatchPlan, startedMs: number): void {
     this.#turns++;
-    if (this.#runtime.now() === startedMs) {
-      this.#stillMs += relativeCost(batch.ids.length) * this.#stepMs;
-    }
+    this.#work.ran(batch, this.#runtime.now() === startedMs);
     if (batch.logitsRows.length === batch.ids.length) {
       this.#speculation?.cost.observe(batch.ids.length, this.#runtime.now() - startedMs);
     }

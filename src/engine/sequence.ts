@@ -22,6 +22,7 @@ import type { AdapterMix } from "./adapter-mix.ts";
 import type { Outlet } from "./outlet.ts";
 import { commonPrefix, type Slot } from "./slots.ts";
 import { SpeculationRecord } from "./speculation-record.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
 /**
  * queued: waits for a slot. running: has one. paused: its consumer does not read; it has no slot and
@@ -75,6 +76,8 @@ export class Sequence {
   /** Order of arrival, which is the order of the queue. */
   readonly arrival: number;
   readonly adapters: AdapterMix;
+  /** What may be computed for the request that it is of. */
+  readonly work: WorkBudget | undefined;
   readonly #request: ResolvedRequest;
   readonly #context: SequenceContext;
   readonly #sampler: Sampler;
@@ -95,6 +98,7 @@ export class Sequence {
     outlet: Outlet,
     arrival: number,
     adapters: AdapterMix,
+    work?: WorkBudget | undefined,
   ) {
     const { promptIds, maxTokens } = request;
     this.ids = new Int32Array(Math.min(context.ctx, promptIds.length + maxTokens));
@@ -103,6 +107,7 @@ export class Sequence {
     this.outlet = outlet;
     this.arrival = arrival;
     this.adapters = adapters;
+    this.work = work;
     this.#request = request;
     this.#context = context;
     this.#constraint = request.grammar && context.constrain(request.grammar, request.stopIds);
@@ -119,6 +124,7 @@ export class Sequence {
 
   /** Whether its time is over. */
   get isLate(): boolean {
+    if (this.work?.isSpent) return true;
     const { maxTimeMs } = this.#request;
     if (maxTimeMs === undefined) return false;
     return this.#context.spent() - this.#submittedSpent >= maxTimeMs;

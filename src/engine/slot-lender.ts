@@ -35,6 +35,16 @@ export interface LenderHost {
   break(cause: unknown): void;
 }
 
+/** Who wants a slot, and how. */
+export interface LoanRequest {
+  readonly signal: AbortSignal | undefined;
+  readonly mix: ResolvedMix;
+  /** Slots that it has use for, where others are free and nobody waits. */
+  readonly most: number;
+  /** Told each batch before it runs. @throws what ends the loan. */
+  meter(batch: Batch): void;
+}
+
 interface Waiter {
   give(slot: Slot): void;
   refuse(error: PronkError): void;
@@ -54,14 +64,10 @@ export class SlotLender {
 
   /**
    * Lends a slot to `work`, at once or when one becomes free, until it settles.
-   *
-   * @param most slots that it has use for, where others are free and nobody waits.
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    signal: AbortSignal | undefined,
-    mix: ResolvedMix,
-    most: number,
+    { signal, mix, most, meter }: LoanRequest,
   ): Promise<Result> {
     const { runner, prefixes, adapters, flight, turns } = this.#host;
     const unuse = adapters.use(mix);
@@ -80,7 +86,7 @@ export class SlotLender {
         slot: own.index,
         slots: [own, ...beside].map(({ index }) => index),
         adapters: mix.spans,
-        run: (batch, read) => this.#run(batch, read, losses),
+        run: (batch, read) => this.#run(batch, read, losses, meter),
         keep: (ids) => {
           held = ids;
         },
@@ -101,8 +107,14 @@ export class SlotLender {
     }
   }
 
-  async #run(batch: Batch, read: () => void, losses: number): Promise<void> {
+  async #run(
+    batch: Batch,
+    read: () => void,
+    losses: number,
+    meter: LoanRequest["meter"],
+  ): Promise<void> {
     await this.#host.yieldTask();
+    meter(batch);
     const { flight } = this.#host;
     await flight.between(() => {
       if (flight.losses !== losses) throw backendFailure("the slot's cache was lost");

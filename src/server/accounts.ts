@@ -1,8 +1,9 @@
 /** The books of an app: which requests are let in, what each one took, where that is told. */
 import type { Engine } from "../engine/engine.ts";
+import { WorkBudget } from "../engine/work-budget.ts";
 import { PronkError } from "../errors.ts";
 import { ANYBODY } from "./auth.ts";
-import type { AppContext, Clock, LogEntry } from "./context.ts";
+import type { AppContext, Clock, Limits, LogEntry } from "./context.ts";
 import { createMemoryQuotaStore } from "./memory-quota-store.ts";
 import { meteredEngine } from "./metered-engine.ts";
 import type { ServerMetrics } from "./metrics.ts";
@@ -13,6 +14,7 @@ export interface AccountsOptions {
   readonly quota?: Quota | undefined;
   readonly quotaStore?: QuotaStore | undefined;
   readonly log?: ((entry: LogEntry) => void) | undefined;
+  readonly limits?: Partial<Limits>;
 }
 
 export class Accounts {
@@ -46,8 +48,11 @@ export class Accounts {
 
   engineFor(c: AppContext, engine: Engine): Engine {
     const record = c.get("record");
+    const { workMs } = this.#options.limits ?? {};
+    if (workMs !== undefined) record.work ??= new WorkBudget(workMs);
     return meteredEngine(engine, {
       record,
+      work: record.work,
       now: () => this.#clock.now(),
       spend: (tokens) => this.#spend(c, record, tokens),
       onGeneration: (end) => {

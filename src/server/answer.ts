@@ -17,7 +17,9 @@ import { wholeAnswer } from "./whole-answer.ts";
 export async function answer(c: AppContext, server: ServerContext, job: Job): Promise<Response> {
   const abort = abortOf(c);
   const fresh = answerHead(job, server);
-  const resuming = await createResuming(c, job, fresh);
+  // A cache's answers have no ids to go on from.
+  const isBounded = server.limits.workMs !== undefined && server.cache === undefined;
+  const resuming = await createResuming(c, job, fresh, isBounded);
   const head = resuming?.headOf(fresh) ?? fresh;
   const run = () => runJob(job, abort, resuming);
   // Who goes on says what came before: that is nobody else's answer.

@@ -14,6 +14,11 @@ export interface Limits {
   readonly promptTokens: number;
   /** Tokens that one choice may ask for; 400 beyond, and the default where the model's is longer. */
   readonly maxTokens: number;
+  /**
+   * Milliseconds that may be computed for one request, counted as batches usually take: answers end with "length" and a
+   * `resume` token, what has no part to give is 400. Default: no limit.
+   */
+  readonly workMs?: number;
   /** Choices of one request: n, or n times the number of prompts; 400 beyond. */
   readonly choices: number;
 }

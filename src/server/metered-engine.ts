@@ -3,7 +3,8 @@
  *
  * Every route gets its engine so; none can forget to count, or to ask whether it may.
  */
-import type { Engine, Generation } from "../engine/engine.ts";
+import type { CallOptions, Engine, Generation } from "../engine/engine.ts";
+import type { WorkBudget } from "../engine/work-budget.ts";
 import type {
   AdapterChoice,
   GenerateRequest,
@@ -14,6 +15,8 @@ import { RequestError } from "./errors.ts";
 import type { RequestRecord } from "./request-record.ts";
 
 export interface Meter {
+  /** What may be computed for this request; undefined: anything. */
+  readonly work?: WorkBudget | undefined;
   readonly record: RequestRecord;
   now(): number;
   /** Called as soon as tokens are known to be the caller's. */
@@ -34,8 +37,12 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
   const { models } = record.caller;
   const stream: Engine["stream"] = (request, options) => {
     checkAdapters(engine, models, request.adapters);
-    return metered(engine.stream(request, options), request, meter);
+    return metered(engine.stream(request, within(options)), request, meter);
   };
+  const within = <Options extends CallOptions>(options?: Options) => ({
+    ...(options as Options),
+    work: meter.work,
+  });
   const manages = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
     models === undefined ? run : refuseManagement;
   const encode = (text: string): number[] => engine.tokenizer.encode(text);
@@ -64,32 +71,32 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     generate: (request, options) => stream(request, options).result,
     async scoreContinuations(requests, options) {
       checkAdapters(engine, models, options?.adapters);
-      const scores = await engine.scoreContinuations(requests, options);
+      const scores = await engine.scoreContinuations(requests, within(options));
       read(requests.map((one) => ("prompt_ids" in one ? one.prompt_ids : encode(one.prompt))));
       read(scores.map(({ token_ids }) => token_ids));
       return scores;
     },
     async promptLogprobs(prompts, options) {
       checkAdapters(engine, models, options?.adapters);
-      const logprobs = await engine.promptLogprobs(prompts, options);
+      const logprobs = await engine.promptLogprobs(prompts, within(options));
       read(prompts);
       return logprobs;
     },
     async perplexity(ids, options) {
       checkAdapters(engine, models, options?.adapters);
-      const found = await engine.perplexity(ids, options);
+      const found = await engine.perplexity(ids, within(options));
       read([ids]);
       return found;
     },
     async classify(texts, options) {
       checkAdapters(engine, models, options?.adapters);
-      const outputs = await engine.classify(texts, options);
+      const outputs = await engine.classify(texts, within(options));
       read(texts);
       return outputs;
     },
     async embed(texts, options) {
       checkAdapters(engine, models, options?.adapters);
-      const vectors = await engine.embed(texts, options);
+      const vectors = await engine.embed(texts, within(options));
       read(texts.map((one) => (typeof one === "string" ? encode(one) : one)));
       return vectors;
     },

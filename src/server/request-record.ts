@@ -1,4 +1,5 @@
 /** What is known of a request while it is answered: for its log line, its quota and the metrics. */
+import type { WorkBudget } from "../engine/work-budget.ts";
 import { ANYBODY, type Caller } from "./auth.ts";
 
 export class RequestRecord {
@@ -10,6 +11,8 @@ export class RequestRecord {
   /** As OpenAPI writes it; undefined where no route was found. */
   route: string | undefined;
   caller: Caller = ANYBODY;
+  /** What may be computed for it; undefined: anything. */
+  work: WorkBudget | undefined;
   promptTokens = 0;
   cachedTokens = 0;
   generatedTokens = 0;

@@ -69,8 +69,11 @@ async function* keep(
   set: (text: string) => unknown,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
   const kept: string[] = [];
+  /** Another time there may be time for more. */
+  let isCut = false;
   let size = 2;
   for await (const event of events) {
+    if ("result" in event && event.result.timed_out) isCut = true;
     if (size <= MAX_ENTRY) {
       const text = JSON.stringify(event);
       size += text.length + 1;
@@ -78,7 +81,7 @@ async function* keep(
     }
     yield event;
   }
-  if (size <= MAX_ENTRY) await set(`[${kept.join()}]`);
+  if (size <= MAX_ENTRY && !isCut) await set(`[${kept.join()}]`);
 }
 
 /** Of one process: the least recently used go first. @param maxBytes of all, keys included. */

@@ -98,17 +98,20 @@ export class Resuming {
 /**
  * undefined where nothing can be gone on with: the request neither asks for it nor has a limit of time.
  *
+ * @param isBounded whether the server ends answers that take it too long.
+ *
  * @throws PronkError "bad_request" with the param "resume" when a token is none, or of another request or model.
  */
 export async function createResuming(
   c: AppContext,
   job: Job,
   head: AnswerHead,
+  isBounded: boolean,
 ): Promise<Resuming | undefined> {
   const { resume, max_time } = job.fields;
   const token = typeof resume === "string" ? resume : c.req.header("last-event-id");
   const hasIds = resume === true || token !== undefined;
-  if (!hasIds && max_time == null) return undefined;
+  if (!hasIds && max_time == null && !isBounded) return undefined;
   const choices = job.prompts.length * job.n;
   const hash = await hashOf(c.req.path, job);
   if (token === undefined) {

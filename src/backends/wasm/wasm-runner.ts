@@ -19,6 +19,7 @@ import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type LoweringInput, lower, type Program } from "./lower.ts";
 import { type MemoryLayout, planMemory, RESERVED_BYTES, WASM32_BYTES } from "./memory-layout.ts";
+import type { MemoryPool } from "./memory-pool.ts";
 import { RopeTables } from "./rope-tables.ts";
 import { WHOLE } from "./threads/part.ts";
 import type { ThreadHost } from "./threads/thread-host.ts";
@@ -56,6 +57,7 @@ export function createWasmRunner(
   kernel: SelectedKernel,
   options: RunnerOptions,
   threads?: RunnerThreads,
+  memories?: MemoryPool,
 ): Runner {
   if (plan.config.hidden_size % ROW_MULTIPLE !== 0) {
     throw new PronkError(
@@ -83,7 +85,10 @@ export function createWasmRunner(
   const pages = Math.ceil(layout.use.total / PAGE_BYTES);
   let memory: WebAssembly.Memory;
   try {
-    memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+    memory =
+      memories && !shared
+        ? memories.take(pages)
+        : new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new PronkError("out_of_memory", `could not allocate ${plannedMemory()}`, { cause });
   }

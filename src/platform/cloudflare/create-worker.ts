@@ -1,4 +1,5 @@
 /** A whole Worker: weights from a bucket, once an isolate; the HTTP API over them. */
+import { MemoryPool } from "../../backends/wasm/memory-pool.ts";
 import { createEngine, type EngineOptions, type LocalEngine } from "../../engine/create-engine.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { ISOLATE_BYTES, ISOLATE_RESERVED_BYTES } from "../../engine/isolate-memory.ts";
@@ -27,6 +28,15 @@ const BUDGET_BYTES = ISOLATE_BYTES - ISOLATE_RESERVED_BYTES;
 /** A chat of some 700 words; the rest of the budget is the weights'. */
 const MAX_CTX = 1024;
 
+/** Of the paid plan, unless wrangler.toml says otherwise; the free plan's 10 run no model. */
+const DEFAULT_CPU_MS = 30_000;
+
+/** The rest is for the load, if this request began it, for text and JSON, and for CPUs that are slower. */
+const CPU_SHARE = 0.8;
+
+/** Decoding reads every weight: 5 ms for 92 MB on this project's machines, and as much again for slower ones. */
+const STEP_MS_PER_BYTE = 10 / 92e6;
+
 export interface WorkerOptions<Env>
   extends Pick<LoadOptions, "id" | "ctx" | "slots" | "kv" | "kernel" | "chunk" | "budgetBytes">,
     Pick<EngineOptions, "contextShift"> {
@@ -35,6 +45,13 @@ export interface WorkerOptions<Env>
    * repeats. Its 3 MB (at 49,152 tokens) are taken from the context where memory is short. Default off.
    */
   readonly speculate?: "off" | "lookup";
+  /**
+   * Milliseconds of CPU that the platform gives a request: what `cpu_ms` in wrangler.toml says. Answers end a little
+   * before, with "length" and a `resume` token. Default 30,000, as where nothing is said.
+   */
+  readonly cpuMs?: number;
+  /** What a token takes on a Worker's CPU, in milliseconds. Default: by the weights, 10 for 92 MB. */
+  readonly stepMs?: number;
   /** The package's two modules, imported by the Worker: they cannot be compiled from bytes. */
   readonly kernels: Runtime["kernels"];
   /** Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. */
@@ -90,7 +107,13 @@ export interface WorkerContext {
  * });
  */
 export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
-  const load = createSharedLoad<Engine>();
+  const load = createSharedLoad<LocalEngine>(
+    undefined,
+    undefined,
+    // After a trap nothing that its memory holds can be trusted: all is loaded again, into another.
+    ({ failure }) => failure !== undefined,
+  );
+  const memories = new MemoryPool();
   const ready = (): Readiness => {
     if (load.result) return { status: "ready", loading: load.result.info.loading };
     const { progress, error } = load;
@@ -100,7 +123,7 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
   };
   let app: ReturnType<typeof createApp> | undefined;
   const engineOf = (env: Env, context?: WorkerContext): Promise<Engine> => {
-    const engine = load.get((onProgress) => startEngine(options, env, onProgress));
+    const engine = load.get((onProgress) => startEngine(options, env, onProgress, memories));
     // The load outlives the request that began it; its failure is that of who waits for it.
     context?.waitUntil(engine.catch(() => undefined));
     return engine;
@@ -109,10 +132,12 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
     engine: engineOf,
     fetch(request, env, context) {
       void engineOf(env, context);
+      const { limits, ...appOptions } = options.app?.(env) ?? defaultAppOptions(env);
       app ??= createApp({
         // An isolate's own memory would lose them between two requests.
         responses: { store: false },
-        ...(options.app?.(env) ?? defaultAppOptions(env)),
+        ...appOptions,
+        limits: { workMs: (options.cpuMs ?? DEFAULT_CPU_MS) * CPU_SHARE, ...limits },
         engine: () => engineOf(env),
         ready,
       });
@@ -126,9 +151,11 @@ export async function startEngine<Env>(
   options: WorkerOptions<Env> & Pick<EngineOptions, "maxQueue">,
   env: Env,
   onProgress: (fraction: number) => void,
+  memories?: MemoryPool,
 ): Promise<LocalEngine> {
   const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
-  const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
+  const pool = memories && { memories };
+  const runtime: Runtime = { kernels, ...pool, yieldTask, now, wallClock, randomSeed };
   const { id, ctx, kv, chunk, speculate = "off", contextShift, maxQueue } = options;
   const opened = await openAdapters(
     { adapters: retryingAdapters(options.adapters?.(env)) },
@@ -153,6 +180,7 @@ export async function startEngine<Env>(
   const engine = createEngine(model, runtime, {
     ...{ speculate, contextShift, snapshotBytes },
     ...(maxQueue !== undefined && { maxQueue }),
+    stepMs: options.stepMs ?? Math.ceil(model.info.memory.weights * STEP_MS_PER_BYTE),
   });
   await loadAdapters(engine, opened, options);
   try {

@@ -4,6 +4,7 @@
  *
  *     export class EngineObject extends createEngineObject<Env>({ kernels, pack }) {}
  */
+import { MemoryPool } from "../../backends/wasm/memory-pool.ts";
 import type { LocalEngine } from "../../engine/create-engine.ts";
 import type { GenerateRequest, GenerateResult } from "../../generate/request.ts";
 import { serveEngine } from "../../remote/serve-engine.ts";
@@ -64,12 +65,18 @@ export function createEngineObject<Env>(options: EngineObjectOptions<Env>): Engi
     undefined,
     ({ failure }) => failure !== undefined,
   );
+  const memories = new MemoryPool();
   const loaded = (env: Env, onProgress?: (fraction: number) => void): Promise<LocalEngine> =>
     load.get((told) =>
-      startEngine({ ...options, maxQueue }, env, (fraction) => {
-        told(fraction);
-        onProgress?.(fraction);
-      }),
+      startEngine(
+        { ...options, maxQueue },
+        env,
+        (fraction) => {
+          told(fraction);
+          onProgress?.(fraction);
+        },
+        memories,
+      ),
     );
   return class implements EngineObject {
     readonly #env: Env;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { openLoraAdapter } from "../../../src/adapters/open-lora-adapter.ts";
+import { MemoryPool } from "../../../src/backends/wasm/memory-pool.ts";
 import { BUDGET_CHUNK, loadModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
@@ -51,6 +52,36 @@ test("a model in stages has the fingerprint and the logits of one in one memory,
   await expect(
     loadModel(gguf(BPE), runtime, { stages: 2, backend: "reference" }),
   ).rejects.toMatchObject({ code: "unsupported" });
+});
+
+test("a load after one that failed fills the same memory, and finds nothing in it", async () => {
+  const memories = new MemoryPool();
+  const folder = memoryFolder("pack");
+  const manifest = await packModel(gguf(BPE), folder, { shardBytes: 64 * 1024 });
+  const damaged = `${manifest.shards.at(-1)?.sha256}.bin`;
+  const bytes = folder.objects.get(damaged) as Uint8Array;
+  folder.objects.set(
+    damaged,
+    bytes.map((byte) => byte ^ 1),
+  );
+  const taken: WebAssembly.Memory[] = [];
+  const take = memories.take.bind(memories);
+  memories.take = (pages) => {
+    taken.push(take(pages));
+    return taken.at(-1) as WebAssembly.Memory;
+  };
+  await expect(loadModel({ pack: folder }, { ...runtime, memories })).rejects.toMatchObject({
+    code: "corrupt",
+  });
+  folder.objects.set(damaged, bytes);
+  const model = await loadModel({ pack: folder }, { ...runtime, memories });
+  const fresh = await loadModel({ pack: folder }, runtime);
+  expect(await logitsOf(model, [5, 1, 4])).toEqual(await logitsOf(fresh, [5, 1, 4]));
+  // What runs is nobody else's.
+  await loadModel({ pack: folder }, { ...runtime, memories });
+  expect(taken).toHaveLength(3);
+  expect(taken[1]).toBe(taken[0]);
+  expect(taken[2]).not.toBe(taken[0]);
 });
 
 test("a pack and the GGUF file that it was made from give the same model", async () => {

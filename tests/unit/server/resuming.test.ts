@@ -160,6 +160,34 @@ describe("a token", () => {
   });
 });
 
+describe("a request that the server computes no longer", () => {
+  const body = chat({ temperature: 0, ignore_eos: true, max_tokens: 30, n: 2 });
+  const bounded = (workMs: number): App =>
+    createApp({ engine: createToy({ random: true }).engine, limits: { workMs } });
+
+  test("ends with length and a token, all its choices together, and goes on with it", async () => {
+    const { json: whole } = await postJson(appOf({ random: true }), CHAT, body);
+    const { json: part } = await postJson(bounded(400), CHAT, body);
+    expect(part.choices.map((one: Json) => one.finish_reason)).toEqual(["length", "length"]);
+    const texts = (json: Json): string[] => json.choices.map((one: Json) => one.message.content);
+    expect(texts(part).join("").length).toBeGreaterThan(0);
+    for (const [i, text] of texts(part).entries()) {
+      expect(text.length).toBeLessThan(texts(whole)[i]!.length);
+      expect(texts(whole)[i]!.startsWith(text)).toBe(true);
+    }
+    const { json: rest } = await postJson(bounded(1e6), CHAT, { ...body, resume: part.resume });
+    expect(texts(rest)).toEqual(texts(whole));
+    expect(rest.resume).toBeUndefined();
+  });
+
+  test("is refused where it has no part to give", async () => {
+    const input = Array.from({ length: 50 }, () => "a b c");
+    const { status, json } = await postJson(bounded(20), "/v1/embeddings", { model: body.model, input });
+    expect(status).toBe(400);
+    expect(json.error.message).toContain("0.02 s that this server computes for one request");
+  });
+});
+
 describe("a request whose time is over", () => {
   const slow: ToyOptions = {
     random: true,

@@ -1,6 +1,7 @@
 // Drives `pronk serve` over a tiny model with schemathesis, by the server's own OpenAPI document:
 //
 //   node scripts/fuzz-api.mjs [SECONDS]     of each of the two passes, default 80; the seed is fixed
+//   node scripts/fuzz-api.mjs --self-test   whether faults are found that a proxy in front of it plants
 //
 // First the document as it stands, with valid and invalid requests; then the same one with bodies narrowed to
 // what reaches the model (its id, one optional field at a time), valid requests alone. No answer may be a
@@ -10,6 +11,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { narrowed } from "./fuzz-api/narrowed.mjs";
+import { FAULTS, startFaultyProxy } from "./fuzz-api/planted-faults.mjs";
 
 const VERSION = "4.32.5";
 const PARSER = "prometheus_client==0.23.1";
@@ -25,7 +27,10 @@ const ANSWER_SECONDS = 20;
 const COUNT_FAMILIES = `import sys
 from prometheus_client.parser import text_string_to_metric_families
 print(len([f.name for f in text_string_to_metric_families(sys.stdin.read())]))`;
-const seconds = Number(process.argv[2] ?? 80);
+/** Of each planted fault, at a route of its own. */
+const FAULT_SECONDS = 8;
+const isSelfTest = process.argv[2] === "--self-test";
+const seconds = isSelfTest ? FAULT_SECONDS : Number(process.argv[2] ?? 80);
 
 const folder = resolve(".cache/fuzz-api");
 const schemathesis = join(folder, "bin", "schemathesis");
@@ -61,6 +66,39 @@ server.stderr.setEncoding("utf8").on("data", (text) => log.push(text));
 let failed = true;
 try {
   const url = await started();
+  failed = isSelfTest ? !(await findsFaults(url)) : !(await findsNothing(url));
+} finally {
+  server.kill();
+}
+process.exit(failed ? 1 : 0);
+
+/** Whether each planted fault makes a pass fail that succeeds without it. */
+async function findsFaults(url) {
+  const document = await (await fetch(`${url}/openapi.json`)).json();
+  writeFileSync(join(folder, "openapi.json"), JSON.stringify(document));
+  const missed = [];
+  for (const fault of [undefined, ...FAULTS]) {
+    const proxy = await startFaultyProxy(url, KEY, fault);
+    const options = [
+      ...["--mode", "all", "--phases", "examples,coverage,fuzzing"],
+      ...(fault === undefined ? FAULTS : [fault]).flatMap(({ path }) => ["--include-path", path]),
+    ];
+    const isClean = await pass(
+      proxy.url,
+      "openapi.json",
+      options,
+      fault === undefined ? "inherit" : "ignore",
+    );
+    await proxy.close();
+    const isAsExpected = isClean === (fault === undefined);
+    console.log(`${isAsExpected ? "ok" : "MISSED"}: ${fault?.name ?? "no fault, and none found"}`);
+    if (!isAsExpected) missed.push(fault);
+  }
+  return missed.length === 0;
+}
+
+/** Whether no request, of both passes, is answered otherwise than the document says. */
+async function findsNothing(url) {
   const headers = { authorization: `Bearer ${KEY}` };
   const document = await (await fetch(`${url}/openapi.json`)).json();
   const { data } = await (await fetch(`${url}/v1/models`, { headers })).json();
@@ -102,17 +140,9 @@ try {
   });
   console.log(`families of metrics that Prometheus' parser reads: ${families.trim()}`);
   const alive = (await fetch(`${url}/health`)).status === 200;
-  failed =
-    !asItStands ||
-    !reaching ||
-    errors.length > 0 ||
-    unreached.length > 0 ||
-    !alive ||
-    server.exitCode !== null;
-} finally {
-  server.kill();
+  const isClean = asItStands && reaching && errors.length === 0 && unreached.length === 0;
+  return isClean && alive && server.exitCode === null;
 }
-process.exit(failed ? 1 : 0);
 
 /** The server's address, from the line that says it is ready. */
 function started() {
@@ -130,7 +160,7 @@ function started() {
 }
 
 /** Whether schemathesis found nothing. */
-async function pass(url, file, options) {
+async function pass(url, file, options, stdio = "inherit") {
   const child = spawn(
     schemathesis,
     [
@@ -148,7 +178,7 @@ async function pass(url, file, options) {
       ...["--max-examples", "30", "--continue-on-failure", "--no-shrink", "--warnings", "off"],
       ...["--generation-database", "none", "--suppress-health-check", "all", ...options],
     ],
-    { cwd: folder, env, stdio: "inherit", timeout: (seconds + 120) * 1000 },
+    { cwd: folder, env, stdio, timeout: (seconds + 120) * 1000 },
   );
   const code = await new Promise((done) => child.on("close", done));
   return code === 0;

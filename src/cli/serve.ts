@@ -1,11 +1,7 @@
 /** pronk serve: the HTTP API over one model. */
 import { type ErrorCode, PronkError } from "../errors.ts";
 import { responseFolder } from "../platform/host/response-folder.ts";
-import {
-  createApp,
-  memoryResponseCache,
-  type ResponsesOptions,
-} from "../server/app.ts";
+import { createApp, memoryResponseCache, type ResponsesOptions } from "../server/app.ts";
 import { API_KEYS_OPTION, apiKeysOf } from "./api-keys-option.ts";
 import { choiceOption, flagOption, integerOption, textOption } from "./arguments.ts";
 import type { Command } from "./command.ts";

@@ -1,0 +1,199 @@
+/** The commands of docs/deploy, read out of the documents and run as they stand, on other ports. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findRuntime, packageRoot } from "../../src/cli/runtimes.ts";
+import { DEFAULT_PACK } from "./environment.ts";
+import { findNginx } from "./nginx.ts";
+
+const root = packageRoot();
+const folder = join(root, "docs", "deploy");
+const documents = readdirSync(folder).filter((name) => name.endsWith(".md"));
+
+const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+
+/** Commands of the shell blocks, in their order. */
+const commandsOf = (text: string): string[] =>
+  [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = ""]) =>
+    block.trim().split("\n"),
+  );
+
+/** Far from the ports of the machine's own services. */
+const moved = (text: string): string => text.replaceAll(/\b(8080|87\d\d)\b/g, "2$1");
+
+/** What needs an account, a cluster or an engine, or would change this checkout; and where its parts are tried. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "npm ci": ".ci/run",
+  "npm ci --ignore-scripts": "Dockerfile",
+  "npx pronk pull smollm2-135m-instruct": ".ci/run",
+  "docker build -t pronk .": "tests/e2e/image.test.ts",
+  "docker run --rm -p 8787:8787 pronk": "tests/e2e/image.test.ts",
+  "docker run --rm -p 8787:8787 pronk front http://load-balancer:8080": "tests/e2e/image.test.ts",
+  "kubectl apply -f deploy/kubernetes.yaml": "tests/e2e/kubernetes.test.ts",
+  "kubectl rollout status statefulset/pronk": "deploy/kubernetes.yaml",
+  "kubectl port-forward service/pronk 8787:80": "deploy/kubernetes.yaml",
+  "npx wrangler deploy -c deploy/cloudflare-containers/wrangler.toml --dry-run":
+    "tests/e2e/cloudflare-containers.test.ts",
+  "npx wrangler deploy -c deploy/cloudflare-containers/wrangler.toml":
+    "tests/e2e/cloudflare-containers.test.ts",
+  "npx wrangler secret put PRONK_API_KEYS -c deploy/cloudflare-containers/wrangler.toml":
+    "workers/cloudflare-containers.ts",
+};
+
+const isServer = (command: string): boolean =>
+  /\b(?:serve|front|nginx)\b|workers\/|dist\/workers/.test(command) && !command.startsWith("curl");
+
+/** Where a server listens: its own option, else the variable in front, else what its file says. */
+function portOf(command: string): string {
+  const given = /--port (\d+)/.exec(command)?.[1] ?? /PORT=(\d+)/.exec(command)?.[1];
+  if (given !== undefined) return given;
+  if (command.startsWith("nginx")) return moved("8080");
+  throw new Error(`${command}: where does it listen?`);
+}
+
+describe.each(["node.md", "deno.md", "bun.md"])("%s", (name) => {
+  let work: string;
+  const servers = new Map<string, ChildProcess>();
+
+  beforeEach(() => {
+    work = mkdtempSync(join(tmpdir(), "pronk-documents-"));
+    const bin = join(work, "bin");
+    mkdirSync(bin);
+    symlinkSync(findRuntime("deno"), join(bin, "deno"));
+    symlinkSync(findRuntime("bun"), join(bin, "bun"));
+    symlinkSync(findNginx(), join(bin, "nginx"));
+    mkdirSync(join(work, "deploy"));
+    const nginx = readFileSync(join(root, "deploy", "nginx.conf"), "utf8");
+    const own = moved(nginx).replaceAll("/tmp/pronk-nginx", join(work, "nginx"));
+    writeFileSync(join(work, "deploy", "nginx.conf"), own);
+  });
+
+  afterEach(async () => {
+    for (const port of [...servers.keys()]) await stop(port);
+    rmSync(work, { recursive: true, force: true });
+  });
+
+  const options = () => ({
+    cwd: root,
+    env: {
+      ...process.env,
+      PATH: `${join(work, "bin")}:${process.env.PATH}`,
+      PRONK_MODEL: DEFAULT_PACK,
+      MODEL: DEFAULT_PACK,
+      DENO_NO_UPDATE_CHECK: "1",
+      DO_NOT_TRACK: "1",
+    },
+  });
+
+  async function stop(port: string): Promise<void> {
+    const child = servers.get(port);
+    servers.delete(port);
+    if (child?.pid === undefined || child.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    process.kill(-child.pid, "SIGTERM"); // its group: a shell and npx are between
+    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), "SIGKILL"), 5000);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  async function start(command: string): Promise<void> {
+    const port = portOf(command);
+    await stop(port);
+    const child = spawn("sh", ["-c", command.replace('"$PWD/deploy/', `"${work}/deploy/`)], {
+      ...options(),
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
+    servers.set(port, child);
+    // The front and nginx answer 503 and 502 while they have nobody behind them; here they do.
+    const health = async (): Promise<number | string> => {
+      if (child.exitCode !== null) return output;
+      const response = await fetch(`http://127.0.0.1:${port}/health`, {
+        signal: AbortSignal.timeout(5000),
+      }).catch(() => undefined);
+      return response?.status ?? 0;
+    };
+    await expect.poll(health, { timeout: 60_000, interval: 100, message: command }).toBe(200);
+  }
+
+  test("its commands run one after the other, and what they ask is answered", async () => {
+    const commands = commandsOf(read(name)).filter((command) => !(command in ELSEWHERE));
+    expect(commands.length).toBeGreaterThan(3);
+    let answers = 0;
+    for (const command of commands.map(moved)) {
+      if (isServer(command)) {
+        await start(command);
+        continue;
+      }
+      expect(command).toMatch(/^curl /);
+      const output = execFileSync("sh", ["-c", command], {
+        ...options(),
+        encoding: "utf8",
+        timeout: 60_000,
+      });
+      if (command.includes("chat/completions")) {
+        expect(output).toContain("A week is approximately 7 days.");
+        answers++;
+      }
+    }
+    expect(answers).toBeGreaterThan(0);
+  });
+});
+
+test("every other command is tried elsewhere, and says what is there", () => {
+  const others = documents
+    .filter((name) => !["node.md", "deno.md", "bun.md"].includes(name))
+    .flatMap((name) => commandsOf(read(name)));
+  expect(others.length).toBeGreaterThan(6);
+  for (const command of others) {
+    if (!command.startsWith("curl -fsS http://127.0.0.1:8787/")) {
+      expect(ELSEWHERE).toHaveProperty([command]);
+    }
+    for (const [path] of command.matchAll(/\bdeploy\/[\w./-]+/g)) {
+      expect(existsSync(join(root, path)), command).toBe(true);
+    }
+  }
+  const all = documents.flatMap((name) => commandsOf(read(name)));
+  for (const [command, place] of Object.entries(ELSEWHERE)) {
+    expect(all).toContain(command);
+    expect(existsSync(join(root, place)), place).toBe(true);
+  }
+  const manifest = readFileSync(join(root, "deploy", "kubernetes.yaml"), "utf8");
+  expect(manifest).toMatch(/kind: StatefulSet\nmetadata:\n {2}name: pronk\n/);
+  expect(manifest).toMatch(/kind: Service\nmetadata:\n {2}name: pronk\n/);
+});
+
+test("options that they name exist, and so do the files that they link to", () => {
+  const main = join(root, "dist", "src", "cli", "main.js");
+  const helps = ["serve", "front", "inspect", "pack", "pull"].map((command) =>
+    execFileSync(process.execPath, [main, command, "--help"], { encoding: "utf8" }),
+  );
+  const known = helps.join("\n");
+  for (const name of documents) {
+    const text = read(name);
+    for (const [, line = ""] of text.matchAll(/pronk (?:serve|front|inspect|pack) ([^`\n]*)/g)) {
+      for (const [option] of line.matchAll(/--[\w-]+/g))
+        expect(known, name).toContain(`${option} `);
+    }
+    for (const [, link = ""] of text.matchAll(/\]\(((?!https?:)[^)#]+)/g)) {
+      expect(existsSync(join(folder, link)), `${name}: ${link}`).toBe(true);
+    }
+  }
+});

@@ -1,4 +1,5 @@
 /** pronk deploy: a model on Cloudflare Workers, planned, uploaded, deployed and asked. */
+import { relative } from "node:path";
 import { flagOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import type { Bucket } from "./deploy/bucket.ts";
@@ -8,9 +9,10 @@ import { bucketOf, DEFAULT_BUCKET, type Place, placeOf, stateFolder } from "./de
 import { describePack, describePlan, planDeployment, short } from "./deploy/plan.ts";
 import { fitPack, type PreparedPack, preparePack, settingsOf } from "./deploy/prepare-pack.ts";
 import { estimatedCpu } from "./deploy/prices.ts";
-import { readSettings, type Script, type WorkerSettings, writeProject } from "./deploy/project.ts";
+import { scriptsOf, type WrittenScript, writeProject } from "./deploy/project.ts";
 import { rollBack } from "./deploy/releases.ts";
 import { type SmokeResult, smokeTest } from "./deploy/smoke.ts";
+import { readSettings, type WorkerSettings } from "./deploy/topology.ts";
 import { type UploadResult, uploadPack } from "./deploy/upload.ts";
 import { findWrangler, type Wrangler } from "./deploy/wrangler.ts";
 import { JSON_OPTION, KV_OPTION, WEIGHT_OPTIONS } from "./model-options.ts";
@@ -45,6 +47,16 @@ export const deploy: Command = {
     ctx: { type: "string", value: "N", help: "positions of a sequence; default 1024 at most" },
     slots: { type: "string", value: "N", help: "sequences at a time, default 1" },
     kv: KV_OPTION,
+    topology: {
+      type: "string",
+      value: "T",
+      help: "isolate|objects|stages: one Worker; a front and engine objects; parts; default: as it fits",
+    },
+    engines: {
+      type: "string",
+      value: "N",
+      help: "of --topology objects: scripts of them, default 1",
+    },
     ...WEIGHT_OPTIONS,
     url: {
       type: "string",
@@ -75,6 +87,9 @@ function checkFlags(input: Arguments): void {
     }
   };
   together("rollback", "dry-run", "which release is before is known from the bucket alone");
+  if (input.values.engines !== undefined && input.values.topology !== "objects") {
+    throw new UsageError("--engines is for --topology objects");
+  }
   together("local", "endpoint", "the one is this machine's R2, the other elsewhere");
   together("local", "upload-only", "nobody else reads this machine's R2");
 }
@@ -98,15 +113,15 @@ async function goForward(input: Arguments, cli: CliContext, place: Place): Promi
   const measured = flagOption(input, "no-measure")
     ? undefined
     : await measurePack(pack.folder, settings, cli);
-  const scripts = await writeProject(folder, { ...place, release, settings });
-  const cpu = measured?.cpu ?? estimatedCpu(fitted.plan.memory.weights);
-  const plan = planDeployment(fitted, scripts, cpu, bucket.name);
+  const cpu = measured?.cpu ?? estimatedCpu(fitted.manifest.weight_bytes);
+  const plan = planDeployment(fitted, scriptsOf(name, settings), cpu, bucket.name);
   say(describePlan(plan));
+  const scripts = await writeProject(folder, { ...place, release, settings });
   const bundles = await bundleScripts(wrangler(), scripts, cli.signal);
   say(describeBundles(bundles));
   const document = { name, folder, plan, bundles };
   if (flagOption(input, "dry-run")) {
-    say(`dry run  nothing was sent; ${folder} holds what would be\n`);
+    say(`dry run  nothing was sent; ${shown(folder)} holds what would be\n`);
     return { ...document, dry_run: true };
   }
   const upload = await uploadWithProgress(pack, bucket, settings, input, cli);
@@ -136,7 +151,7 @@ async function putLive(
   cli: CliContext,
   wrangler: Wrangler,
   { name, folder }: Place,
-  scripts: readonly Script[],
+  scripts: readonly WrittenScript[],
   { id: model }: WorkerSettings,
   measured?: Measured,
 ): Promise<{ url: string | undefined; smoke?: SmokeResult }> {
@@ -150,13 +165,14 @@ async function putLive(
   };
   if (flagOption(input, "local")) {
     const more = devArguments(scripts, folder);
+    const typed = devArguments(scripts, folder, shown).join(" ");
     const server = await wrangler.dev([...more, "--port", "0", "--inspector-port", "0"], {
       cwd: folder,
       signal,
     });
     try {
       const smoke = await ask(server.url);
-      say(`serve    npx wrangler dev ${more.join(" ")}\n`);
+      say(`serve    npx wrangler dev ${typed}\n`);
       return { url: undefined, smoke };
     } finally {
       await server.close();
@@ -182,11 +198,21 @@ async function putLive(
   return { url, smoke };
 }
 
-function devArguments(scripts: readonly Script[], folder: string): string[] {
+function devArguments(
+  scripts: readonly WrittenScript[],
+  folder: string,
+  path: (path: string) => string = (path) => path,
+): string[] {
   // The first is the one that listens.
   const ordered = [...scripts].sort((a, b) => Number(b.isFront) - Number(a.isFront));
-  const configs = ordered.flatMap(({ config }) => ["--config", config]);
-  return [...configs, "--persist-to", stateFolder(folder)];
+  const configs = ordered.flatMap(({ config }) => ["--config", path(config)]);
+  return [...configs, "--persist-to", path(stateFolder(folder))];
+}
+
+/** As one would type it here. */
+function shown(path: string): string {
+  const found = relative(process.cwd(), path);
+  return found.startsWith("..") ? path : found;
 }
 
 async function uploadWithProgress(

@@ -10,6 +10,7 @@ import { objectName } from "../../src/pack/shards.ts";
 import { DEFAULT_PACK, MODEL_FILE, SMALL_PACK } from "./environment.ts";
 import { manifestOf } from "./faults-pack.ts";
 import { type S3Server, startS3Server } from "./s3-server.ts";
+import { LLAMA_1B, writeZeroPack } from "./zero-pack.ts";
 
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 
@@ -61,7 +62,9 @@ describe("--dry-run", () => {
     expect(code, err).toBe(0);
     const lines = text.split("\n");
     expect(lines[0]).toMatch(/^needs +Workers Paid .* free plan's 10 ms of CPU .* cannot run/);
-    expect(text).toMatch(/fits: 10\d\.\d of 108\.0 MB \(weights 91\.8, cache 1\d\.\d/);
+    expect(text).toMatch(
+      /fits +one isolate: 10\d\.\d of 108\.0 MB.*\n +\(weights 91\.8, cache 1\d\.\d/,
+    );
     expect(text).toMatch(/pack +6 shards, 93\.9 MB, release [0-9a-f]{12}/);
     expect(text).toMatch(/1,000 tokens of answer +[\d,]+ ms of CPU, \$0\.00/);
     expect(text).toMatch(/CPU measured here, on node .* with the \w+ kernels/);
@@ -91,6 +94,20 @@ describe("--dry-run", () => {
     expect(bundles[0].gzipBytes).toBeLessThan(MAX_WORKER_BYTES);
     console.log(`deployed bundle: ${bundles[0].gzipBytes} bytes gzipped`);
   });
+});
+
+test("a model that is larger than an isolate is planned as stages", async () => {
+  const out = await folder();
+  const pack = join(out, "pack");
+  await writeZeroPack(pack, "llama-3.2-1b", LLAMA_1B, SMALL_PACK);
+  const args = [pack, "--dry-run", "--no-measure", "--out", out];
+  const { out: text } = await pronk(args, OFFLINE);
+  expect(text).toMatch(/^needs +Workers Paid/);
+  expect(text).toMatch(/fits +not one isolate, but 11 stages: at most 10\d\.\d of 108\.0 MB/);
+  expect(text).toMatch(/ 1\. llama-3-2-1b-stage-1 .* tokens 0 to/);
+  expect(text).toMatch(/11\. llama-3-2-1b-stage-11 .* layers 15 to 16/);
+  expect(text).toMatch(/12\. llama-3-2-1b .* routes and tokenizer/);
+  expect(text).toMatch(/pack +62 shards, 841\.5 MB/);
 });
 
 describe("uploading to a real S3 server", () => {
@@ -178,17 +195,6 @@ describe("uploading to a real S3 server", () => {
     expect(code).toBe(1);
     expect(err).toMatch(/SignatureDoesNotMatch.*check AWS_ACCESS_KEY_ID/);
   });
-});
-
-test("--local deploys to wrangler's own R2 and workerd, which answers as this machine does", async () => {
-  const out = await folder();
-  const args = [SMALL_PACK, "--local", "--out", out];
-  const first = await json(args, OFFLINE);
-  expect(first.upload).toMatchObject({ sent: first.upload.objects, switched: true });
-  expect(first.smoke).toMatchObject({ prompt: "The capital of France is", compared: true });
-  expect(first.smoke.answer).toContain("Paris");
-  const second = await json([...args, "--no-measure"], OFFLINE);
-  expect(second.upload).toMatchObject({ sent: 0, switched: false });
 });
 
 async function killed(child: ChildProcess): Promise<void> {

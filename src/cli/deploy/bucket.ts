@@ -8,6 +8,8 @@ export interface Bucket {
   prepare(signal: AbortSignal): Promise<void>;
   /** Whether an immutable object is there, whole. */
   has(key: string, bytes: number, signal: AbortSignal): Promise<boolean>;
+  /** Told which objects are there for sure, since a manifest that is current has them. */
+  know?(keys: readonly string[]): void;
   /** A small object; undefined where there is none. */
   read(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /**

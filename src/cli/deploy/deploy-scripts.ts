@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { PronkError } from "../../errors.ts";
-import type { Script } from "./project.ts";
+import type { WrittenScript } from "./project.ts";
 import type { Wrangler } from "./wrangler.ts";
 
 /** Of a script that Workers Paid takes, compressed. Source: developers.cloudflare.com/workers/platform/limits. */
@@ -25,7 +25,7 @@ export interface Bundle {
  */
 export async function bundleScripts(
   wrangler: Wrangler,
-  scripts: readonly Script[],
+  scripts: readonly WrittenScript[],
   signal: AbortSignal,
 ): Promise<Bundle[]> {
   const bundles: Bundle[] = [];
@@ -76,8 +76,8 @@ export function describeBundles(bundles: readonly Bundle[]): string {
  */
 export async function deployScripts(
   wrangler: Wrangler,
-  scripts: readonly Script[],
-  onDeployed: (script: Script) => void,
+  scripts: readonly WrittenScript[],
+  onDeployed: (script: WrittenScript) => void,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   let url: string | undefined;
@@ -86,7 +86,7 @@ export async function deployScripts(
       cwd: dirname(script.config),
       signal,
     });
-    if (script.isFront) url = /^\s*(https:\/\/[^\s/]+)\/?\s*$/m.exec(said)?.[1];
+    if (script.isFront) url = /^\s*(https?:\/\/[^\s/]+)\/?\s*$/m.exec(said)?.[1];
     onDeployed(script);
   }
   return url;

@@ -1,9 +1,17 @@
 /** The plan of a deployment, as data and as text that a person reads before anything happens. */
 import type { MemoryUse } from "../../backends/backend.ts";
 import { kernelBudget } from "../budget.ts";
-import { type FittedPack, ISOLATE_BYTES, type PreparedPack } from "./prepare-pack.ts";
-import { type Cost, type CpuFigures, costOf, FREE_PLAN_CPU_MS, PRICES } from "./prices.ts";
+import type { FittedPack, PreparedPack } from "./prepare-pack.ts";
+import {
+  type Cost,
+  type CpuFigures,
+  costOf,
+  FREE_PLAN_CPU_MS,
+  MANIFEST_READS,
+  PRICES,
+} from "./prices.ts";
 import type { Script } from "./project.ts";
+import { ISOLATE_BYTES } from "./topology.ts";
 
 export interface DeployPlan {
   readonly name: string;
@@ -34,14 +42,18 @@ export interface DeployPlan {
 export interface PlannedScript {
   readonly name: string;
   readonly role: string;
-  readonly config: string;
-  /** Of WebAssembly; what of an isolate is left for it. */
-  readonly memory: MemoryUse;
+  /** What of the model it has; null: nothing. */
+  readonly holds: string | null;
+  /** Of WebAssembly. */
+  readonly memory: MemoryUse | null;
+  /** Beside it: while it loads, or, in a front, for states and logits. */
+  readonly other_bytes: number;
+  /** What of an isolate WebAssembly and those may take; the rest is JavaScript's. */
   readonly budget: number;
 }
 
 export function planDeployment(
-  { manifest, release, settings, plan }: FittedPack,
+  { manifest, release, settings, config, isolates, frontBytes = 0 }: FittedPack,
   scripts: readonly Script[],
   cpu: CpuFigures,
   target: string,
@@ -50,7 +62,12 @@ export function planDeployment(
   const bytes = manifest.weight_bytes + (manifest.tokenizer?.bytes ?? 0);
   const { ctx, slots, kv, topology } = settings;
   const { requested, profile } = manifest.quantization;
-  const { num_hidden_layers: layers, hidden_size: hidden, vocab_size: vocab } = plan.config;
+  const { num_hidden_layers: layers, hidden_size: hidden, vocab_size: vocab } = config;
+  // Every isolate reads the manifest, its size and its bytes; stages share shards at their borders.
+  const readsPerStart =
+    isolates.reduce((sum, isolate) => sum + isolate.objects, 0) +
+    (frontBytes === undefined ? 0 : 1) +
+    MANIFEST_READS * scripts.length;
   const tokenMs = cpu.outputMs.toFixed(cpu.outputMs < 10 ? 1 : 0);
   return {
     name: scripts.find(({ isFront }) => isFront)?.name ?? scripts[0].name,
@@ -62,16 +79,20 @@ export function planDeployment(
     topology,
     ctx,
     slots,
-    scripts: scripts.map(({ name, role, config }) => ({
-      name,
-      role,
-      config,
-      memory: plan.memory,
-      budget: kernelBudget(ISOLATE_BYTES),
-    })),
+    scripts: scripts.map(({ name, role, part }) => {
+      const isolate = part === undefined ? undefined : isolates[part];
+      return {
+        name,
+        role,
+        holds: isolate?.holds ?? null,
+        memory: isolate?.memory ?? null,
+        other_bytes: isolate ? isolate.spareBytes : (frontBytes ?? 0),
+        budget: kernelBudget(ISOLATE_BYTES),
+      };
+    }),
     pack: { release, shards: manifest.shards.length, objects, bytes },
     target,
-    cost: costOf(cpu, objects, bytes),
+    cost: costOf(cpu, { objects, bytes, readsPerStart, engines: settings.engines ?? 0 }),
   };
 }
 
@@ -87,7 +108,7 @@ export function describePack({ manifest, release }: PreparedPack, target: string
 }
 
 export function describePlan(plan: DeployPlan): string {
-  const { model, form, scripts, pack, cost, ctx, slots } = plan;
+  const { model, form, pack, cost, ctx, slots } = plan;
   const sequences = slots === 1 ? "one conversation at a time" : `${slots} at a time`;
   const lines: [string, string][] = [
     ["needs", plan.needs],
@@ -95,15 +116,12 @@ export function describePlan(plan: DeployPlan): string {
     ["", `${model.layers} layers of ${model.hidden}, ${count(model.vocab)} tokens`],
     ["form", `${form.requested}, ${form.profile} profile, ${form.kv} cache`],
     ["context", `${count(ctx)} positions, ${sequences}`],
-    ...scripts.flatMap((script, i): [string, string][] => [
-      [i === 0 ? "scripts" : "", `${i + 1}. ${script.name}: ${script.role}`],
-      ["", memoryLine(script)],
-    ]),
+    ...fitLines(plan),
     ["pack", `${pack.shards} shards, ${megabytes(pack.bytes)} MB, release ${short(pack.release)}`],
     ["bucket", plan.target],
     ["cost", `1,000 tokens of answer    ${cpuLine(cost.cpu.outputMs, cost.per1000OutputTokens)}`],
     ["", `1,000 tokens of prompt    ${cpuLine(cost.cpu.promptMs, cost.per1000PromptTokens)}`],
-    ["", `a start of an isolate     ${cost.readsPerStart} reads of R2, ${dollars(cost.perStart)}`],
+    ["", `a cold start              ${cost.readsPerStart} reads of R2, ${dollars(cost.perStart)}`],
     [
       "",
       `the bucket                ${dollars(cost.storagePerMonth)} a month, ${dollars(cost.perUpload)} to fill`,
@@ -119,10 +137,45 @@ export function describePlan(plan: DeployPlan): string {
   return lines.map(([label, text]) => `${label.padEnd(width)}${text}\n`).join("");
 }
 
-function memoryLine({ memory, budget }: PlannedScript): string {
-  const { weights, kv, total } = memory;
-  const parts = `weights ${megabytes(weights)}, cache ${megabytes(kv)}, the rest ${megabytes(total - weights - kv)}`;
-  return `   fits: ${megabytes(total)} of ${megabytes(budget)} MB (${parts}), beside ${megabytes(ISOLATE_BYTES - budget)} MB of JavaScript`;
+/** Whether it fits, and each isolate with what it has. */
+function fitLines({ scripts, topology }: DeployPlan): [string, string][] {
+  const [{ budget }] = scripts;
+  const room = `${megabytes(budget)} MB, beside ${megabytes(ISOLATE_BYTES - budget)} MB of JavaScript`;
+  const weights = scripts.filter(({ memory }) => memory !== null);
+  const largest = Math.max(...weights.map(used));
+  const lines: [string, string][] =
+    topology === "stages"
+      ? [
+          [
+            "fits",
+            `not one isolate, but ${weights.length} stages: at most ${megabytes(largest)} of ${room}`,
+          ],
+          ["", "a token goes through all of them: more memory, not more speed"],
+        ]
+      : [
+          ["fits", `one isolate: ${megabytes(largest)} of ${room}`],
+          ["", `(${partsOf(weights[0].memory)})`],
+        ];
+  const names = Math.max(...scripts.map(({ name }) => name.length));
+  const digits = String(scripts.length).length;
+  return [
+    ...lines,
+    ...scripts.map((script, i): [string, string] => {
+      const number = `${String(i + 1).padStart(digits)}. ${script.name.padEnd(names)}`;
+      const size = `${megabytes(used(script)).padStart(6)} MB`;
+      const what = topology === "stages" ? (script.holds ?? script.role) : script.role;
+      return [i === 0 ? "scripts" : "", `${number} ${size}  ${what}`];
+    }),
+  ];
+}
+
+function partsOf(memory: MemoryUse | null): string {
+  const { weights, kv, total } = memory ?? { weights: 0, kv: 0, total: 0 };
+  return `weights ${megabytes(weights)}, cache ${megabytes(kv)}, the rest ${megabytes(total - weights - kv)}`;
+}
+
+function used({ memory, other_bytes }: PlannedScript): number {
+  return (memory?.total ?? 0) + other_bytes;
 }
 
 function cpuLine(tokenMs: number, price: number): string {

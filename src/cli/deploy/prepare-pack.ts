@@ -1,7 +1,6 @@
 /** From a model's name to the pack that is deployed, and how it runs in an isolate. */
 import { join } from "node:path";
 import type { FittingForm } from "../../engine/budget-choice.ts";
-import type { ModelPlan } from "../../engine/load-model.ts";
 import { packModel } from "../../engine/pack-model.ts";
 import { readManifest } from "../../pack/loader.ts";
 import type { Manifest } from "../../pack/manifest.ts";
@@ -10,17 +9,23 @@ import { directoryFolder, directoryTarget } from "../../platform/host/directory.
 import { openUnpacked, type SourceModel } from "../../platform/host/open-model.ts";
 import { memorySource } from "../../sources/memory.ts";
 import type { SourceFolder } from "../../sources/source.ts";
-import { integerOption } from "../arguments.ts";
+import { choiceOption, integerOption } from "../arguments.ts";
 import { fittingForm } from "../budget.ts";
 import type { Arguments, CliContext } from "../command.ts";
 import { kvOption, modelName, weightOptions, withProgress } from "../model-options.ts";
-import type { WorkerSettings } from "./project.ts";
+import {
+  type Asked,
+  type Fit,
+  fitTopology,
+  ISOLATE_BYTES,
+  isTooLarge,
+  MAX_CTX,
+  TOPOLOGIES,
+  type WorkerSettings,
+} from "./topology.ts";
 
-/** What Cloudflare gives an isolate, JavaScript's part included. */
-export const ISOLATE_BYTES = 128_000_000;
-
-/** As of createWorker(): a chat of some 700 words. */
-const MAX_CTX = 1024;
+/** Of one front: each is a binding of it, and an isolate of Cloudflare's. */
+const MAX_ENGINES = 100;
 
 export interface PreparedPack {
   readonly folder: SourceFolder;
@@ -29,17 +34,13 @@ export interface PreparedPack {
   readonly release: string;
 }
 
-/** A pack, and how a Worker runs it. */
-export interface FittedPack extends PreparedPack {
-  readonly settings: WorkerSettings;
-  /** Of the isolate that holds the model. */
-  readonly plan: ModelPlan;
-}
+/** A pack, and how Workers run it. */
+export type FittedPack = PreparedPack & Fit;
 
 /**
- * The pack that a name stands for; of anything else, one is made under `out`, in the best form that fits an isolate.
+ * The pack that a name stands for; of anything else, one is made under `out`, in the best form that fits.
  *
- * @throws PronkError "out_of_memory" with the plan's numbers; as openModel and packModel.
+ * @throws PronkError as openModel, fittingForm and packModel.
  */
 export function preparePack(input: Arguments, cli: CliContext, out: string): Promise<PreparedPack> {
   const { host, env, fetch, signal } = cli;
@@ -49,8 +50,7 @@ export function preparePack(input: Arguments, cli: CliContext, out: string): Pro
     try {
       if ("pack" in opened.input) return await readPack(opened.input.pack, signal);
       const source = opened as SourceModel;
-      const asked = { ...askedFor(input), signal };
-      const form = await fittingForm(source.input, ISOLATE_BYTES, asked);
+      const form = await formFor(source, input, signal);
       const path = join(out, "pack");
       const { quantization, profile, kv } = form;
       await packModel(source.input, directoryTarget(path), {
@@ -70,48 +70,63 @@ export function preparePack(input: Arguments, cli: CliContext, out: string): Pro
   });
 }
 
-/** @throws PronkError "out_of_memory" with the plan's numbers, where it does not fit an isolate. */
+/** What is packed: the best form that fits one isolate, else a small one, which fewer stages can hold. */
+async function formFor(
+  { input: source }: SourceModel,
+  input: Arguments,
+  signal: AbortSignal,
+): Promise<Pick<FittingForm, "quantization" | "profile" | "kv">> {
+  const { topology, ctx, slots, kv } = askedFor(input);
+  const weights = weightOptions(input);
+  const { quantization = "auto", profile = "small" } = weights;
+  const staged = { quantization, profile, kv: kv ?? "int8" } as const;
+  if (topology === "stages") return staged;
+  try {
+    const options = { ...weights, kv, ctx, slots, maxCtx: MAX_CTX, signal };
+    return await fittingForm(source, ISOLATE_BYTES, options);
+  } catch (error) {
+    if (topology === "auto" && isTooLarge(error)) return staged;
+    throw error;
+  }
+}
+
+/** @throws PronkError as fitTopology. */
 export async function fitPack(
   pack: PreparedPack,
   input: Arguments,
   signal: AbortSignal,
 ): Promise<FittedPack> {
-  const form = await formOf(pack.folder, askedFor(input), signal);
-  return { ...pack, settings: settingsFor(form), plan: form.plan };
+  const fit = await fitTopology(pack.folder, pack.manifest, askedFor(input), signal);
+  return { ...pack, ...fit };
 }
 
 /** How a pack that is in a bucket runs, where no release says so. */
 export async function settingsOf(
-  manifest: Uint8Array,
+  bytes: Uint8Array,
   input: Arguments,
   signal: AbortSignal,
 ): Promise<WorkerSettings> {
   const folder: SourceFolder = {
     name: "the release",
-    open: async (name) => memorySource(manifest, name),
+    open: async (name) => memorySource(bytes, name),
   };
-  return settingsFor(await formOf(folder, askedFor(input), signal));
+  const manifest = await readManifest(folder, signal);
+  return (await fitTopology(folder, manifest, askedFor(input), signal)).settings;
 }
 
-type Asked = ReturnType<typeof askedFor>;
-
-function askedFor(input: Arguments) {
-  const slots = integerOption(input, "slots", 1) ?? 1;
-  const ctx = integerOption(input, "ctx", 1);
-  return { ...weightOptions(input), kv: kvOption(input), ctx, slots, maxCtx: MAX_CTX };
-}
-
-function formOf(pack: SourceFolder, asked: Asked, signal: AbortSignal): Promise<FittingForm> {
-  return fittingForm({ pack }, ISOLATE_BYTES, { ...asked, signal });
+/** @throws UsageError */
+function askedFor(input: Arguments): Asked {
+  return {
+    topology: choiceOption(input, "topology", TOPOLOGIES) ?? "auto",
+    slots: integerOption(input, "slots", 1) ?? 1,
+    ctx: integerOption(input, "ctx", 1),
+    kv: kvOption(input),
+    engines: integerOption(input, "engines", 1, MAX_ENGINES) ?? 1,
+  };
 }
 
 async function readPack(folder: SourceFolder, signal: AbortSignal): Promise<PreparedPack> {
   const manifest = await readManifest(folder, signal);
   const release = manifest.checksum ?? (await manifestChecksum(manifest));
   return { folder, manifest, release };
-}
-
-function settingsFor({ kv, plan }: FittingForm): WorkerSettings {
-  const { ctx, slots } = plan.runner;
-  return { topology: "isolate", id: plan.model.facts.name, ctx, slots, kv };
 }

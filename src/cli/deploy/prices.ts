@@ -2,7 +2,7 @@
 
 /**
  * Workers Paid and R2's standard storage as of November 2026.
- * Source: developers.cloudflare.com/workers/platform/pricing and developers.cloudflare.com/r2/pricing.
+ * Source: developers.cloudflare.com/workers/platform/pricing, /durable-objects/platform/pricing and /r2/pricing.
  */
 export const PRICES = {
   date: "2026-11",
@@ -16,6 +16,9 @@ export const PRICES = {
   readsPerMillion: 0.36,
   /** Puts and lists (class A), beyond a million a month. */
   writesPerMillion: 4.5,
+  /** A Durable Object that is awake has 128 MB, whatever it uses; beyond 400,000 GB-s a month. */
+  objectsPerMillionGbSeconds: 12.5,
+  objectGb: 0.128,
   /** Of storage, a month, beyond 10 GB. Traffic out of R2 costs nothing. */
   storagePerGb: 0.015,
 } as const;
@@ -37,19 +40,31 @@ export interface Cost {
   /** Dollars. */
   readonly per1000OutputTokens: number;
   readonly per1000PromptTokens: number;
-  /** What one isolate reads when it starts. */
+  /** What is read when all isolates of the deployment start. */
   readonly readsPerStart: number;
   readonly perStart: number;
   readonly perUpload: number;
   readonly storagePerMonth: number;
+  /** Of the Durable Objects, while they are awake; null where there are none. */
+  readonly objectsPerHour: number | null;
   /** Tokens of output for which the plan's own CPU lasts a month. */
   readonly includedOutputTokens: number;
 }
 
-/** @param objects of the pack: shards and the tokenizer. R2's binding streams each in one read. */
-export function costOf(cpu: CpuFigures, objects: number, bytes: number): Cost {
+/** What is stored and read. */
+export interface PackUse {
+  /** Of the pack: shards and the tokenizer. R2's binding streams each in one read. */
+  readonly objects: number;
+  readonly bytes: number;
+  /** Of R2, when every isolate of the deployment starts. */
+  readonly readsPerStart: number;
+  /** Durable Objects that are awake while somebody asks. */
+  readonly engines: number;
+}
+
+export function costOf(cpu: CpuFigures, { objects, bytes, readsPerStart, engines }: PackUse): Cost {
+  const gbSeconds = engines * PRICES.objectGb * 3600;
   const perMs = PRICES.cpuPerMillionMs / 1e6;
-  const readsPerStart = objects + MANIFEST_READS;
   return {
     cpu,
     per1000OutputTokens: 1000 * cpu.outputMs * perMs,
@@ -58,12 +73,13 @@ export function costOf(cpu: CpuFigures, objects: number, bytes: number): Cost {
     perStart: (readsPerStart * PRICES.readsPerMillion) / 1e6,
     perUpload: ((objects + MANIFEST_WRITES) * PRICES.writesPerMillion) / 1e6,
     storagePerMonth: (bytes / 1e9) * PRICES.storagePerGb,
+    objectsPerHour: engines === 0 ? null : (gbSeconds * PRICES.objectsPerMillionGbSeconds) / 1e6,
     includedOutputTokens: Math.floor(PRICES.includedCpuMs / cpu.outputMs),
   };
 }
 
 /** Its size, then its bytes. */
-const MANIFEST_READS = 2;
+export const MANIFEST_READS = 2;
 
 /** Under its checksum, the list of releases, and as the current one. */
 const MANIFEST_WRITES = 3;

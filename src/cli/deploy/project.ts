@@ -2,12 +2,17 @@
  * What wrangler deploys: for each script its module and its configuration, in a folder of their own, in the order in which
  * they have to be there: who is called before who calls.
  */
-import { existsSync, realpathSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
-import type { KvType } from "../../backends/backend.ts";
+import { join } from "node:path";
+import { PronkError } from "../../errors.ts";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
-import { packageRoot } from "../runtimes.ts";
-import { resolveFrom } from "./wrangler.ts";
+import {
+  ENGINE_CLASS,
+  engineFrontModule,
+  engineModule,
+  FRONT_CLASSES,
+  wholeModule,
+} from "./modules.ts";
+import type { WorkerSettings } from "./topology.ts";
 
 /** As of wrangler.toml, which the tests run. */
 const COMPATIBILITY_DATE = "2026-04-01";
@@ -15,37 +20,21 @@ const COMPATIBILITY_DATE = "2026-04-01";
 /** Delivers a client's going away to request.signal. */
 const COMPATIBILITY_FLAGS = ["enable_request_signal"];
 
+/** The module beside each configuration. */
+const MAIN = "worker.js";
+
 /** The longest that one request may compute: what Workers Paid allows. */
 const CPU_MS = 300_000;
 
-/** How a Worker runs its model; kept with the release, so that going back brings it back. */
-export interface WorkerSettings {
-  readonly topology: "isolate";
-  readonly id: string;
-  readonly ctx: number;
-  readonly slots: number;
-  readonly kv: KvType;
-}
-
-/** Settings that were kept with a release; undefined where they are of a later version, or missing. */
-export function readSettings(value: unknown): WorkerSettings | undefined {
-  const found = (value ?? {}) as Partial<Record<keyof WorkerSettings, unknown>>;
-  const isCount = (number: unknown): boolean => Number.isSafeInteger(number) && Number(number) > 0;
-  const isKnown =
-    found.topology === "isolate" &&
-    typeof found.id === "string" &&
-    typeof found.kv === "string" &&
-    isCount(found.ctx) &&
-    isCount(found.slots);
-  return isKnown ? (value as WorkerSettings) : undefined;
-}
+/** Of a script's name, so that `-stage-31` can follow it. */
+const STEM_CHARS = 50;
 
 export interface ProjectOptions {
   /** The Worker's name. */
   readonly name: string;
   readonly bucket: string;
   readonly prefix: string;
-  /** The manifest's checksum: the Worker reads this release and no other. */
+  /** The manifest's checksum: the Workers read this release and no other. */
   readonly release: string;
   readonly settings: WorkerSettings;
 }
@@ -53,77 +42,132 @@ export interface ProjectOptions {
 /** One script of a deployment. */
 export interface Script {
   readonly name: string;
+  readonly kind: "whole" | "engine" | "stage" | "front";
   /** For people: `routes, tokenizer and model`. */
   readonly role: string;
-  /** The path of its wrangler configuration. */
-  readonly config: string;
+  /** Which of the model's isolates it is, from 0; undefined: it has no weights. */
+  readonly part: number | undefined;
   /** Whether this is the one that clients ask. */
   readonly isFront: boolean;
 }
 
-/** Writes the scripts of a deployment into a folder. @returns them in the order of deployment. */
-export async function writeProject(folder: string, options: ProjectOptions): Promise<Script[]> {
-  const { name, bucket, prefix, release, settings } = options;
-  const main = "worker.js";
-  const config = {
+export interface WrittenScript extends Script {
+  /** The path of its wrangler configuration. */
+  readonly config: string;
+}
+
+/** The scripts of a deployment, in the order in which they are deployed. */
+export function scriptsOf(
+  name: string,
+  { topology, stages = [], engines = 1 }: WorkerSettings,
+): Script[] {
+  if (topology === "isolate") {
+    const role = "routes, tokenizer and model";
+    return [{ name, kind: "whole", role, part: 0, isFront: true }];
+  }
+  const kind = topology === "objects" ? "engine" : "stage";
+  const role = topology === "objects" ? "engine objects with the model" : "a stage of the model";
+  const count = topology === "objects" ? engines : stages.length;
+  const behind = Array.from(
+    { length: count },
+    (_, part): Script => ({
+      name: `${name.slice(0, STEM_CHARS)}-${kind}-${part + 1}`,
+      kind,
+      role,
+      part,
+      isFront: false,
+    }),
+  );
+  const front = { name, kind: "front", role: "routes and tokenizer", isFront: true } as const;
+  return [...behind, { ...front, part: undefined }];
+}
+
+/**
+ * Writes the scripts of a deployment into a folder, the one that clients ask at its top.
+ *
+ * @returns them in the order of deployment.
+ */
+export async function writeProject(
+  folder: string,
+  options: ProjectOptions,
+): Promise<WrittenScript[]> {
+  const scripts = scriptsOf(options.name, options.settings);
+  const written: WrittenScript[] = [];
+  for (const script of scripts) {
+    const place = script.isFront ? folder : join(folder, script.name);
+    const behind = scripts.filter(({ isFront }) => !isFront);
+    const { module, bindings } = contentOf(place, script, behind, options.settings);
+    const config = join(place, "wrangler.json");
+    await write(join(place, MAIN), module);
+    const all = { ...commonConfig(script, options), ...bindings };
+    await write(config, `${JSON.stringify(all, null, 2)}\n`);
+    written.push({ ...script, config });
+  }
+  return written;
+}
+
+function commonConfig(
+  { name, isFront }: Script,
+  { bucket, prefix, release }: ProjectOptions,
+): object {
+  return {
     name,
-    main,
+    main: MAIN,
     compatibility_date: COMPATIBILITY_DATE,
     compatibility_flags: COMPATIBILITY_FLAGS,
     send_metrics: false,
     minify: true,
     upload_source_maps: true,
+    // Scripts behind a front have no address of their own.
+    ...(!isFront && { workers_dev: false, preview_urls: false }),
     observability: { enabled: true },
     limits: { cpu_ms: CPU_MS },
     vars: { PACK: prefix, RELEASE: release },
     r2_buckets: [{ binding: "MODELS", bucket_name: bucket }],
   };
-  await write(join(folder, main), workerModule(folder, settings));
-  await write(join(folder, "wrangler.json"), `${JSON.stringify(config, null, 2)}\n`);
-  const role = "routes, tokenizer and model in one isolate";
-  return [{ name, role, config: join(folder, "wrangler.json"), isFront: true }];
 }
 
-function workerModule(folder: string, { id, ctx, slots, kv }: WorkerSettings): string {
-  const from = importsFrom(folder);
-  const options = { id, ctx, slots, kv };
-  return [
-    "// Written by pronk deploy, which writes it anew each time.",
-    `import { createWorker, packRelease, r2Source } from ${JSON.stringify(from.worker)};`,
-    `import plain from ${JSON.stringify(from.kernel("plain"))};`,
-    `import relaxed from ${JSON.stringify(from.kernel("relaxed"))};`,
-    "",
-    "export default createWorker({",
-    ...Object.entries(options).map(([key, value]) => `  ${key}: ${JSON.stringify(value)},`),
-    "  kernels: { relaxed, plain },",
-    "  pack: (env) => packRelease(r2Source(env.MODELS, env.PACK), env.RELEASE),",
-    "});",
-    "",
-  ].join("\n");
+interface Content {
+  readonly module: string;
+  /** Of its wrangler configuration, what other scripts have otherwise. */
+  readonly bindings: object;
 }
 
-interface Imports {
-  readonly worker: string;
-  kernel(name: "plain" | "relaxed"): string;
-}
-
-/** The package by its name where the folder's own \`pronk\` is this one, else by paths. */
-function importsFrom(folder: string): Imports {
-  const root = realpathSync(packageRoot());
-  const manifest = resolveFrom(folder, "pronk/package.json");
-  const built = join(root, "dist", "src", "platform", "cloudflare", "index.js");
-  const isOwn = manifest !== undefined && dirname(realpathSync(manifest)) === root;
-  if (isOwn && existsSync(built)) {
-    return { worker: "pronk/cloudflare", kernel: (name) => `pronk/kernels/${name}.wasm` };
+function contentOf(
+  folder: string,
+  { kind }: Script,
+  behind: readonly Script[],
+  settings: WorkerSettings,
+): Content {
+  if (kind === "whole") return { module: wholeModule(folder, settings), bindings: {} };
+  if (settings.topology === "stages") {
+    throw new PronkError("unsupported", "stages: Workers of them cannot be written yet");
   }
-  const source = join(root, "src", "platform", "cloudflare", "index.ts");
-  const path = (to: string): string => {
-    const found = relative(folder, to).split(sep).join("/");
-    return found.startsWith(".") ? found : `./${found}`;
-  };
+  if (kind === "engine") {
+    return {
+      module: engineModule(folder, settings),
+      bindings: {
+        durable_objects: { bindings: [{ name: "ENGINES", class_name: ENGINE_CLASS }] },
+        migrations: [{ tag: "engine", new_sqlite_classes: [ENGINE_CLASS] }],
+      },
+    };
+  }
+  const engines = behind.map(({ name }, i) => ({
+    name: `ENGINES_${i + 1}`,
+    class_name: ENGINE_CLASS,
+    script_name: name,
+  }));
+  const own = Object.entries(FRONT_CLASSES).map(([name, class_name]) => ({ name, class_name }));
+  const module = engineFrontModule(
+    folder,
+    engines.map(({ name }) => name),
+  );
   return {
-    worker: path(existsSync(built) ? built : source),
-    kernel: (name) => path(join(root, "wasm", "dist", `${name}.wasm`)),
+    module,
+    bindings: {
+      durable_objects: { bindings: [...engines, ...own] },
+      migrations: [{ tag: "front", new_sqlite_classes: Object.values(FRONT_CLASSES) }],
+    },
   };
 }
 

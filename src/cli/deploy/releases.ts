@@ -45,16 +45,19 @@ export interface CurrentManifest {
 
 /** @throws PronkError "bad_format" when the objects are something else; as the bucket does. */
 export async function readReleases(bucket: Bucket, signal: AbortSignal): Promise<Releases> {
-  const [bytes, list] = await Promise.all([
-    bucket.read(MANIFEST_NAME, signal),
-    bucket.read(RELEASES_NAME, signal),
-  ]);
+  const bytes = await bucket.read(MANIFEST_NAME, signal);
   if (!bytes) return { current: undefined, list: [] };
+  const list = await bucket.read(RELEASES_NAME, signal);
   const manifest = parseManifest(bytes, bucket.name);
   const checksum = manifest.checksum ?? (await manifestChecksum(manifest));
+  bucket.know?.(objectsOf(manifest));
   const known = list ? parseReleases(list, bucket.name) : [];
   const at = known.findLastIndex((release) => release.checksum === checksum);
   return { current: { manifest, bytes, checksum }, list: known.slice(0, at + 1) };
+}
+
+function objectsOf({ shards, tokenizer }: Manifest): string[] {
+  return [...shards, ...(tokenizer ? [tokenizer] : [])].map(objectName);
 }
 
 /** Makes the last release of a list the current one: first the list, then, as the last write of all, manifest.json. */
@@ -84,24 +87,20 @@ export function writeList(
  */
 export async function rollBack(bucket: Bucket, signal: AbortSignal): Promise<RolledBack> {
   const { current, list } = await readReleases(bucket, signal);
-  if (!current)
-    throw new PronkError("not_found", `${bucket.name}: no ${MANIFEST_NAME}: nothing is deployed`);
+  const missing = (what: string): PronkError =>
+    new PronkError("not_found", `${bucket.name}: ${what}`);
+  if (!current) throw missing(`no ${MANIFEST_NAME}: nothing is deployed`);
   const to = list.at(-2);
-  if (!to)
-    throw new PronkError(
-      "not_found",
-      `${bucket.name}: ${current.checksum} is the first release: none is before it`,
-    );
+  if (!to) throw missing(`${current.checksum} is the first release: none is before it`);
   const bytes = await bucket.read(releaseName(to.checksum), signal);
-  if (!bytes)
-    throw new PronkError("not_found", `${bucket.name}: ${releaseName(to.checksum)} has gone`);
+  if (!bytes) throw missing(`${releaseName(to.checksum)} has gone`);
   const manifest = parseManifest(bytes, bucket.name);
+  // It was kept when all of it was there; storage that can be asked is.
+  bucket.know?.(objectsOf(manifest));
   for (const object of [...manifest.shards, ...(manifest.tokenizer ? [manifest.tokenizer] : [])]) {
     if (await bucket.has(objectName(object), object.bytes, signal)) continue;
-    throw new PronkError(
-      "not_found",
-      `${bucket.name}: ${objectName(object)} of release ${to.checksum} has gone; deploy that model again`,
-    );
+    const what = `${objectName(object)} of release ${to.checksum} has gone`;
+    throw missing(`${what}; deploy that model again`);
   }
   await write(bucket, MANIFEST_NAME, bytes, false, signal);
   await writeList(bucket, list.slice(0, -1), signal);

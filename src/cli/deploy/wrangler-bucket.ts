@@ -6,10 +6,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PronkError } from "../../errors.ts";
-import { objectName } from "../../pack/shards.ts";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
 import { type Bucket, cacheControl } from "./bucket.ts";
-import { readReleases } from "./releases.ts";
 import type { Wrangler } from "./wrangler.ts";
 
 /** Each is a process that starts Node: more share its cores. */
@@ -46,16 +44,13 @@ export function wranglerBucket(wrangler: Wrangler, options: WranglerBucketOption
       signal,
       timeoutMs: OBJECT_TIMEOUT_MS,
     });
-  const made: Bucket = {
+  return {
     name: `${bucket}/${prefix}, ${local === undefined ? "by wrangler" : "wrangler's R2 on this machine"}`,
     lanes: LANES,
     async prepare(signal) {
       if (local === undefined) await createBucket(wrangler, bucket, folder, signal);
-      const { current } = await readReleases(made, signal);
-      if (!current) return;
-      const { shards, tokenizer } = current.manifest;
-      journal.know([...shards, ...(tokenizer ? [tokenizer] : [])].map(objectName));
     },
+    know: (keys) => journal.know(keys),
     has: async (key) => journal.has(key),
     async read(key, signal) {
       const scratch = await mkdtemp(join(tmpdir(), "pronk-deploy-"));
@@ -83,7 +78,6 @@ export function wranglerBucket(wrangler: Wrangler, options: WranglerBucketOption
       }
     },
   };
-  return made;
 }
 
 /** One that is there is as good. */

@@ -6,7 +6,7 @@ const engine = await createEngine(process.env.MODEL ?? "smollm2-135m-instruct", 
 const llm = createLlm({ engine });
 const messages = [{ role: "user", content: process.argv[2] ?? "How many days are in a week?" }];
 
-for await (const { text, answer } of llm.stream({ messages, temperature: 0 })) {
+for await (const { text, answer } of llm.stream({ messages, temperature: 0, max_tokens: 200 })) {
   process.stdout.write(text);
   if (answer) console.log(`\n${answer.usage.completion_tokens} tokens`);
 }

@@ -1,5 +1,12 @@
 /** Every example is started as its README says, and asked a question. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -119,8 +126,18 @@ test("worker-hono: the API below two paths, the AI SDK, and the site's own answe
   expect(await (await get(`${url}/llm/docs`)).text()).toContain("openapi.json");
 });
 
+/** What `wrangler types` makes of a binding, where it has both configurations. */
+const GENERATED = `
+import { connectLlm } from "pronk/cloudflare/service";
+import type Llm from "../llm/index";
+export async function typed(service: Service<typeof Llm>): Promise<string> {
+  const [vector] = await service.embed(["a"]);
+  return (await connectLlm(service).generate({ prompt: "a" })).text + vector?.length;
+}`;
+
 test("worker-service: one Worker asks another, without HTTP and with it", async () => {
   const project = await install("worker-service");
+  writeFileSync(join(project.folder, "app", "typed.ts"), GENERATED);
   await project.run("tsc");
   const url = await dev(project);
   expect(await (await get(`${url}/answer`)).json()).toMatchObject({

@@ -29,7 +29,8 @@ form.addEventListener("submit", async (event) => {
   try {
     const content = String(new FormData(form).get("question"));
     const messages = [{ role: "user" as const, content }];
-    for await (const { text, answer: end } of llm.stream({ messages, temperature: 0 })) {
+    const request = { messages, temperature: 0, max_tokens: 200 };
+    for await (const { text, answer: end } of llm.stream(request)) {
       answer.textContent += text;
       if (end) status.textContent = `${end.usage.completion_tokens} tokens`;
     }

@@ -182,7 +182,10 @@ describe("a request that the server computes no longer", () => {
 
   test("is refused where it has no part to give", async () => {
     const input = Array.from({ length: 50 }, () => "a b c");
-    const { status, json } = await postJson(bounded(20), "/v1/embeddings", { model: body.model, input });
+    const { status, json } = await postJson(bounded(20), "/v1/embeddings", {
+      model: body.model,
+      input,
+    });
     expect(status).toBe(400);
     expect(json.error.message).toContain("0.02 s that this server computes for one request");
   });

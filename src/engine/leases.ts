@@ -34,3 +34,9 @@ export function missesTurns({ lastDriven }: Driven, turns: number): boolean {
 export function isLost({ lastDriven }: Driven, turns: number): boolean {
   return turns - lastDriven > DRIVER_LEASE_TURNS;
 }
+
+/**
+ * Work with a lent slot (embeddings, scores) that runs no batch for so long has lost its request: Workers and objects
+ * that are ended run no `finally`. Between two of its batches is no more than another's batch.
+ */
+export const LOAN_LEASE_MS = 20_000;

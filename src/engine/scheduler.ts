@@ -101,6 +101,7 @@ export class Scheduler {
       adapters: this.adapters,
       flight: this.#flight,
       yieldTask: () => runtime.yieldTask(),
+      now: () => runtime.now(),
       turns: () => this.#turns,
       slots: this.#slots.length,
       isAwaited: () => this.#queue.length > 0,
@@ -442,6 +443,7 @@ export class Scheduler {
 
   /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
+    this.#lender.expire();
     for (const sequence of this.#live) {
       if (sequence.isLate) {
         sequence.outlet.finish(sequence.result("length", true));

@@ -4,6 +4,7 @@ import { PronkError, throwIfAborted } from "../errors.ts";
 import type { ReadingSlot } from "../generate/score-tokens.ts";
 import type { AdapterSet, ResolvedMix } from "./adapter-set.ts";
 import { backendFailure, type Flight, isRefusal } from "./flight.ts";
+import { LOAN_LEASE_MS } from "./leases.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 
@@ -27,6 +28,7 @@ export interface LenderHost {
   readonly adapters: AdapterSet;
   readonly flight: Flight;
   yieldTask(): Promise<void>;
+  now(): number;
   turns(): number;
   readonly slots: number;
   /** Whether a generation waits for a slot. */
@@ -50,7 +52,16 @@ interface Waiter {
   refuse(error: PronkError): void;
 }
 
+/** A slot that is lent to work which is still there, and when that last did anything. */
+interface Lent {
+  usedMs: number;
+  isOver: boolean;
+  /** Once. @param kept tokens that its cache holds. */
+  take(kept: readonly number[]): void;
+}
+
 export class SlotLender {
+  readonly #lent = new Set<Lent>();
   readonly #host: LenderHost;
   readonly #most: number;
   readonly #waiting: Waiter[] = [];
@@ -74,26 +85,50 @@ export class SlotLender {
     let slot: Slot | undefined;
     let beside: readonly Slot[] = [];
     let held: readonly number[] = [];
+    const lent: Lent = {
+      usedMs: this.#host.now(),
+      isOver: false,
+      take: (kept) => {
+        if (lent.isOver) return;
+        lent.isOver = true;
+        this.#lent.delete(lent);
+        if (slot !== undefined) this.giveBack(slot, kept);
+        for (const one of beside) this.giveBack(one);
+        unuse();
+      },
+    };
+    /** Of work that comes back after its slot was taken from it, nothing may be run. */
+    const use = (): void => {
+      if (lent.isOver) throw new PronkError("aborted", "engine: its slot was given to others");
+      lent.usedMs = this.#host.now();
+    };
     try {
       const own = await this.borrow(signal);
       slot = own;
       if (most > 1 && !this.#host.isAwaited()) {
         beside = this.borrowBeside(most - 1, this.#host.slots);
       }
+      use();
+      this.#lent.add(lent);
       const { losses } = flight;
       const result = await work({
         runner,
         slot: own.index,
         slots: [own, ...beside].map(({ index }) => index),
         adapters: mix.spans,
-        run: (batch, read) => this.#run(batch, read, losses, meter),
+        run: (batch, read) => this.#run(batch, read, { losses, meter, use }),
         keep: (ids) => {
           held = ids;
         },
         mix,
-        between: (job) => flight.between(job),
+        between: (job) =>
+          flight.between(() => {
+            use();
+            return job();
+          }),
         fill: (ids) => prefixes.fill(own, Int32Array.from(ids), mix.key),
       });
+      if (lent.isOver) return result;
       own.adapters = mix.key;
       own.used = turns();
       return result;
@@ -101,24 +136,30 @@ export class SlotLender {
       held = []; // what was written last is not known
       throw error;
     } finally {
-      if (slot !== undefined) this.giveBack(slot, held);
-      for (const one of beside) this.giveBack(one);
-      unuse();
+      lent.take(held);
+    }
+  }
+
+  /** Takes slots back from work that does nothing any more: its request is gone, and nobody was told. */
+  expire(): void {
+    for (const lent of this.#lent) {
+      if (this.#host.now() - lent.usedMs > LOAN_LEASE_MS) lent.take([]);
     }
   }
 
   async #run(
     batch: Batch,
     read: () => void,
-    losses: number,
-    meter: LoanRequest["meter"],
+    { losses, meter, use }: { losses: number; meter: LoanRequest["meter"]; use: () => void },
   ): Promise<void> {
     await this.#host.yieldTask();
     meter(batch);
     const { flight } = this.#host;
-    await flight.between(() => {
+    await flight.between(async () => {
+      use();
       if (flight.losses !== losses) throw backendFailure("the slot's cache was lost");
-      return this.#forward(batch, read);
+      await this.#forward(batch, read);
+      use(); // the batch may have taken long
     });
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { encodeContinuation } from "../../../src/engine/score-continuations.ts";
-import { collect, engineOver, settle, toyEngine } from "./toy-engine.ts";
+import { collect, engineOver, nextTask, settle, toyEngine } from "./toy-engine.ts";
 import { ToyRunner } from "./toy-runner.ts";
 
 /** By the runner alone: a token at a time from an empty cache. */
@@ -179,4 +179,34 @@ describe("texts", () => {
       continuation: second,
     });
   });
+});
+
+test("a slot that is lent to what is gone comes back, and what returns later runs nothing", async () => {
+  let ms = 0;
+  // A request whose context was ended: it never goes on, and no `finally` of it runs.
+  let goOn = (): void => {};
+  const gone = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let calls = 0;
+  const { engine, runner } = toyEngine(
+    { slots: 1, ctx: 64 },
+    { runtime: { now: () => ms, yieldTask: () => (calls++ === 1 ? gone : nextTask()) } },
+  );
+  const texts = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [5]];
+  const lost = engine.promptLogprobs(texts);
+  lost.catch(() => undefined);
+  await settle();
+  expect(engine.stats().busy).toBe(1);
+  const next = engine.generate({ prompt_ids: [1, 2], max_tokens: 2, temperature: 0 });
+  await settle();
+  ms += 19_000;
+  expect(engine.stats().busy).toBe(1);
+  ms += 2000;
+  expect((await next).ids).toHaveLength(2);
+  const batches = runner.batches.length;
+  goOn();
+  await expect(lost).rejects.toMatchObject({ code: "aborted" });
+  expect(runner.batches).toHaveLength(batches);
+  expect(engine.stats().busy).toBe(0);
 });

@@ -3,7 +3,7 @@
  * are this side's, and so are grammars' checks. What changes an engine for all (adapters, snapshots) is refused: it
  * would hold for one of them, until that is started anew.
  */
-import type { Engine, EngineStats, ModelInfo } from "../engine/engine.ts";
+import type { CallOptions, Engine, EngineStats, ModelInfo } from "../engine/engine.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
@@ -89,8 +89,9 @@ function remoteEngine(
     const call = async <Value>(
       method: CallName,
       first: unknown,
-      { signal, ...rest }: { signal?: AbortSignal } = {},
+      { signal, work: _, ...rest }: CallOptions = {},
     ): Promise<Value> => {
+      // Its CPU time is the other side's: there every ping gives it anew.
       const { fingerprint } = info;
       const asked: Asked = { ask: method, args: [first, rest], fingerprint };
       const { value } = await ask<{ value: Value }>(ranked(undefined), asked, {

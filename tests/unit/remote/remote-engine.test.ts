@@ -9,6 +9,7 @@ import {
 import type { Engine } from "../../../src/engine/engine.ts";
 import { loadModel } from "../../../src/engine/load-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
+import { WorkBudget } from "../../../src/engine/work-budget.ts";
 import { PronkError } from "../../../src/errors.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
 import { type Channel, channelPair } from "../../../src/remote/channel.ts";
@@ -220,6 +221,9 @@ describe("an engine elsewhere", () => {
     const { remote } = await reach([local]);
     const texts = ["a llama", "the river", "the river and the llama"];
     expect(await remote.embed(texts)).toEqual(await local.embed(texts));
+    // What may be computed for a request is counted where it is.
+    const work = new WorkBudget(1);
+    expect(await remote.embed(texts, { work })).toEqual(await local.embed(texts));
     expect(await remote.perplexity(prompt_ids)).toEqual(await local.perplexity(prompt_ids));
     const logprobs = await remote.promptLogprobs([prompt_ids], { top_logprobs: 2 });
     expect(logprobs).toEqual(await local.promptLogprobs([prompt_ids], { top_logprobs: 2 }));

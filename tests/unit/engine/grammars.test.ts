@@ -4,9 +4,11 @@ import { expect, test } from "vitest";
 import { createEngine, type EngineOptions } from "../../../src/engine/create-engine.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { loadModel } from "../../../src/engine/load-model.ts";
+import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
+import { randomLoraFolder } from "../../support/random-lora.ts";
 
 const PATH = "tests/goldens/tokenizers/tok_bpe.gguf";
 const runtime: Runtime = {
@@ -17,10 +19,13 @@ const runtime: Runtime = {
   randomSeed: () => 1,
 };
 
-async function engineWith(options: EngineOptions, slots = 1): Promise<Engine> {
+const load = (slots: number): Promise<LoadedModel> => {
   const gguf = [memorySource(new Uint8Array(readFileSync(PATH)), PATH)];
-  const model = await loadModel({ gguf }, runtime, { slots, maxLogits: slots + 15 });
-  return createEngine(model, runtime, { contextShift: true, ...options });
+  return loadModel({ gguf }, runtime, { slots, maxLogits: slots + 15 });
+};
+
+async function engineWith(options: EngineOptions, slots = 1): Promise<Engine> {
+  return createEngine(await load(slots), runtime, { contextShift: true, ...options });
 }
 
 /** Long forced texts, lists that repeat, and choices in between. */
@@ -88,6 +93,40 @@ test("is complete, and forced tokens are spelled as the tokenizer does", async (
 test("is the same with tokens run ahead", async () => {
   const engine = await engineWith({ speculate: "lookup" });
   expect(await outputs(engine)).toEqual(await alone);
+});
+
+test("is the same with a draft model, whose guesses know nothing of the grammar", async () => {
+  const engine = await engineWith({ speculate: { draft: await load(4) } });
+  expect(await outputs(engine)).toEqual(await alone);
+  expect(engine.stats().draft_tokens).toBeGreaterThan(0);
+  await engine.dispose();
+});
+
+test("of an adapter is of the grammar, and the same run ahead and in company", async () => {
+  const openAdapter = (path: string) => randomLoraFolder(path, { hidden: 32, kvDim: 16 });
+  const withAdapter = async (options: EngineOptions, slots = 1): Promise<Engine> => {
+    const engine = await engineWith({ openAdapter, ...options }, slots);
+    await engine.loadAdapter("pirate", "pirate");
+    return engine;
+  };
+  const adapters = [{ name: "pirate", scale: 1 }];
+  const ask = async (engine: Engine, seed: number): Promise<Output> => {
+    const { ids, text } = await engine.generate({ ...requestOf(engine, seed), adapters });
+    return { ids, text };
+  };
+  const one = await withAdapter({ speculate: "off" });
+  const expected: Output[] = [];
+  for (const seed of SEEDS) expected.push(await ask(one, seed));
+  for (const { text } of expected) {
+    expect(JSON.parse(text).measurements.length).toBeGreaterThanOrEqual(3);
+  }
+  expect(expected).not.toEqual(await alone);
+  const ahead = await withAdapter({ speculate: { draft: await load(4) } }, 3);
+  const together = SEEDS.map((seed) => ask(ahead, seed));
+  const without = SEEDS.map((seed) => ahead.generate(requestOf(ahead, seed)));
+  expect(await Promise.all(together)).toEqual(expected);
+  const plain = (await Promise.all(without)).map(({ ids, text }) => ({ ids, text }));
+  expect(plain).toEqual(await alone);
 });
 
 test("is the same in company", async () => {

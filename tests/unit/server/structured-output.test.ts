@@ -47,8 +47,8 @@ interface Answer {
   readonly finish: string;
 }
 
-async function ask(fields: Record<string, unknown>): Promise<Answer | { readonly error: string }> {
-  const response = await fetch(`${url}/v1/chat/completions`, {
+function send(fields: Record<string, unknown>): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
@@ -60,6 +60,10 @@ async function ask(fields: Record<string, unknown>): Promise<Answer | { readonly
     }),
     signal: AbortSignal.timeout(60_000),
   });
+}
+
+async function ask(fields: Record<string, unknown>): Promise<Answer | { readonly error: string }> {
+  const response = await send(fields);
   if (!response.ok) return { error: (await response.json()).error.message };
   if (fields.stream !== true) {
     const [{ message, finish_reason }] = (await response.json()).choices;
@@ -73,6 +77,19 @@ async function ask(fields: Record<string, unknown>): Promise<Answer | { readonly
     text: choices.map(({ delta }) => delta.content ?? "").join(""),
     finish: choices.at(-1).finish_reason,
   };
+}
+
+/** All choices of a whole answer. */
+async function askChoices(
+  fields: Record<string, unknown>,
+): Promise<readonly Answer[] | { readonly error: string }> {
+  const response = await send(fields);
+  const body = await response.json();
+  if (!response.ok) return { error: body.error.message };
+  return body.choices.map((choice: { message: { content: string }; finish_reason: string }) => ({
+    text: choice.message.content,
+    finish: choice.finish_reason,
+  }));
 }
 
 /** Answers that are complete; all others ended by their length. */
@@ -128,6 +145,30 @@ describe("answers of random schemas are valid, whole and streamed", () => {
       expect(written).toBeGreaterThan(BATCH * 0.5);
     });
   }
+});
+
+test("every choice of several is valid, and the first is the one that comes alone", async () => {
+  let written = 0;
+  for (let seed = 1; seed <= 12; seed++) {
+    const schema = schemaOf(seed);
+    const format = { type: "json_schema", json_schema: { name: "x", strict: true, schema } };
+    const asked = { response_format: format, seed, logprobs: true };
+    const one = await askChoices(asked);
+    const several = await askChoices({ ...asked, n: 3 });
+    if ("error" in several) {
+      expect(one).toEqual(several);
+      continue;
+    }
+    expect(several.length).toBe(3);
+    expect([several[0]]).toEqual(one);
+    const problem = schemaValidator(schema);
+    for (const { text, finish } of several) {
+      if (finish === "length") continue;
+      expect([seed, problem(text)]).toEqual([seed, undefined]);
+      written++;
+    }
+  }
+  expect(written).toBeGreaterThan(15);
 });
 
 test("any object is an object", async () => {

@@ -83,9 +83,9 @@ async function fillBucket(project: ExampleProject): Promise<void> {
 }
 
 /** wrangler on a free port. */
-async function dev(project: ExampleProject): Promise<string> {
+async function dev(project: ExampleProject, script = ""): Promise<string> {
   await fillBucket(project);
-  const options = `--ip 127.0.0.1 --port ${await freePort()} --inspector-port 0`;
+  const options = `${script} --ip 127.0.0.1 --port ${await freePort()} --inspector-port 0`;
   const line = `${command(project, "wrangler dev")} ${options}`;
   const [, url = ""] = await project.start(line, /Ready on (http:\/\/[\d.:]+)/);
   return url;
@@ -193,6 +193,41 @@ test("worker-object: rooms of a class of one's own remember what was said in eac
   };
   expect(await roles("kitchen")).toEqual(["user", "assistant", "user", "assistant"]);
   expect(await roles("hall")).toEqual(["user", "assistant"]);
+});
+
+/** The same class behind a front Worker, and called by its own methods. */
+const FRONT = `
+import { createFrontWorker, r2Source } from "pronk/cloudflare";
+import { connectLlm } from "pronk/cloudflare/service";
+export { Room } from "./index";
+const front = createFrontWorker({
+  pack: (env) => r2Source(env.MODELS, "smollm2-135m-instruct"),
+  engines: (env) => env.ROOMS,
+});
+export default {
+  async fetch(request, env, context) {
+    if (new URL(request.url).pathname !== "/methods") return front.fetch(request, env, context);
+    const llm = connectLlm(env.ROOMS.get(env.ROOMS.idFromName("methods")));
+    const content = await request.text();
+    const parts = [];
+    const messages = [{ role: "user", content }];
+    for await (const { text } of llm.stream({ messages, temperature: 0 })) parts.push(text);
+    const failure = await llm.embed([""]).catch(({ code }) => code);
+    return Response.json({ parts, failure, ids: await llm.tokenize(content) });
+  },
+};`;
+
+test("worker-object: a room is an engine object, too, and its model has methods", async () => {
+  const project = await install("worker-object");
+  writeFileSync(join(project.folder, "src", "front.js"), FRONT);
+  const url = await dev(project, "src/front.js");
+  expect(await ask(url)).toBe(ANSWER);
+  const called = await get(`${url}/methods`, { method: "POST", body: QUESTION });
+  const { parts, failure, ids } = await called.json();
+  expect(parts.length).toBeGreaterThan(5);
+  expect(parts.join("")).toBe(ANSWER);
+  expect(failure).toBe("bad_request");
+  expect(ids).toHaveLength(8);
 });
 
 test("deno: types, and the API below a path", async () => {

@@ -13,7 +13,7 @@ import { startEngine, type WorkerOptions } from "./create-worker.ts";
 import { createSharedLoad } from "./shared-load.ts";
 import { type SqlLike, TurnStore } from "./turn-store.ts";
 
-export interface EngineObjectOptions<Env> extends Omit<WorkerOptions<Env>, "app"> {
+export interface EngineObjectOptions<Env> extends Omit<WorkerOptions<Env>, "app" | "cpuMs"> {
   /** Requests that wait at most, beside those that run, for all objects of the script; more get 503. Default 16. */
   readonly maxQueue?: number;
   /** Bytes of finished turns that an object keeps in its storage; 0: none. Default 1 GB, of 10. */

@@ -13,7 +13,7 @@ import { WorkBudget } from "../../../src/engine/work-budget.ts";
 import { PronkError } from "../../../src/errors.ts";
 import type { GenerateRequest } from "../../../src/generate/request.ts";
 import { type Channel, channelPair } from "../../../src/remote/channel.ts";
-import { SILENCE_MS, WINDOW_PARTS } from "../../../src/remote/messages.ts";
+import { ACK_PARTS, SILENCE_MS, WINDOW_PARTS } from "../../../src/remote/messages.ts";
 import { openRemoteEngine, type RemoteEngine } from "../../../src/remote/remote-engine.ts";
 import { serveEngine } from "../../../src/remote/serve-engine.ts";
 import type { Timer } from "../../../src/remote/timer.ts";
@@ -296,6 +296,42 @@ describe("an engine elsewhere", () => {
     let count = 1;
     while (!(await parts.next()).done) count++;
     expect(count).toBe(200);
+  });
+
+  test("hears of its reader every few tokens, which gives a Durable Object its CPU time again", async () => {
+    const heads: unknown[] = [];
+    const peer = {
+      name: "engine",
+      async connect() {
+        const [mine, theirs] = channelPair();
+        void serveEngine(theirs, { engine: async () => local });
+        const send: Channel["send"] = (message) => {
+          heads.push(message.head);
+          mine.send(message);
+        };
+        return {
+          ...mine,
+          listen: (of) => mine.listen(of),
+          close: () => mine.close(),
+          send,
+        } as Channel;
+      },
+    };
+    const remote = await openRemoteEngine({
+      ...{ peers: [peer], tokenizer: local.tokenizer, template: undefined },
+      ...{ now: () => 0, randomSeed: () => 1 },
+    });
+    for (const read of [
+      () => remote.generate({ prompt_ids, max_tokens: 200, ignore_eos: true }),
+      () => collect(remote.stream({ prompt_ids, max_tokens: 200, ignore_eos: true })),
+    ]) {
+      heads.length = 0;
+      await read();
+      const reads = heads.flatMap((head) => (head as { read?: number }).read ?? []);
+      expect(reads.length).toBeGreaterThan(200 / ACK_PARTS / 2);
+      expect(Math.max(...reads)).toBeLessThan(WINDOW_PARTS);
+      expect(reads.reduce((sum, parts) => sum + parts, 0)).toBeGreaterThan(200 - WINDOW_PARTS);
+    }
   });
 
   test("with another model than before refuses, and is described anew", async () => {

@@ -10,6 +10,7 @@
 //   npm run bench -- check [NAME ...]               whether peers compute the same model
 //   npm run bench -- contexts [arguments]           at depths of 128 to 8192 positions
 //   npm run bench -- grammar [MODEL]                what structured output costs
+//   npm run bench -- isolate [PACK]                  from R2 to the first token in a fresh Worker, beside Node
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
 //   npm run bench -- speculation [arguments]        tokens run ahead, on texts that repeat or not
 //
@@ -24,6 +25,7 @@ const ours = {
   concurrency: file("./bench/concurrency.mjs"),
   contexts: file("./bench/contexts.mjs"),
   grammar: file("./bench/grammar.mjs"),
+  isolate: file("./bench/isolate.mjs"),
   kernels: file("./bench/kernels.mjs"),
   peers: file("./bench/peers.mjs"),
   prefix: file("./bench/prefix.mjs"),

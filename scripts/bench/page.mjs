@@ -11,6 +11,7 @@ import { barChart } from "./chart.mjs";
 import { concurrencyTables } from "./concurrency-report.mjs";
 import { contextTables } from "./contexts-report.mjs";
 import { grammarTables } from "./grammar-report.mjs";
+import { isolateSentence, isolateTables } from "./isolate-report.mjs";
 import { kernelTables } from "./kernels-report.mjs";
 import { prefixTables } from "./prefix-report.mjs";
 import { profileTable } from "./profile-report.mjs";
@@ -37,6 +38,7 @@ export const SECTIONS = {
   concurrency: { page: "benchmarks.md", render: concurrencyTables },
   prefix: { page: "benchmarks.md", render: prefixTables },
   grammar: { page: "benchmarks.md", render: grammarTables },
+  isolate: { page: "benchmarks.md", render: isolateTables, readme: isolateSentence },
   quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
 };

@@ -5,6 +5,9 @@ import { packageRoot } from "../runtimes.ts";
 import type { WorkerSettings } from "./topology.ts";
 import { resolveFrom } from "./wrangler.ts";
 
+/** The longest that one request may compute: what Workers Paid allows. */
+export const CPU_MS = 300_000;
+
 const HEADER = "// Written by pronk deploy, which writes it anew each time.";
 
 const PACK = "  pack: (env) => packRelease(r2Source(env.MODELS, env.PACK), env.RELEASE),";
@@ -18,6 +21,7 @@ export function wholeModule(folder: string, settings: WorkerSettings): string {
     "",
     "export default createWorker({",
     ...modelOptions(settings),
+    `  cpuMs: ${CPU_MS},`,
     PACK,
     "});",
   ]);

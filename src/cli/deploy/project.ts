@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { PronkError } from "../../errors.ts";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
 import {
+  CPU_MS,
   ENGINE_CLASS,
   engineFrontModule,
   engineModule,
@@ -22,9 +23,6 @@ const COMPATIBILITY_FLAGS = ["enable_request_signal"];
 
 /** The module beside each configuration. */
 const MAIN = "worker.js";
-
-/** The longest that one request may compute: what Workers Paid allows. */
-const CPU_MS = 300_000;
 
 /** Of a script's name, so that `-stage-31` can follow it. */
 const STEM_CHARS = 50;

@@ -15,6 +15,9 @@ const pronk = join(root, "dist", "src", "cli", "main.js");
 /** Everything here ends, whatever happens: the longest step is a download. */
 const STEP_TIMEOUT_MS = 15 * 60_000;
 
+/** Of all tests together; .ci/run gives half an hour. */
+const TESTS_TIMEOUT_MS = 28 * 60_000;
+
 const run = (args) =>
   execFileSync(process.execPath, args, {
     cwd: root,
@@ -40,7 +43,7 @@ const { status, signal } = spawnSync(
   {
     cwd: root,
     stdio: "inherit",
-    timeout: STEP_TIMEOUT_MS,
+    timeout: TESTS_TIMEOUT_MS,
     env: {
       ...process.env,
       PRONK_TEST_MODEL: model,

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findRuntime, packageRoot } from "../../src/cli/runtimes.ts";
 import { DEFAULT_PACK } from "./environment.ts";
-import { findNginx } from "./nginx.ts";
+import { systemProgram } from "./system-program.ts";
 
 const root = packageRoot();
 const folder = join(root, "docs", "deploy");
@@ -72,7 +72,9 @@ describe.each(["node.md", "deno.md", "bun.md"])("%s", (name) => {
     mkdirSync(bin);
     symlinkSync(findRuntime("deno"), join(bin, "deno"));
     symlinkSync(findRuntime("bun"), join(bin, "bun"));
-    symlinkSync(findNginx(), join(bin, "nginx"));
+    for (const program of ["nginx", "curl"]) {
+      symlinkSync(systemProgram(program), join(bin, program));
+    }
     mkdirSync(join(work, "deploy"));
     const nginx = readFileSync(join(root, "deploy", "nginx.conf"), "utf8");
     const own = moved(nginx).replaceAll("/tmp/pronk-nginx", join(work, "nginx"));

@@ -14,6 +14,7 @@ import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MODEL_FILE, QUESTION } from "./environment.ts";
 import { Builder, type Image, type User } from "./image.ts";
+import { systemProgram } from "./system-program.ts";
 
 const isRoot = process.getuid?.() === 0;
 const USER = "pronk-image-test";
@@ -33,7 +34,13 @@ describe.skipIf(!isRoot)("the image", () => {
 
   beforeAll(() => {
     root = mkdtempSync(join(tmpdir(), "pronk-image-"));
-    execFileSync("useradd", ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER]);
+    execFileSync(systemProgram("useradd", "passwd"), [
+      "--system",
+      "--no-create-home",
+      "--shell",
+      "/usr/sbin/nologin",
+      USER,
+    ]);
     const id = (flag: string): number => Number(execFileSync("id", [flag, USER]));
     user = { uid: id("-u"), gid: id("-g") };
     builder = new Builder(root, user);

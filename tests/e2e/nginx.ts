@@ -1,10 +1,11 @@
 /** nginx with the repository's own configuration, over replicas on ports of their own. */
-import { execFileSync, type StdioOptions, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { systemProgram } from "./system-program.ts";
 
 export interface Nginx {
   readonly url: string;
@@ -12,30 +13,10 @@ export interface Nginx {
 }
 
 const START_TIMEOUT_MS = 10_000;
-const INSTALL_TIMEOUT_MS = 170_000;
-
-/** From PATH, also where only root looks; else by apt-get as root. */
-export function findNginx(): string {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"];
-  const find = (): string | undefined =>
-    folders.map((folder) => join(folder, "nginx")).find((path) => existsSync(path));
-  const found = find();
-  if (found !== undefined) return found;
-  if (process.getuid?.() !== 0) throw new Error("nginx is missing: apt-get install nginx");
-  const aptGet = (...args: string[]): void => {
-    const stdio: StdioOptions = ["ignore", "ignore", "inherit"];
-    // Installed, not started: at this level Debian starts no services.
-    const env = { ...process.env, RUNLEVEL: "1" };
-    execFileSync("apt-get", args, { stdio, env, timeout: INSTALL_TIMEOUT_MS });
-  };
-  aptGet("update", "-q");
-  aptGet("install", "-qy", "--no-install-recommends", "nginx");
-  return find() ?? "nginx";
-}
 
 /** @param replicas `http://127.0.0.1:40001`, in the place of those that the file names. */
 export async function startNginx(replicas: readonly string[]): Promise<Nginx> {
-  const program = findNginx();
+  const program = systemProgram("nginx");
   const folder = mkdtempSync(join(tmpdir(), "pronk-nginx-"));
   const port = await freePort();
   const servers = replicas.map((url) => `server ${new URL(url).host} max_fails=1 fail_timeout=5s;`);

@@ -23,7 +23,7 @@ beforeAll(async () => {
   for (let i = 0; i < COUNT; i++) replicas.push(await startReplica());
   nginx = await startNginx(replicas.map(({ url }) => url));
   front = await startFront("node");
-}, 120_000);
+}, 240_000);
 
 afterAll(async () => {
   await front?.close();

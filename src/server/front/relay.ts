@@ -94,7 +94,7 @@ class EventCutter {
       this.#heldBytes = 0;
     }
     const rest = bytes.subarray(end);
-    this.#held.push(rest);
+    if (rest.length > 0) this.#held.push(rest);
     this.#heldBytes += rest.length;
     if (this.#heldBytes > MAX_EVENT_BYTES) throw gone("sent an event without an end");
     return whole;

@@ -284,7 +284,7 @@ describe("a stream whose engine dies ends with one event that says so", () => {
 describe("a stream that is whole gets nothing more", () => {
   test.each([
     ["[DONE]", [`${token("a")}data: [DONE]\n\n`], CHAT],
-    ["[DONE] with an id, in two pieces", ["id: 1\ndata: [DO", "NE]\n", "\n"], CHAT],
+    ["[DONE] with an id, in two pieces", ["id: 1\ndata: [DO", "NE]\n", "", "\n"], CHAT],
     ["an error that the engine told", ['data: {"error":{"message":"x"}}\n\n'], CHAT],
     ["message_stop", ['event: message_stop\ndata: {"type":"message_stop"}\n\n'], "/v1/messages"],
   ])("after %s", async (_, texts, path) => {

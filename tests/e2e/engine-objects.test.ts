@@ -78,6 +78,25 @@ test("an engine object answers as every other runtime, whole and streamed", asyn
   expect(ids).toEqual(ANSWER_IDS);
 });
 
+test("tokens pass from object to front to client one by one, as they are generated", async () => {
+  const messages = [user("Write a long story about a llama and a river.")];
+  const fields = { messages, temperature: 0, stream: true, max_tokens: 24, ignore_eos: true };
+  const reads = new Set<number>();
+  const times: number[] = [];
+  for await (const { data, read, ms } of readEvents(await chat(fields))) {
+    if (data === "[DONE]" || !JSON.parse(data).choices[0]?.token_ids?.length) continue;
+    reads.add(read);
+    times.push(ms);
+  }
+  expect(times).toHaveLength(24);
+  expect(reads.size).toBeGreaterThanOrEqual(22);
+  const gaps = times.slice(1).map((ms, i) => ms - times[i]!);
+  const [middle] = gaps.sort((a, b) => a - b).slice(gaps.length >> 1);
+  const spread = (times.at(-1)! - times[0]!) / gaps.length;
+  console.log(`median gap ${middle!.toFixed(1)} ms of ${spread.toFixed(1)} ms a token`);
+  expect(middle).toBeGreaterThan(spread * 0.5);
+});
+
 test("a stream goes on when its object and the model are gone, from the turns that it kept", async () => {
   const first = [user("Tell me in some sentences how a llama lives in the mountains of Peru.")];
   const turn = await (await chat({ messages: first, seed: 3, max_tokens: 60 })).json();

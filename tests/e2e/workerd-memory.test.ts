@@ -1,11 +1,13 @@
 /** The memory of an isolate, from the load of its model through a conversation that fills the context. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWorkerd, type Workerd } from "../../src/cli/workerd.ts";
 import { isolateBytes } from "../../src/engine/isolate-memory.ts";
+import { objectName } from "../../src/pack/shards.ts";
 import { ANSWER_IDS, QUESTION, SMALL_PACK } from "./environment.ts";
+import { expectRefused, flipBit, manifestOf } from "./faults-pack.ts";
 import { residentBytes, watchIsolate, workerdProcesses } from "./isolate-memory.ts";
 
 /**
@@ -121,3 +123,29 @@ test.skipIf(process.platform !== "linux")("the process grows by little more", as
     await workerd.close();
   }
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a load that fails leaves its memory to the next one",
+  async () => {
+    const before = workerdProcesses();
+    const workerd = await startWorkerd("cloudflare", SMALL_PACK, { bucketFolder });
+    const { shards } = await manifestOf(SMALL_PACK);
+    const last = objectName(shards[shards.length - 1]);
+    const whole = await readFile(join(SMALL_PACK, last));
+    try {
+      const [pid] = workerdProcesses().filter((found) => !before.includes(found));
+      await workerd.put(last, flipBit(whole, 12_345));
+      for (let i = 0; i < 2; i++) await expectRefused(workerd.url, [last, "SHA-256"]);
+      const base = residentBytes(pid, "peak");
+      await workerd.put(last, whole);
+      await ask(workerd, { messages: [{ role: "user", content: QUESTION }] });
+      const growth = residentBytes(pid, "peak") - base;
+      console.log(`workerd: ${megabytes(growth)} MB more for a load after one that failed`);
+      // Another memory of the model's would be all of it.
+      expect(growth).toBeLessThan(SMALL_WEIGHT_BYTES / 2);
+    } finally {
+      await workerd.put(last, whole);
+      await workerd.close();
+    }
+  },
+);

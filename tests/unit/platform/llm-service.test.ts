@@ -247,4 +247,19 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
+test("a signal ends the wait for a part that does not come", async () => {
+  let isCancelled = false;
+  const silent = new ReadableStream<Uint8Array>({
+    cancel() {
+      isCancelled = true;
+    },
+  });
+  const service = { ...overTheWire(createLlm({ engine })), stream: async () => silent };
+  const abort = new AbortController();
+  const answer = connectLlm(service).generate({ messages }, { signal: abort.signal });
+  setTimeout(() => abort.abort(), 1);
+  await expect(answer).rejects.toMatchObject({ code: "aborted" });
+  expect(isCancelled).toBe(true);
+});
+
 afterAll(() => engine.dispose());

@@ -41,6 +41,8 @@ export interface WorkerdOptions {
   readonly bindings?: Readonly<Record<string, string>>;
   /** Classes that the Worker exports, by the names of their bindings. */
   readonly durableObjects?: Readonly<Record<string, string>>;
+  /** Namespaces of Workers KV, by the names of their bindings. */
+  readonly kvNamespaces?: readonly string[];
   /** A directory in which they keep their storage; by default it is gone with the process. */
   readonly objectFolder?: string;
 }
@@ -55,7 +57,14 @@ export interface WorkerdOptions {
 export async function startWorkerd(
   name: string,
   pack: string,
-  { bucketFolder, bindings, durableObjects = {}, objectFolder, inspect }: WorkerdOptions = {},
+  {
+    bucketFolder,
+    bindings,
+    durableObjects = {},
+    kvNamespaces = [],
+    objectFolder,
+    inspect,
+  }: WorkerdOptions = {},
 ): Promise<Workerd> {
   const entry = join(packageRoot(), "workers", `${name}.ts`);
   if (!existsSync(entry)) {
@@ -78,6 +87,7 @@ export async function startWorkerd(
     ),
     ...(objectFolder !== undefined && { durableObjectsPersist: objectFolder }),
     r2Buckets: ["MODELS", "PRONK_RESPONSES"],
+    kvNamespaces: [...kvNamespaces],
     ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
     ...(inspect && { inspectorPort: 0 }),
   });

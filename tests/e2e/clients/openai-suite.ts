@@ -219,6 +219,29 @@ export function addOpenAiTests(url: () => string): void {
     expect(packed.usage.total_tokens).toBeGreaterThan(3);
   });
 
+  test("score, by the client's own way to routes that it does not know", async () => {
+    const client = clientOf("", { baseURL: url() });
+    const body = { model: MODEL, context: "One, two, three,", continuations: [" four", " llama"] };
+    const { data } = await client.post<{
+      data: { index: number; logprob: number; is_greedy: boolean }[];
+    }>("/score", { body });
+    expect(data.map(({ index }) => index)).toEqual([0, 1]);
+    expect(data[0]!.logprob).toBeGreaterThan(data[1]!.logprob);
+    expect(data[0]!.is_greedy).toBe(true);
+    await expect(
+      client.post("/score", { body: { ...body, continuations: [] } }),
+    ).rejects.toBeInstanceOf(BadRequestError);
+  });
+
+  test("rerank: refused by its name for a model without a head", async () => {
+    const body = { model: MODEL, query: "days", documents: ["a week", "a llama"] };
+    const error = await clientOf()
+      .post("/rerank", { body })
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(BadRequestError);
+    expect((error as BadRequestError).message).toContain("head");
+  });
+
   test("models: with a slash in the name", async () => {
     const { data } = await clientOf().models.list();
     expect(data.map(({ id }) => id)).toEqual([MODEL]);

@@ -257,4 +257,20 @@ describe("a conversation with calls", () => {
   ])("with %s is refused by the field's name", async (_, fields, param) => {
     expect(await refusal(fields)).toMatchObject({ param, type: "invalid_request_error" });
   });
+
+  test.each([
+    ["where a call is required", { tool_choice: "required" }],
+    ["of the function that is named", { tool_choice: { type: "function", name: "f" } }],
+    ["of a strict function", { strict: true }],
+  ])("with a keyword that is not supported is refused by path and keyword, %s", async (_, how) => {
+    const { strict, ...fields } = how as Record<string, unknown>;
+    const parameters = { type: "object", properties: { a: { type: "string", maxLenght: 3 } } };
+    const f = { type: "function", name: "f", parameters, strict };
+    const error = await refusal({ tools: [now, f], ...fields });
+    expect(error).toMatchObject({
+      code: "unsupported_schema",
+      param: "tools[1].parameters",
+      message: expect.stringMatching(/^tools\[1\]\.parameters: .*properties.*a.*maxLenght/),
+    });
+  });
 });

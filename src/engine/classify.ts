@@ -2,9 +2,11 @@
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { ModelInfo } from "./engine.ts";
 import type { SlotLoan } from "./slot-lender.ts";
+import { commonLength } from "./slots.ts";
 
 /**
- * One text after the other, in one slot.
+ * One text after the other, in one slot. What a text has in common with the one before it, as the pairs of one query have,
+ * is computed once.
  *
  * @throws PronkError "engine_failed"; "aborted".
  */
@@ -14,8 +16,12 @@ export async function classifyTexts(
   signal: AbortSignal | undefined,
 ): Promise<Float32Array[]> {
   const outputs: Float32Array[] = [];
+  let held: readonly number[] = [];
   for (const ids of texts) {
-    for (let start = 0; start < ids.length; start += runner.maxRows) {
+    // The last token's row is what is asked for.
+    const shared = runner.isCutDependent ? 0 : Math.min(commonLength(held, ids), ids.length - 1);
+    held = ids;
+    for (let start = shared; start < ids.length; start += runner.maxRows) {
       throwIfAborted(signal);
       const part = ids.slice(start, start + runner.maxRows);
       const isLast = start + part.length === ids.length;

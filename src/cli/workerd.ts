@@ -138,6 +138,8 @@ export async function bundle(entry: string): Promise<[Module, ...Module[]]> {
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,
+    // workerd's own modules.
+    external: ["cloudflare:*"],
     format: "esm",
     target: "es2022",
     // As wrangler.toml has it: what is loaded counts as memory.

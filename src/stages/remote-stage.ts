@@ -13,7 +13,8 @@ import {
 export interface StageChannel {
   /** @throws PronkError "source_failed" when the other side cannot be reached any more. */
   send(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
-  close(): void;
+  /** A promise where the other side is told: until then its slots are not free. Never rejects. */
+  close(): void | Promise<void>;
 }
 
 export interface RemoteOptions {
@@ -65,6 +66,7 @@ class RemoteStage implements Stage {
   readonly info: StageInfo;
   readonly #options: RemoteOptions;
   #session: Session | undefined;
+  #closing: void | Promise<void> = undefined;
   #copies: SlotCopy[] = [];
   #disposed = false;
 
@@ -106,7 +108,7 @@ class RemoteStage implements Stage {
   }
 
   #drop(): void {
-    this.#session?.channel.close();
+    if (this.#session) this.#closing = this.#session.channel.close();
     this.#session = undefined;
     this.#copies = [];
   }
@@ -114,6 +116,7 @@ class RemoteStage implements Stage {
   /** To the same part of the same model. */
   async #openAgain(): Promise<Session> {
     let session: Session;
+    await this.#closing;
     try {
       session = await openChannel(this.#options);
     } catch (error) {

@@ -29,29 +29,48 @@ export interface StageSession {
   close(): void;
 }
 
+export interface StageHostOptions {
+  /**
+   * A session that has been silent for so long has to give its slots to another that asks for them: where nobody tells
+   * that a front is gone. Default: it keeps them.
+   */
+  readonly leaseMs?: number;
+  readonly now?: () => number;
+}
+
+/** Of a session that is open. */
+interface Lease {
+  readonly slots: readonly number[];
+  usedMs: number;
+}
+
 export class StageHost {
   readonly #get: () => HostedStage | Promise<HostedStage>;
-  /** Slots that sessions have. */
-  readonly #taken = new Set<number>();
-  #sessions = 0;
+  readonly #leases = new Set<Lease>();
+  readonly #leaseMs: number;
+  readonly #now: () => number;
 
   /** @param get the stage, loaded now if need be. */
-  constructor(get: () => HostedStage | Promise<HostedStage>) {
+  constructor(
+    get: () => HostedStage | Promise<HostedStage>,
+    { leaseMs = Number.POSITIVE_INFINITY, now = () => 0 }: StageHostOptions = {},
+  ) {
     this.#get = get;
+    this.#leaseMs = leaseMs;
+    this.#now = now;
   }
 
   /** Sessions that are open. */
   get sessions(): number {
-    return this.#sessions;
+    return this.#leases.size;
   }
 
   connect(): StageSession {
-    let slots: readonly number[] | undefined;
+    let lease: Lease | undefined;
     let isClosed = false;
     const give = (): void => {
-      for (const slot of slots ?? []) this.#taken.delete(slot);
-      if (slots) this.#sessions--;
-      slots = undefined;
+      if (lease) this.#leases.delete(lease);
+      lease = undefined;
     };
     const handle = async (message: StageMessage): Promise<Uint8Array<ArrayBuffer>> => {
       if (message.do === "ping") return encodePong();
@@ -59,13 +78,18 @@ export class StageHost {
       if (isClosed) throw new PronkError("aborted", "stage: the session is closed");
       if (message.do === "open") {
         give();
-        slots = this.#take(hosted, message);
+        lease = this.#take(hosted, message);
         const { stage, fingerprint, instance } = hosted;
-        const sizes = { ...stage.info.sizes, slots: slots.length };
+        const sizes = { ...stage.info.sizes, slots: lease.slots.length };
         return encodeOpened({ ...stage.info, sizes, fingerprint, instance });
       }
-      if (!slots) throw new PronkError("bad_request", "stage: no session is open");
-      return encodeReply(await run(hosted.stage, slots, message.copies, message.request));
+      if (!lease) throw new PronkError("bad_request", "stage: no session is open");
+      if (!this.#leases.has(lease)) {
+        const why = "stage: the session was silent for too long";
+        throw new PronkError("engine_failed", why, { retryAfterMs: 0 });
+      }
+      lease.usedMs = this.#now();
+      return encodeReply(await run(hosted.stage, lease.slots, message.copies, message.request));
     };
     return {
       async answer(bytes) {
@@ -85,24 +109,32 @@ export class StageHost {
   #take(
     { stage, fingerprint }: HostedStage,
     asked: { readonly slots: number; readonly fingerprint: string },
-  ): readonly number[] {
+  ): Lease {
     if (asked.fingerprint !== fingerprint) {
       const found = `it serves ${fingerprint}, asked for ${asked.fingerprint.slice(0, 40)}`;
       throw new PronkError("bad_request", `stage: another model or form: ${found}`);
     }
-    const free: number[] = [];
-    for (let slot = 0; slot < stage.info.sizes.slots; slot++) {
-      if (!this.#taken.has(slot)) free.push(slot);
+    const all = stage.info.sizes.slots;
+    let free = this.#free(all);
+    if (free.length < (asked.slots || 1)) {
+      for (const lease of this.#leases) {
+        if (this.#now() - lease.usedMs > this.#leaseMs) this.#leases.delete(lease);
+      }
+      free = this.#free(all);
     }
     const count = asked.slots || free.length;
     if (count === 0 || free.length < count) {
-      const found = `${free.length} of ${stage.info.sizes.slots} slots are free`;
-      throw new PronkError("overloaded", `stage: ${found}, ${asked.slots || 1} are needed`);
+      const found = `${free.length} of ${all} slots are free, ${asked.slots || 1} are needed`;
+      throw new PronkError("overloaded", `stage: ${found}`);
     }
-    const slots = free.slice(0, count);
-    for (const slot of slots) this.#taken.add(slot);
-    this.#sessions++;
-    return slots;
+    const lease = { slots: free.slice(0, count), usedMs: this.#now() };
+    this.#leases.add(lease);
+    return lease;
+  }
+
+  #free(count: number): number[] {
+    const taken = new Set([...this.#leases].flatMap(({ slots }) => slots));
+    return Array.from({ length: count }, (_, slot) => slot).filter((slot) => !taken.has(slot));
   }
 }
 

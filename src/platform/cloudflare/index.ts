@@ -48,6 +48,12 @@ export {
   type EngineNamespace,
   type FrontWorkerOptions,
 } from "./create-front-worker.ts";
+export {
+  createStagedWorker,
+  type StageBinding,
+  type StagedWorker,
+  type StagedWorkerOptions,
+} from "./create-staged-worker.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./create-worker.ts";
 export {
   createEngineObject,

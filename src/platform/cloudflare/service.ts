@@ -24,3 +24,4 @@ export {
 } from "./llm-object.ts";
 export { type LlmServiceClass, llmService } from "./llm-service.ts";
 export type { LlmService } from "./llm-wire.ts";
+export { type StageServiceClass, type StageServiceOptions, stageService } from "./stage-service.ts";

@@ -20,4 +20,7 @@ declare module "cloudflare:workers" {
     constructor(ctx: any, env: Env);
     fetch?(request: Request): Response | Promise<Response>;
   }
+
+  /** What is passed by reference: its methods are called where it was made. */
+  export abstract class RpcTarget {}
 }

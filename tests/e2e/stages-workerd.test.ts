@@ -1,0 +1,97 @@
+/** A model over scripts of real workerd, bound to each other: the bits of one memory, few invocations, a lost stage. */
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runChild } from "../../src/cli/child.ts";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+import { ANSWER_IDS, DEFAULT_PACK, QUESTION } from "./environment.ts";
+import { readEvents } from "./event-stream.ts";
+import { type StageCounts, type StagedWorkerd, startStagedWorkerd } from "./staged-workerd.ts";
+
+const main = join(packageRoot(), "dist", "src", "cli", "main.js");
+const SIZES = { ctx: 768, slots: 3, maxRows: 64, maxLogits: 64 };
+
+let started: StagedWorkerd;
+
+beforeAll(async () => {
+  // A third of what SmolLM2 takes: an embedding over several stages, too.
+  started = await startStagedWorkerd(DEFAULT_PACK, SIZES, 60_000_000);
+}, 120_000);
+
+afterAll(() => started?.close());
+
+function ask(body: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${started.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      model: "smollm2-135m-instruct",
+      messages: [{ role: "user", content: QUESTION }],
+      temperature: 0,
+      return_token_ids: true,
+      ...body,
+    }),
+    signal: AbortSignal.any([AbortSignal.timeout(90_000), ...(signal ? [signal] : [])]),
+  });
+}
+
+const sum = (counts: readonly StageCounts[], name: keyof StageCounts): number =>
+  counts.reduce((total, count) => total + count[name], 0);
+
+test("a generation opens one session with each stage, whatever number of tokens", {
+  timeout: 120_000,
+}, async () => {
+  const answer = await (await ask()).json();
+  expect(answer.choices[0].token_ids).toEqual(ANSWER_IDS);
+  const before = await started.counts();
+  const long = await (
+    await ask({ max_tokens: 40, ignore_eos: true, n: 2, temperature: 1, seed: 1 })
+  ).json();
+  expect(long.choices).toHaveLength(2);
+  const after = await started.counts();
+  const stages = started.plan.stages.length;
+  expect(stages).toBeGreaterThan(2);
+  expect(sum(after, "invocations") - sum(before, "invocations")).toBe(stages);
+  expect(sum(after, "answers") - sum(before, "answers")).toBeGreaterThan(40 * stages);
+  // Closed when the answer has gone out.
+  await expect.poll(async () => sum(await started.counts(), "sessions")).toBe(0);
+});
+
+test("the logits are those of one memory", { timeout: 200_000 }, async () => {
+  const node = { program: process.execPath, args: [main] };
+  const one = await runChild(node, ["hash", DEFAULT_PACK, "--json"], { timeoutMs: 100_000 });
+  const response = await fetch(`${started.url}/hash`, { signal: AbortSignal.timeout(180_000) });
+  expect(await response.json()).toEqual({
+    logits_sha256: JSON.parse(one).logits_sha256,
+    ids: JSON.parse(one).ids,
+  });
+});
+
+test("a client that leaves stops the stages", { timeout: 60_000 }, async () => {
+  const stop = new AbortController();
+  const response = await ask({ stream: true, max_tokens: 500, ignore_eos: true }, stop.signal);
+  let events = 0;
+  try {
+    for await (const _ of readEvents(response)) if (++events === 5) stop.abort();
+  } catch {
+    // The fetch is what was aborted.
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const { answers } = (await started.counts())[0];
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect((await started.counts())[0].answers).toBe(answers);
+});
+
+test("a stage that is lost once is not noticed; lost again, the request fails and the next one works", {
+  timeout: 60_000,
+}, async () => {
+  await started.fail(1, 1);
+  const once = await (await ask()).json();
+  expect(once.choices[0].token_ids).toEqual(ANSWER_IDS);
+  await started.fail(1, 20);
+  const gone = await ask();
+  expect(gone.status).toBe(500);
+  expect((await gone.json()).error).toMatchObject({ type: "server_error" });
+  await started.fail(1, 0);
+  const back = await (await ask()).json();
+  expect(back.choices[0].token_ids).toEqual(ANSWER_IDS);
+});

@@ -7,10 +7,9 @@
 // Fast where the CPU has the instruction and the engine uses it; else matmul_q4_m.c. All variants give the same bits.
 
 #if RELAXED
-#include "tile.h"
-
-enum { PARKED = 1, STREAMS = 2, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 128 * TILE_QUADS, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
+
+enum { STREAMS = 2, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32 };
 #include "gemv.h"
 
 static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
@@ -26,21 +25,20 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
   return acc;
 }
 
-static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
-  (void)zero_point; // dot_tile takes it off
-  store_bytes(to, unpack_q4(codes, quad));
-}
+MAP_QUADS(low_nibble_quads, low_nibbles)
+MAP_QUADS(high_nibble_quads, high_nibbles)
 
-static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
-  return dot_tile_bytes(codes, values, start_tile(sums, zero_point));
+static ALWAYS_INLINE tile dot_packed_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums,
+                                          int32_t zero_point) {
+  tile acc = start_tile(sums, zero_point);
+  ROLLED for (int g = 0; g < 4; g++, codes += 64, values += 16) {
+    const quad_vectors w = load_quads(codes);
+    add_dot_bytes(&acc, low_nibble_quads(w), values);
+    add_dot_bytes(&acc, high_nibble_quads(w), values + 64);
+  }
+  return acc;
 }
-
-// One body for both forms.
-static __attribute__((noinline)) void gemm_any(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch,
-                                               int32_t tokens, int32_t rows, int32_t cols, int32_t ldy,
-                                               int32_t accumulate, int32_t has_minimum, int32_t zero_point) {
-  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, has_minimum, zero_point);
-}
+static DOT_BLOCKS(dot_packed, dot_packed_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q4_dot)
 void gemv_q4_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
@@ -50,7 +48,17 @@ void gemv_q4_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int
 EXPORT(gemm_q4_dot)
 void gemm_q4_dot(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                  int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 0, Q4_ZERO);
+  static const gemm_form form = {
+      .unpack = unpack_q4_bytes,
+      .dot_unpacked = dot_unpacked_bytes,
+      .dot_packed = dot_packed,
+      .codes_bytes = Q4_CODES_BYTES,
+      .quad_bytes = 16,
+      .unpacked_bytes = TILE_QUADS * 128,
+      .values_bytes = TILE_I8_BYTES,
+      .zero_point = Q4_ZERO,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 EXPORT(gemv_q4m_dot)
@@ -61,7 +69,17 @@ void gemv_q4m_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, in
 EXPORT(gemm_q4m_dot)
 void gemm_q4m_dot(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                   int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+  static const gemm_form form = {
+      .unpack = unpack_q4_bytes,
+      .dot_unpacked = dot_unpacked_bytes,
+      .dot_packed = dot_packed,
+      .codes_bytes = Q4_CODES_BYTES,
+      .quad_bytes = 16,
+      .unpacked_bytes = TILE_QUADS * 128,
+      .values_bytes = TILE_I8_BYTES,
+      .has_minimum = 1,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 #endif

@@ -2,10 +2,9 @@
 // Arguments as in matmul_q4_dot.c.
 
 #if RELAXED
-#include "tile.h"
-
-enum { PARKED = 1, STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 128 * TILE_QUADS, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
+
+enum { STREAMS = 1, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32 };
 #include "gemv.h"
 
 // Sums stay in int16 for a whole block: 8 groups * 2 * 15 * 127 = 30480.
@@ -24,32 +23,27 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
   return acc;
 }
 
-static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
-  (void)zero_point; // dot_tile takes it off
-  store_bytes(to, unpack_q4(codes, quad));
+static ALWAYS_INLINE void add_dot_pairs(tile *acc, quad_vectors w, const uint8_t *values) {
+  const splat_words x = load_splats(values);
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++)
+    UNROLLED for (int q = 0; q < TILE_QUADS; q++)
+      acc->of[m][q] = wasm_i16x8_add(acc->of[m][q], dot_pairs(x.of[m], w.of[q]));
 }
 
-static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
-  tile acc = zero_tile();
-  ROLLED for (int g = 0; g < 8; g++, codes += 16 * TILE_QUADS, values += 16) {
-    const quad_vectors w = load_quads(codes);
-    const splat_words x = load_splats(values);
-    UNROLLED for (int m = 0; m < TILE_ROWS; m++)
-      UNROLLED for (int q = 0; q < TILE_QUADS; q++)
-        acc.of[m][q] = wasm_i16x8_add(acc.of[m][q], dot_pairs(x.of[m], w.of[q]));
-  }
+static ALWAYS_INLINE tile widen_pairs(tile acc, const int32_t *sums, int32_t zero_point) {
   const tile start = start_tile(sums, zero_point);
   UNROLLED for (int m = 0; m < TILE_ROWS; m++)
     UNROLLED for (int q = 0; q < TILE_QUADS; q++) acc.of[m][q] = wasm_i32x4_add(add_pairs(acc.of[m][q]), start.of[m][q]);
   return acc;
 }
 
-// One body for both forms.
-static __attribute__((noinline)) void gemm_any(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch,
-                                               int32_t tokens, int32_t rows, int32_t cols, int32_t ldy,
-                                               int32_t accumulate, int32_t has_minimum, int32_t zero_point) {
-  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, has_minimum, zero_point);
+static ALWAYS_INLINE tile dot_unpacked_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums,
+                                            int32_t zero_point) {
+  tile acc = zero_tile();
+  ROLLED for (int g = 0; g < 8; g++, codes += 16 * TILE_QUADS, values += 16) add_dot_pairs(&acc, load_quads(codes), values);
+  return widen_pairs(acc, sums, zero_point);
 }
+static DOT_BLOCKS(dot_unpacked, dot_unpacked_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q4_m)
 void gemv_q4_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
@@ -59,7 +53,15 @@ void gemv_q4_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32
 EXPORT(gemm_q4_m)
 void gemm_q4_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 0, Q4_ZERO);
+  static const gemm_form form = {
+      .unpack = unpack_q4_bytes,
+      .dot_unpacked = dot_unpacked,
+      .codes_bytes = Q4_CODES_BYTES,
+      .unpacked_bytes = TILE_QUADS * 128,
+      .values_bytes = TILE_I8_BYTES,
+      .zero_point = Q4_ZERO,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 EXPORT(gemv_q4m_m)
@@ -70,7 +72,15 @@ void gemv_q4m_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int3
 EXPORT(gemm_q4m_m)
 void gemm_q4m_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                 int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm_any(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+  static const gemm_form form = {
+      .unpack = unpack_q4_bytes,
+      .dot_unpacked = dot_unpacked,
+      .codes_bytes = Q4_CODES_BYTES,
+      .unpacked_bytes = TILE_QUADS * 128,
+      .values_bytes = TILE_I8_BYTES,
+      .has_minimum = 1,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 #endif

@@ -2,10 +2,9 @@
 // Arguments as in matmul_q4_dot.c.
 
 #if RELAXED
-#include "tile.h"
-
-enum { PARKED = 0, STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 128 * TILE_QUADS, TILE_VALUES_BYTES = 128 };
 #include "gemm.h"
+
+enum { STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 32 };
 #include "gemv.h"
 
 // Two groups at a time fit an int16: 2 * 2 * 63 * 127 = 32004.
@@ -24,25 +23,25 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
   return acc;
 }
 
-static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
-  (void)zero_point; // the minimum stands for it
-  store_bytes(to, unpack_q6(codes, quad));
-}
-
-static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
-  tile acc = start_tile(sums, zero_point);
-  ROLLED for (int g = 0; g < 8; g += 2, codes += 32 * TILE_QUADS, values += 32) {
-    const quad_vectors w0 = load_quads(codes), w1 = load_quads(codes + 16 * TILE_QUADS);
-    UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
-      const v128_t x = wasm_v128_load32_splat(values + 4 * m), z = wasm_v128_load32_splat(values + 16 + 4 * m);
-      UNROLLED for (int q = 0; q < TILE_QUADS; q++) {
-        const v128_t sums = wasm_i16x8_add(dot_pairs(x, w0.of[q]), dot_pairs(z, w1.of[q]));
-        acc.of[m][q] = wasm_i32x4_add(acc.of[m][q], add_pairs(sums));
-      }
+// Two groups of 4 columns.
+static ALWAYS_INLINE void add_groups(tile *acc, quad_vectors w0, quad_vectors w1, const uint8_t *values) {
+  UNROLLED for (int m = 0; m < TILE_ROWS; m++) {
+    const v128_t x0 = wasm_v128_load32_splat(values + 4 * m), x1 = wasm_v128_load32_splat(values + 16 + 4 * m);
+    UNROLLED for (int q = 0; q < TILE_QUADS; q++) {
+      const v128_t pairs = wasm_i16x8_add(dot_pairs(x0, w0.of[q]), dot_pairs(x1, w1.of[q]));
+      acc->of[m][q] = wasm_i32x4_add(acc->of[m][q], add_pairs(pairs));
     }
   }
+}
+
+static ALWAYS_INLINE tile dot_unpacked_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums,
+                                            int32_t zero_point) {
+  tile acc = start_tile(sums, zero_point);
+  ROLLED for (int g = 0; g < 8; g += 2, codes += 32 * TILE_QUADS, values += 32)
+      add_groups(&acc, load_quads(codes), load_quads(codes + 16 * TILE_QUADS), values);
   return acc;
 }
+static DOT_BLOCKS(dot_unpacked, dot_unpacked_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q6m_m)
 void gemv_q6m_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
@@ -52,7 +51,15 @@ void gemv_q6m_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int3
 EXPORT(gemm_q6m_m)
 void gemm_q6m_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                 int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+  static const gemm_form form = {
+      .unpack = unpack_q6_bytes,
+      .dot_unpacked = dot_unpacked,
+      .codes_bytes = Q6_CODES_BYTES,
+      .unpacked_bytes = TILE_QUADS * 128,
+      .values_bytes = TILE_I8_BYTES,
+      .has_minimum = 1,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 #endif

@@ -2,10 +2,9 @@
 // Arguments as in matmul_q4_dot.c.
 
 #if !RELAXED
-#include "tile.h"
-
-enum { PARKED = 0, STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 64, UNPACKED_BYTES = 256 * TILE_QUADS, TILE_VALUES_BYTES = 256 };
 #include "gemm.h"
+
+enum { STREAMS = 1, CODES_BYTES = Q6_CODES_BYTES, VALUES_BYTES = 64 };
 #include "gemv.h"
 
 static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
@@ -22,15 +21,6 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
   return acc;
 }
 
-static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
-  store_words(to, unpack_q6(codes, quad), zero_point);
-}
-
-static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
-  (void)sums, (void)zero_point; // unpack_quad took it off
-  return dot_tile_words(codes, values);
-}
-
 EXPORT(gemv_q6m_simd)
 void gemv_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
   gemv(y, w, a, rows, cols, accumulate, 1, 0);
@@ -39,7 +29,15 @@ void gemv_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, i
 EXPORT(gemm_q6m_simd)
 void gemm_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                    int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 1, 0);
+  static const gemm_form form = {
+      .unpack = unpack_q6_words,
+      .dot_unpacked = dot_unpacked_words,
+      .codes_bytes = Q6_CODES_BYTES,
+      .unpacked_bytes = TILE_QUADS * 256,
+      .values_bytes = TILE_I16_BYTES,
+      .has_minimum = 1,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 #endif

@@ -2,10 +2,9 @@
 // Arguments as in matmul_q4_dot.c; the GEMM's activations are TILE_WORDS.
 
 #if RELAXED
-#include "tile.h"
-
-enum { PARKED = 0, STREAMS = 1, CODES_BYTES = Q8_CODES_BYTES, VALUES_BYTES = 32, UNPACKED_BYTES = 256 * TILE_QUADS, TILE_VALUES_BYTES = 256 };
 #include "gemm.h"
+
+enum { STREAMS = 1, CODES_BYTES = Q8_CODES_BYTES, VALUES_BYTES = 32 };
 #include "gemv.h"
 
 // A weight has the signed 8 bits that relaxed dots allow one side; the activation, split into its positive and negative
@@ -38,16 +37,7 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
   return acc;
 }
 
-// 8 bits leave int16 sums no room beyond one pair, and the split would be made for every token.
-static ALWAYS_INLINE void unpack_quad(uint8_t *to, const uint8_t *codes, int32_t quad, int32_t zero_point) {
-  store_words(to, unpack_q8(codes, quad), zero_point);
-}
-
-static ALWAYS_INLINE tile dot_tile(const uint8_t *codes, const uint8_t *values, const int32_t *sums, int32_t zero_point) {
-  (void)sums, (void)zero_point; // unpack_quad took it off
-  return dot_tile_words(codes, values);
-}
-
+// 8 bits leave int16 sums no room beyond one pair, and the split would be made for every token: the plain GEMM.
 EXPORT(gemv_q8_m)
 void gemv_q8_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
   gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO);
@@ -56,7 +46,15 @@ void gemv_q8_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32
 EXPORT(gemm_q8_m)
 void gemm_q8_m(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows,
                int32_t cols, int32_t ldy, int32_t accumulate) {
-  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, 0, Q8_ZERO);
+  static const gemm_form form = {
+      .unpack = unpack_q8_words,
+      .dot_unpacked = dot_unpacked_words,
+      .codes_bytes = Q8_CODES_BYTES,
+      .unpacked_bytes = TILE_QUADS * 256,
+      .values_bytes = TILE_I16_BYTES,
+      .zero_point = Q8_ZERO,
+  };
+  gemm(y, w, a, scratch, tokens, rows, cols, ldy, accumulate, &form);
 }
 
 #endif

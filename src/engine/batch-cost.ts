@@ -5,15 +5,14 @@
  * stand still (Workers) the first figures stay.
  */
 import { TILE_ROWS } from "../backends/wasm/activation-layout.ts";
-import { FEW_ROWS } from "../backends/wasm/lower.ts";
+import { FEW_ROWS } from "../backends/wasm/few-rows.ts";
 
 /**
- * Up to FEW_ROWS run one by one, more as tiles: a batch of 13 costs about as much as one of 16.
- * SmolLM2-135M in 4 bits, Node 20 and 26, medians.
+ * A few rows run one by one, or as tiles where that is cheaper: a batch of 13 costs about as much as one of 16.
+ * SmolLM2-135M in 4 bits, Node 26, medians.
  */
-const FEW_ROW_COST = 0.8;
-const MANY_ROWS_COST = 2.6;
-const TILE_COST = 2.1;
+const FEW_ROW_COST = 0.6;
+const TILE_COST = 2.3;
 
 /** Tiles beyond this many are one class. */
 const CLASSES = 10;
@@ -89,8 +88,8 @@ export class BatchCost {
 
 /** In batches of one row, as measured elsewhere. */
 export function relativeCost(rows: number): number {
-  if (rows <= FEW_ROWS) return 1 + FEW_ROW_COST * (rows - 1);
-  return MANY_ROWS_COST + TILE_COST * Math.ceil(rows / TILE_ROWS);
+  const tiles = TILE_COST * Math.ceil(rows / TILE_ROWS);
+  return rows <= FEW_ROWS ? Math.min(1 + FEW_ROW_COST * (rows - 1), tiles) : tiles;
 }
 
 /** One row; then by tiles. */

@@ -3,7 +3,7 @@
 #include "check.h"
 #include <stdarg.h>
 
-enum { BUFFERS_MAX = 64, DIGESTS_MAX = 64 };
+enum { BUFFERS_MAX = 128, DIGESTS_MAX = 64 };
 
 static uint32_t state;
 static void *buffers[BUFFERS_MAX];

@@ -90,7 +90,7 @@ static void test_product(const product *p) {
   snprintf(kernel, sizeof kernel, "matmul_%s", form->name);
   seed(kernel);
   for (int i = 0; i < CASES; i++) {
-    const int tokens = i % 3 ? 4 * random_int(1, 3) : 1, rows = 16 * random_int(1, 4), cols = BLOCK * random_int(1, 7);
+    const int tokens = i % 3 ? 4 * (i % 4 ? random_int(1, 3) : 5) : 1, rows = 16 * random_int(1, 4), cols = BLOCK * random_int(1, 7);
     const int ldy = rows + random_int(0, 4), accumulate = i % 2;
     begin("%s %s tokens %d rows %d cols %d ldy %d accumulate %d", kernel, p->variant, tokens, rows, cols, ldy,
           accumulate);

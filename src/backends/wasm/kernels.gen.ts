@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "a3ab44487b553901";
+export const KERNEL_VERSION = "4525c20ca6611e84";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {

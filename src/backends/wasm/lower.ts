@@ -46,16 +46,11 @@ export type Call = (rows: number, spans: readonly Span[], from: number, count: n
 export interface Program {
   /** For a batch of one row. */
   readonly one: readonly Call[];
-  /** For up to FEW_ROWS. */
+  /** For those of goesRowByRow(). */
   readonly few: readonly Call[];
   readonly many: readonly Call[];
+  readonly variant: KernelVariant;
 }
-
-/**
- * A GEMM unpacks every weight and computes whole tiles of 4 rows: 12 cost as much as 10 to 12 GEMVs, and 8 as much as
- * 8 or, with vectors of 256 bits, 10.
- */
-export const FEW_ROWS = 11;
 
 /** Weights that a few rows go through in turn, to find them in the second-level cache. */
 const SLICE_BYTES = 256 * 1024;
@@ -71,7 +66,7 @@ const ACTIVATION_KINDS: readonly StepOf<"glu">["activation"][] = [
   "linear",
 ];
 
-type Kind = keyof Program;
+type Kind = "one" | "few" | "many";
 
 export interface LoweringInput {
   readonly plan: Plan;
@@ -110,6 +105,7 @@ export function lower(
     one: new Lowering(input, "one", part, barrier).run(steps),
     few: new Lowering(input, "few", part, barrier).run(steps),
     many: new Lowering(input, "many", part, barrier).run(steps),
+    variant: input.variant,
   };
 }
 

@@ -14,6 +14,8 @@ const SHAPES = [
   [16, 64, 7],
   [48, 32, 8],
   [16, 160, 9],
+  [32, 64, 16],
+  [48, 96, 17],
 ];
 
 function rowsOf(tokens: number, cols: number, seed: number): Float32Array[] {

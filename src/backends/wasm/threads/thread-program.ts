@@ -1,6 +1,7 @@
 /** A plan as one of several threads runs it: its part of every step, and barriers between them. */
 import type { Span } from "../../backend.ts";
-import { type Call, FEW_ROWS, type LoweringInput, lower, type Program } from "../lower.ts";
+import { goesRowByRow } from "../few-rows.ts";
+import { type Call, type LoweringInput, lower, type Program } from "../lower.ts";
 import type { MemoryLayout } from "../memory-layout.ts";
 import { type Part, shareOfRows } from "./part.ts";
 
@@ -29,13 +30,13 @@ function layoutOf(layout: MemoryLayout, index: number): MemoryLayout {
 
 /** Runs this thread's part of a program. */
 export function runPart(
-  { one, few, many }: Program,
+  { one, few, many, variant }: Program,
   rows: number,
   spans: readonly Span[],
   part: Part,
 ): void {
   const { from, to } = rows === 1 ? { from: 0, to: 1 } : shareOfRows(rows, part);
-  const calls = rows === 1 ? one : rows <= FEW_ROWS ? few : many;
+  const calls = rows === 1 ? one : goesRowByRow(rows, variant) ? few : many;
   runCalls(calls, rows, spans, from, to - from);
 }
 

@@ -8,6 +8,8 @@
 export interface Candidates {
   /** Tokens in the arrays: [0, count) is in use. */
   count: number;
+  /** Entries of `ids` that a filter may have changed: from here on each is its own index. */
+  changed: number;
   /** Ascending. */
   readonly ids: Int32Array;
   readonly scores: Float32Array;
@@ -24,6 +26,7 @@ export function createCandidates(vocab: number): Candidates {
   const scores = new Float32Array(vocab);
   return {
     count: 0,
+    changed: vocab,
     ids: new Int32Array(vocab),
     scores,
     weights: new Float64Array(vocab),
@@ -36,28 +39,32 @@ export function createCandidates(vocab: number): Candidates {
 export function fillCandidates(candidates: Candidates, logits: Float32Array): void {
   candidates.scores.set(logits);
   candidates.count = logits.length;
-  const { ids } = candidates;
-  for (let i = 0; i < logits.length; i++) ids[i] = i;
+  const { ids, changed } = candidates;
+  for (let i = 0; i < changed; i++) ids[i] = i;
+  candidates.changed = 0;
+}
+
+/** Only the first `count` candidates, which a filter has moved to the front, remain. */
+export function keepFirst(candidates: Candidates, count: number): void {
+  candidates.count = count;
+  candidates.changed = Math.max(candidates.changed, count);
 }
 
 /** The largest score; -Infinity when all are -Infinity or NaN. */
 export function largestScore({ scores, count }: Candidates): number {
+  return largestOf(scores, count);
+}
+
+function largestOf(scores: Float32Array, count: number): number {
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < count; i++) if (scores[i] > largest) largest = scores[i];
   return largest;
 }
 
-/** Keeps the candidates with a score of at least `least`, and their weights. */
+/** Keeps the candidates with a score of at least `least`. */
 export function keepAtLeast(candidates: Candidates, least: number): void {
-  const { ids, scores, weights, count } = candidates;
-  let kept = 0;
-  for (let i = 0; i < count; i++) {
-    if (scores[i] < least) continue;
-    ids[kept] = ids[i];
-    weights[kept] = weights[i];
-    scores[kept++] = scores[i];
-  }
-  candidates.count = kept;
+  const { ids, scores, count } = candidates;
+  keepFirst(candidates, moveAtLeast(ids, scores, count, least));
 }
 
 /**
@@ -65,6 +72,29 @@ export function keepAtLeast(candidates: Candidates, least: number): void {
  */
 export function keepAbove(candidates: Candidates, cut: number, ties: number): void {
   const { ids, scores, count } = candidates;
+  keepFirst(candidates, moveAbove(ids, scores, count, cut, ties));
+}
+
+// Loops over a vocabulary stand alone, with nothing but a return behind them: V8 compiles one while it runs for the first
+// time, and what it has not seen run yet, it leaves out, so that every call would end in a deoptimization.
+
+function moveAtLeast(ids: Int32Array, scores: Float32Array, count: number, least: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    if (scores[i] < least) continue;
+    ids[kept] = ids[i];
+    scores[kept++] = scores[i];
+  }
+  return kept;
+}
+
+function moveAbove(
+  ids: Int32Array,
+  scores: Float32Array,
+  count: number,
+  cut: number,
+  ties: number,
+): number {
   let kept = 0;
   let left = ties;
   for (let i = 0; i < count; i++) {
@@ -73,7 +103,7 @@ export function keepAbove(candidates: Candidates, cut: number, ties: number): vo
     ids[kept] = ids[i];
     scores[kept++] = score;
   }
-  candidates.count = kept;
+  return kept;
 }
 
 /** Where a running total over the candidates, best first and equal scores by id, reaches `target`. */

@@ -7,7 +7,14 @@
  * top_k, top_p, min_p, typical_p.
  */
 import { PronkError } from "../errors.ts";
-import { type Candidates, findCut, keepAbove, keepAtLeast, largestScore } from "./candidates.ts";
+import {
+  type Candidates,
+  findCut,
+  keepAbove,
+  keepAtLeast,
+  keepFirst,
+  largestScore,
+} from "./candidates.ts";
 import { exp, log } from "./exp-log.ts";
 import { entropy, logSoftmax } from "./logits-processors/softmax.ts";
 
@@ -68,11 +75,14 @@ const TOP_P_SLACK = 0.01;
  * the border the lowest ids.
  */
 export function keepTopP(candidates: Candidates, p: number): void {
-  const total = weigh(candidates);
+  const { scores, count } = candidates;
+  const largest = largestScore(candidates);
+  const total = sumWeights(scores, count, largest);
+  if (!(total > 0)) throw notNumbers();
   // All tokens lighter than (1 - p) / count of the whole are together lighter than 1 - p of it, so
   // none of them is kept: most of a vocabulary is gone before the search. The slack outweighs rounding.
-  const least = log(((1 - p) * total) / candidates.count) - TOP_P_SLACK;
-  keepAtLeast(candidates, largestScore(candidates) + least);
+  keepAtLeast(candidates, largest + log(((1 - p) * total) / count) - TOP_P_SLACK);
+  weigh(candidates);
   // Above 0 so that p = 0 keeps the best token; its weight is 1.
   const target = Math.max(p * total, Number.MIN_VALUE);
   const cut = findCut(candidates, target, candidates.weights);
@@ -109,7 +119,7 @@ export function keepTypical(candidates: Candidates, mass: number): void {
     weights[kept] = weights[i];
     scores[kept++] = given[i];
   }
-  candidates.count = kept;
+  keepFirst(candidates, kept);
 }
 
 /**
@@ -118,9 +128,24 @@ export function keepTypical(candidates: Candidates, mass: number): void {
  */
 export function weigh(candidates: Candidates): number {
   const { scores, weights, count } = candidates;
-  const largest = largestScore(candidates);
+  return fillWeights(weights, scores, count, largestScore(candidates));
+}
+
+function fillWeights(
+  weights: Float64Array,
+  scores: Float32Array,
+  count: number,
+  largest: number,
+): number {
   let total = 0;
   for (let i = 0; i < count; i++) total += weights[i] = exp(scores[i] - largest);
+  return total;
+}
+
+/** What weigh() returns, without the weights. */
+function sumWeights(scores: Float32Array, count: number, largest: number): number {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += exp(scores[i] - largest);
   return total;
 }
 

@@ -98,19 +98,21 @@ describe.each(kinds)("a stream whose engine object is ended, %s", (_, fields) =>
   test.each(["kill", "evict"] as const)("goes on byte by byte: %s", async (how) => {
     const body = { messages: user("Tell me about the llama."), stream: true, ...fields };
     const expected = await read(await chat(body));
-    const { requests } = await objects.state("engine-0-0");
-    let ended = 0;
-    const events = await read(await chat(body), async (count) => {
-      if (count !== 5 && count !== 12) return;
-      ended++;
-      await Promise.all(ALL.map((name) => objects.end(name, how)));
-    });
-    expect(ended).toBe(2);
-    expect(comparable(events)).toEqual(comparable(expected));
-    expect(events.at(-1)).toBe("[DONE]");
-    // It was asked for again, of the same memory or of a new one.
-    const after = await objects.state("engine-0-0");
-    expect(after.requests).toBeGreaterThan(how === "kill" ? requests! + 1 : 0);
+    let isAskedAgain = false;
+    // On a busy machine a stream can be over before its object is told to end.
+    for (let attempt = 0; attempt < 5 && !isAskedAgain; attempt++) {
+      const { requests } = await objects.state("engine-0-0");
+      const events = await read(await chat(body), async (count) => {
+        if (count !== 5 && count !== 12) return;
+        await Promise.all(ALL.map((name) => objects.end(name, how)));
+      });
+      expect(comparable(events)).toEqual(comparable(expected));
+      expect(events.at(-1)).toBe("[DONE]");
+      // Of the same memory or of a new one.
+      const after = await objects.state("engine-0-0");
+      isAskedAgain = after.requests! > (how === "kill" ? requests! + 1 : 0);
+    }
+    expect(isAskedAgain).toBe(true);
   });
 });
 
@@ -135,12 +137,18 @@ test("conversations spread over the objects, and each keeps to its own", async (
     keepers.add(await keeperOf(user(`This is conversation ${i} of all.`)));
   expect(keepers.size).toBeGreaterThan(1);
   const messages = user("What does the llama eat on the mountain?");
-  const first = await (await chat({ messages })).json();
+  const keeper = await keeperOf(messages);
+  const others = ALL.filter((name) => name !== keeper);
+  const turns = (): Promise<unknown[]> =>
+    Promise.all(others.map(async (name) => (await objects.state(name)).turns));
+  const before = await turns();
+  const first = await (await chat({ messages, seed: 1 })).json();
   const again = [...messages, first.choices[0].message, ...user("And then?")];
-  const second = await (await chat({ messages: again })).json();
-  expect(second.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(
-    first.usage.prompt_tokens,
-  );
+  const second = await (await chat({ messages: again, seed: 2 })).json();
+  const { cached_tokens } = second.usage.prompt_tokens_details;
+  expect(cached_tokens).toBeGreaterThanOrEqual(first.usage.prompt_tokens);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(await turns()).toEqual(before);
 });
 
 test("a finished turn is restored after the model and the process are gone, to the same answer", async () => {

@@ -78,7 +78,7 @@ async function largePack(): Promise<SourceFolder> {
 }
 
 test.skipIf(freemem() < NEEDED_BYTES)(
-  "a model of 5.6 GiB answers, over stages that nobody asked for",
+  "a model of more than 4 GiB answers, over stages that nobody asked for",
   { timeout: 280_000 },
   async () => {
     const pack = await largePack();

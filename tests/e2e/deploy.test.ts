@@ -101,13 +101,20 @@ test("a model that is larger than an isolate is planned as stages", async () => 
   const pack = join(out, "pack");
   await writeZeroPack(pack, "llama-3.2-1b", LLAMA_1B, SMALL_PACK);
   const args = [pack, "--dry-run", "--no-measure", "--out", out];
-  const { out: text } = await pronk(args, OFFLINE);
+  const { code, out: text, err } = await pronk(args, OFFLINE);
+  expect(code, err).toBe(0);
   expect(text).toMatch(/^needs +Workers Paid/);
-  expect(text).toMatch(/fits +not one isolate, but 11 stages: at most 10\d\.\d of 108\.0 MB/);
+  expect(text).toMatch(
+    /fits +11 isolates, a stage of the model in each: at most 10\d\.\d of 108\.0 MB/,
+  );
   expect(text).toMatch(/ 1\. llama-3-2-1b-stage-1 .* tokens 0 to/);
   expect(text).toMatch(/11\. llama-3-2-1b-stage-11 .* layers 15 to 16/);
   expect(text).toMatch(/12\. llama-3-2-1b .* routes and tokenizer/);
   expect(text).toMatch(/pack +62 shards, 841\.5 MB/);
+  expect(text).toMatch(
+    /bundle +llama-3-2-1b-stage-1 to llama-3-2-1b-stage-11, each: \d\d KB gzipped/,
+  );
+  expect(text).toMatch(/bundle +llama-3-2-1b: 1\d\d KB gzipped\n/);
 });
 
 describe("uploading to a real S3 server", () => {

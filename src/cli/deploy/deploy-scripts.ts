@@ -60,13 +60,29 @@ async function measureBundle(script: string, folder: string): Promise<Bundle> {
   return { script, bytes, gzipBytes, kernelBytes };
 }
 
+/** Neighbours of one size, as stages are, share a line. */
 export function describeBundles(bundles: readonly Bundle[]): string {
-  return bundles
-    .map(({ script, gzipBytes, kernelBytes }) => {
-      const kernels = `${Math.round(kernelBytes / 1000)} KB of kernels`;
-      return `bundle   ${script}: ${Math.round(gzipBytes / 1000)} KB gzipped, and ${kernels}\n`;
+  const groups: Bundle[][] = [];
+  for (const bundle of bundles) {
+    const [last] = groups.at(-1) ?? [];
+    if (last && sizeOf(last) === sizeOf(bundle)) groups.at(-1)?.push(bundle);
+    else groups.push([bundle]);
+  }
+  return groups
+    .map((group) => {
+      const [{ script }] = group;
+      const last = group[group.length - 1].script;
+      const names = group.length === 1 ? script : `${script} to ${last}, each`;
+      return `bundle   ${names}: ${sizeOf(group[0])}\n`;
     })
     .join("");
+}
+
+function sizeOf({ gzipBytes, kernelBytes }: Bundle): string {
+  const script = `${Math.round(gzipBytes / 1000)} KB gzipped`;
+  return kernelBytes === 0
+    ? script
+    : `${script}, and ${Math.round(kernelBytes / 1000)} KB of kernels`;
 }
 
 /**

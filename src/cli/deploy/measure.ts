@@ -27,12 +27,12 @@ export interface Measured {
 
 export async function measurePack(
   pack: SourceFolder,
-  options: Pick<LoadOptions, "id" | "ctx" | "kv" | "slots">,
+  { id, ctx, kv, slots }: Pick<LoadOptions, "id" | "ctx" | "kv" | "slots">,
   { host, signal }: CliContext,
 ): Promise<Measured> {
   // Workers have vectors of 128 bits.
   const runtime = await createRuntime(host, 128);
-  const model = await loadModel({ pack }, runtime, { ...options, chunk: 64, signal });
+  const model = await loadModel({ pack }, runtime, { id, ctx, kv, slots, chunk: 64, signal });
   const engine = createEngine(model, runtime, { speculate: "off" });
   try {
     const tokens = Math.max(1, Math.min(PROMPT_TOKENS, engine.info.ctx - OUTPUT_TOKENS - 1));

@@ -68,6 +68,42 @@ export function engineFrontModule(folder: string, engines: readonly string[]): s
   ]);
 }
 
+/** A stage: its part of the model, which its variable PRONK_STAGE names. */
+export function stageModule(folder: string): string {
+  return lines([
+    HEADER,
+    importsOf(folder, []),
+    `import { stageService } from ${JSON.stringify(placesFrom(folder).service)};`,
+    ...kernelImports(folder),
+    "",
+    "export default stageService({",
+    "  kernels: { relaxed, plain },",
+    PACK,
+    "  stage: (env) => env.PRONK_STAGE,",
+    "});",
+  ]);
+}
+
+/** The HTTP API in front of stages. @param stages the bindings of their scripts. */
+export function stageFrontModule(
+  folder: string,
+  stages: readonly string[],
+  { slots }: WorkerSettings,
+): string {
+  return lines([
+    HEADER,
+    importsOf(folder, ["createStagedWorker"]),
+    "",
+    "export default createStagedWorker({",
+    `  slots: ${slots},`,
+    PACK,
+    "  stages: (env) => [",
+    ...stages.map((name) => `    env.${name},`),
+    "  ],",
+    "});",
+  ]);
+}
+
 function modelOptions({ id, ctx, slots, kv }: WorkerSettings): string[] {
   const options = { id, ctx, slots, kv };
   return [
@@ -94,6 +130,7 @@ function lines(text: readonly string[]): string {
 
 interface Places {
   readonly worker: string;
+  readonly service: string;
   kernel(name: "plain" | "relaxed"): string;
 }
 
@@ -101,18 +138,26 @@ interface Places {
 function placesFrom(folder: string): Places {
   const root = realpathSync(packageRoot());
   const manifest = resolveFrom(folder, "pronk/package.json");
-  const built = join(root, "dist", "src", "platform", "cloudflare", "index.js");
+  const built = join(root, "dist", "src", "platform", "cloudflare");
+  const source = join(root, "src", "platform", "cloudflare");
   const isOwn = manifest !== undefined && dirname(realpathSync(manifest)) === root;
-  if (isOwn && existsSync(built)) {
-    return { worker: "pronk/cloudflare", kernel: (name) => `pronk/kernels/${name}.wasm` };
+  const isBuilt = existsSync(join(built, "index.js"));
+  if (isOwn && isBuilt) {
+    return {
+      worker: "pronk/cloudflare",
+      service: "pronk/cloudflare/service",
+      kernel: (name) => `pronk/kernels/${name}.wasm`,
+    };
   }
-  const source = join(root, "src", "platform", "cloudflare", "index.ts");
   const path = (to: string): string => {
     const found = relative(folder, to).split(sep).join("/");
     return found.startsWith(".") ? found : `./${found}`;
   };
+  const module = (name: string): string =>
+    path(isBuilt ? join(built, `${name}.js`) : join(source, `${name}.ts`));
   return {
-    worker: path(existsSync(built) ? built : source),
+    worker: module("index"),
+    service: module("service"),
     kernel: (name) => path(join(root, "wasm", "dist", `${name}.wasm`)),
   };
 }

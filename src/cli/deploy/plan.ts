@@ -148,7 +148,7 @@ function fitLines({ scripts, topology }: DeployPlan): [string, string][] {
       ? [
           [
             "fits",
-            `not one isolate, but ${weights.length} stages: at most ${megabytes(largest)} of ${room}`,
+            `${weights.length} isolates, a stage of the model in each: at most ${megabytes(largest)} of ${room}`,
           ],
           ["", "a token goes through all of them: more memory, not more speed"],
         ]

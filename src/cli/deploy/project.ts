@@ -3,7 +3,6 @@
  * they have to be there: who is called before who calls.
  */
 import { join } from "node:path";
-import { PronkError } from "../../errors.ts";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
 import {
   CPU_MS,
@@ -11,6 +10,8 @@ import {
   engineFrontModule,
   engineModule,
   FRONT_CLASSES,
+  stageFrontModule,
+  stageModule,
   wholeModule,
 } from "./modules.ts";
 import type { WorkerSettings } from "./topology.ts";
@@ -97,7 +98,8 @@ export async function writeProject(
     const { module, bindings } = contentOf(place, script, behind, options.settings);
     const config = join(place, "wrangler.json");
     await write(join(place, MAIN), module);
-    const all = { ...commonConfig(script, options), ...bindings };
+    const common = commonConfig(script, options);
+    const all = { ...common, ...bindings, vars: { ...common.vars, ...bindings.vars } };
     await write(config, `${JSON.stringify(all, null, 2)}\n`);
     written.push({ ...script, config });
   }
@@ -107,7 +109,7 @@ export async function writeProject(
 function commonConfig(
   { name, isFront }: Script,
   { bucket, prefix, release }: ProjectOptions,
-): object {
+): Readonly<Record<string, unknown>> & { readonly vars: Variables } {
   return {
     name,
     main: MAIN,
@@ -125,22 +127,23 @@ function commonConfig(
   };
 }
 
+type Variables = Readonly<Record<string, string>>;
+
 interface Content {
   readonly module: string;
   /** Of its wrangler configuration, what other scripts have otherwise. */
-  readonly bindings: object;
+  readonly bindings: Readonly<Record<string, unknown>> & { readonly vars?: Variables };
 }
 
 function contentOf(
   folder: string,
-  { kind }: Script,
+  script: Script,
   behind: readonly Script[],
   settings: WorkerSettings,
 ): Content {
+  const { kind } = script;
   if (kind === "whole") return { module: wholeModule(folder, settings), bindings: {} };
-  if (settings.topology === "stages") {
-    throw new PronkError("unsupported", "stages: Workers of them cannot be written yet");
-  }
+  if (settings.topology === "stages") return stageContent(folder, script, behind, settings);
   if (kind === "engine") {
     return {
       module: engineModule(folder, settings),
@@ -167,6 +170,21 @@ function contentOf(
       migrations: [{ tag: "front", new_sqlite_classes: Object.values(FRONT_CLASSES) }],
     },
   };
+}
+
+function stageContent(
+  folder: string,
+  { part }: Script,
+  behind: readonly Script[],
+  settings: WorkerSettings,
+): Content {
+  if (part !== undefined) {
+    const bindings = { vars: { PRONK_STAGE: JSON.stringify(settings.stages?.[part]) } };
+    return { module: stageModule(folder), bindings };
+  }
+  const services = behind.map(({ name }, i) => ({ binding: `STAGE_${i + 1}`, service: name }));
+  const names = services.map(({ binding }) => binding);
+  return { module: stageFrontModule(folder, names, settings), bindings: { services } };
 }
 
 function write(path: string, text: string): Promise<void> {

@@ -100,9 +100,10 @@ function wranglerOf(line: CommandLine, version: string | undefined): Wrangler {
 /** wrangler writes `[ERROR]` before what went wrong, and much behind it. */
 function reasonOf(err: string, out: string): string | undefined {
   const text = stripVTControlCharacters(`${err}\n${out}`);
-  const found = /\[ERROR\]\s*([\s\S]*?)(?:\n\s*\n|$)/.exec(text)?.[1];
-  if (found === undefined) return undefined;
-  const reason = found.replace(/\s+/g, " ").trim();
+  const found = [...text.matchAll(/\[ERROR\]\s*([\s\S]*?)(?:\n\s*\n|$)/g)];
+  if (found.length === 0) return undefined;
+  // Of a build that fails the second says why.
+  const reason = found.map(([, what]) => what.replace(/\s+/g, " ").trim()).join(" ");
   const isLogin = /CLOUDFLARE_API_TOKEN|not authenticated|wrangler login|Authentication error/i;
   return isLogin.test(text)
     ? `${reason}; npx wrangler login, or set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID`

@@ -12,6 +12,7 @@
 //   npm run bench -- grammar [MODEL]                what structured output costs
 //   npm run bench -- isolate [PACK]                  from R2 to the first token in a fresh Worker, beside Node
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
+//   npm run bench -- stages [arguments]             what dividing a model among isolates or hosts costs
 //   npm run bench -- speculation [arguments]        tokens run ahead, on texts that repeat or not
 //
 // Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
@@ -33,6 +34,7 @@ const ours = {
   quality: file("./bench/quality.mjs"),
   scaling: file("./bench/scaling.mjs"),
   speculation: file("./bench/speculation.mjs"),
+  stages: file("./bench/stages.mjs"),
 };
 const args = Object.hasOwn(ours, kind)
   ? [ours[kind], ...rest]

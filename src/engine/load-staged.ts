@@ -75,9 +75,13 @@ export async function connectStages(
 ): Promise<LoadedModel> {
   const { signal, slots = 0 } = options;
   throwIfAborted(signal);
-  const opened = await Promise.allSettled(
-    addresses.map((address) => openRemoteStage({ ...address, fingerprint: system, slots })),
-  );
+  const openAll = (some: readonly StageAddress[]): Promise<PromiseSettledResult<Stage>[]> =>
+    Promise.allSettled(
+      some.map((address) => openRemoteStage({ ...address, fingerprint: system, slots })),
+    );
+  // The first alone: of two fronts that wait for slots, one must not have some stages and the other the rest.
+  const opened = await openAll(addresses.slice(0, 1));
+  if (opened[0]?.status === "fulfilled") opened.push(...(await openAll(addresses.slice(1))));
   const stages = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const dispose = (): void => {
     for (const stage of stages) stage.dispose();

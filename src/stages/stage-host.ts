@@ -3,6 +3,7 @@
  * message at a time, so that sessions take turns batch by batch.
  */
 import { PronkError } from "../errors.ts";
+import { timerSleep } from "../sources/sleep.ts";
 import type { Stage, StageRequest } from "./stage.ts";
 import {
   decodeMessage,
@@ -36,6 +37,8 @@ export interface StageHostOptions {
    */
   readonly leaseMs?: number;
   readonly now?: () => number;
+  /** How long one that opens waits for slots that are taken. Default 0: it is refused at once. */
+  readonly waitMs?: number;
 }
 
 /** Of a session that is open. */
@@ -44,20 +47,25 @@ interface Lease {
   usedMs: number;
 }
 
+/** Where platforms let no request wake another, a slot is looked for again. */
+const LOOK_AGAIN_MS = 20;
+
 export class StageHost {
   readonly #get: () => HostedStage | Promise<HostedStage>;
   readonly #leases = new Set<Lease>();
   readonly #leaseMs: number;
   readonly #now: () => number;
+  readonly #waitMs: number;
 
   /** @param get the stage, loaded now if need be. */
   constructor(
     get: () => HostedStage | Promise<HostedStage>,
-    { leaseMs = Number.POSITIVE_INFINITY, now = () => 0 }: StageHostOptions = {},
+    { leaseMs = Number.POSITIVE_INFINITY, now = () => 0, waitMs = 0 }: StageHostOptions = {},
   ) {
     this.#get = get;
     this.#leaseMs = leaseMs;
     this.#now = now;
+    this.#waitMs = waitMs;
   }
 
   /** Sessions that are open. */
@@ -78,7 +86,12 @@ export class StageHost {
       if (isClosed) throw new PronkError("aborted", "stage: the session is closed");
       if (message.do === "open") {
         give();
-        lease = this.#take(hosted, message);
+        const taken = await this.#waitFor(hosted, message, () => isClosed);
+        if (isClosed) {
+          this.#leases.delete(taken);
+          throw new PronkError("aborted", "stage: the session is closed");
+        }
+        lease = taken;
         const { stage, fingerprint, instance } = hosted;
         const sizes = { ...stage.info.sizes, slots: lease.slots.length };
         return encodeOpened({ ...stage.info, sizes, fingerprint, instance });
@@ -104,6 +117,22 @@ export class StageHost {
         give();
       },
     };
+  }
+
+  async #waitFor(
+    hosted: HostedStage,
+    asked: { readonly slots: number; readonly fingerprint: string },
+    isGone: () => boolean,
+  ): Promise<Lease> {
+    for (let waited = 0; ; waited += LOOK_AGAIN_MS) {
+      try {
+        return this.#take(hosted, asked);
+      } catch (error) {
+        const isTaken = error instanceof PronkError && error.code === "overloaded";
+        if (!isTaken || waited >= this.#waitMs || isGone()) throw error;
+      }
+      await timerSleep(LOOK_AGAIN_MS);
+    }
   }
 
   #take(

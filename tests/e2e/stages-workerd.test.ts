@@ -56,6 +56,21 @@ test("a generation opens one session with each stage, whatever number of tokens"
   await expect.poll(async () => sum(await started.counts(), "sessions")).toBe(0);
 });
 
+test("what computes nothing keeps no slot; who finds none waits for one", {
+  timeout: 120_000,
+}, async () => {
+  for (let i = 0; i < 4; i++) {
+    const models = await fetch(`${started.url}/v1/models`, { signal: AbortSignal.timeout(30_000) });
+    expect((await models.json()).data[0].id).toBe("smollm2-135m-instruct");
+  }
+  const together = await Promise.all(
+    Array.from({ length: 6 }, async () => (await ask({ max_tokens: 4 })).json()),
+  );
+  for (const answer of together) {
+    expect(answer.choices[0].token_ids).toEqual(ANSWER_IDS.slice(0, 4));
+  }
+});
+
 test("the logits are those of one memory", { timeout: 200_000 }, async () => {
   const node = { program: process.execPath, args: [main] };
   const one = await runChild(node, ["hash", DEFAULT_PACK, "--json"], { timeoutMs: 100_000 });

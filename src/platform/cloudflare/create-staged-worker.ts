@@ -12,7 +12,6 @@ import {
   type StagedPack,
 } from "../../engine/load-staged.ts";
 import type { LoadTimings } from "../../engine/load-timings.ts";
-import type { LoadedModel } from "../../engine/loaded-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
 import { createApp } from "../../server/app.ts";
@@ -55,10 +54,6 @@ const FIRST_USE_MS = 5_000;
 /** A handler that goes on with the next text has done so by then; after it the stages' slots are given back. */
 const IDLE_MS = 100;
 
-/** Each try asks every stage, and all of them count among the request's invocations. */
-const SLOT_TRIES = 2;
-const SLOT_WAIT_MS = 300;
-
 export interface StagedWorker<Env> {
   fetch(request: Request, env: Env, context: WorkerContext): Response | Promise<Response>;
 }
@@ -80,8 +75,12 @@ export function createStagedWorker<Env>(options: StagedWorkerOptions<Env>): Stag
     if (error !== undefined) return { status: "failed", progress, error: error as Error };
     return { status: "loading", progress };
   };
-  const requests = new WeakMap<Request, Promise<Engine>>();
-  const engineFor = async (request: Request, env: Env, context: WorkerContext): Promise<Engine> => {
+  const requests = new WeakMap<Request, Promise<UsedEngine>>();
+  const engineFor = async (
+    request: Request,
+    env: Env,
+    context: WorkerContext,
+  ): Promise<UsedEngine> => {
     const pack = await load.get(() => openStagedPack(retryingFolder(options.pack(env)), runtime));
     const bindings = options.stages(env);
     if (bindings.length === 0 || bindings.length > MAX_STAGE_SCRIPTS) {
@@ -91,9 +90,7 @@ export function createStagedWorker<Env>(options: StagedWorkerOptions<Env>): Stag
     const { slots = 1, contextShift } = options;
     const closing: Promise<unknown>[] = [];
     const addresses = bindings.map((binding, i) => addressOf(binding, i, closing));
-    const connect = (): Promise<LoadedModel> => connectStages(pack, addresses, runtime, { slots });
-    const hasRoom = bindings.length * SLOT_TRIES <= MAX_STAGE_SCRIPTS;
-    const model = await (hasRoom ? whenFree(connect) : connect());
+    const model = await connectStages(pack, addresses, runtime, { slots });
     loading ??= model.info.loading;
     const engine = createEngine(model, runtime, {
       speculate: "off",
@@ -112,37 +109,33 @@ export function createStagedWorker<Env>(options: StagedWorkerOptions<Env>): Stag
   };
   let app: ReturnType<typeof createApp> | undefined;
   return {
-    fetch(request, env, context) {
+    async fetch(request, env, context) {
       app ??= createApp({
         responses: { store: false },
         ...(options.app?.(env) ?? defaultAppOptions(env)),
         engine: (c) => {
           const { raw } = c.req;
-          const known = requests.get(raw);
-          if (known) return known;
-          const engine = engineFor(raw, c.env, c.executionCtx);
-          requests.set(raw, engine);
-          engine.catch(() => requests.delete(raw));
-          return engine;
+          let used = requests.get(raw);
+          if (!used) {
+            used = engineFor(raw, c.env, c.executionCtx);
+            requests.set(raw, used);
+            used.catch(() => requests.delete(raw));
+          }
+          return used.then(({ engine }) => engine);
         },
         ready,
       });
-      return app.fetch(request, env as object, executionContext(context));
+      const response = await app.fetch(request, env as object, executionContext(context));
+      // A list of models, say, computes nothing: it keeps no slot from those who do.
+      if (response.headers.get("content-type")?.startsWith("application/json")) {
+        await requests.get(request)?.then(
+          ({ endUnused }) => endUnused(),
+          () => undefined,
+        );
+      }
+      return response;
     },
   };
-}
-
-/** Slots are those of answers that have just ended, most often. @throws what `connect` throws last. */
-async function whenFree<Result>(connect: () => Promise<Result>): Promise<Result> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await connect();
-    } catch (error) {
-      const isTaken = error instanceof PronkError && error.code === "overloaded";
-      if (!isTaken || tries === SLOT_TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, SLOT_WAIT_MS));
-    }
-  }
 }
 
 /** @param closing gets what has to end before the request may. */
@@ -187,9 +180,16 @@ async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
   }
 }
 
+interface UsedEngine {
+  readonly engine: Engine;
+  /** Ends it now if it was asked for nothing yet. */
+  endUnused(): void;
+}
+
 /** An engine that ends a little after what it was asked for last. */
-function whileUsed(engine: Engine, end: () => void): Engine {
+function whileUsed(engine: Engine, end: () => void): UsedEngine {
   let running = 0;
+  let isUsed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const rest = (ms: number): void => {
     clearTimeout(timer);
@@ -197,6 +197,7 @@ function whileUsed(engine: Engine, end: () => void): Engine {
   };
   const used = <Result>(work: Promise<Result>): Promise<Result> => {
     running++;
+    isUsed = true;
     clearTimeout(timer);
     const done = (): void => {
       running--;
@@ -206,7 +207,7 @@ function whileUsed(engine: Engine, end: () => void): Engine {
     return work;
   };
   rest(FIRST_USE_MS);
-  return {
+  const usedEngine: Engine = {
     ...engine,
     stream(request, options) {
       const generation = engine.stream(request, options);
@@ -220,5 +221,11 @@ function whileUsed(engine: Engine, end: () => void): Engine {
     embed: (texts, options) => used(engine.embed(texts, options)),
     classify: (texts, options) => used(engine.classify(texts, options)),
     saveSnapshot: (request, options) => used(engine.saveSnapshot(request, options)),
+  };
+  return {
+    engine: usedEngine,
+    endUnused() {
+      if (!isUsed) rest(0);
+    },
   };
 }

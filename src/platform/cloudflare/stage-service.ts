@@ -36,6 +36,9 @@ export type StageServiceClass<Env> = new (
 /** A front is silent for as long as it computes: the rest of a token. What is longer has ended without a word. */
 const LEASE_MS = 10_000;
 
+/** Slots are those of answers that have just ended, most often. */
+const SLOT_WAIT_MS = 5_000;
+
 /** A session, passed by reference. Fronts close it; of one that was cancelled nobody tells, its lease runs out. */
 class StageSessionTarget extends RpcTarget {
   readonly #session: StageSession;
@@ -72,7 +75,7 @@ export function stageService<Env>(options: StageServiceOptions<Env>): StageServi
         onProgress: ({ loaded, total }) => onProgress(loaded / total),
       });
     });
-  const host = new StageHost(get, { leaseMs: LEASE_MS, now });
+  const host = new StageHost(get, { leaseMs: LEASE_MS, now, waitMs: SLOT_WAIT_MS });
   return class Stage extends WorkerEntrypoint<Env> {
     override fetch(): Response {
       return new Response("a stage: it answers its fronts' calls alone\n", { status: 404 });

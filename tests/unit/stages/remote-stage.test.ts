@@ -48,7 +48,7 @@ interface Remote {
 }
 
 /** Stages in this process that are talked to in frames alone. */
-async function remoteStages(pack: SourceFolder, count: number): Promise<Remote> {
+async function remoteStages(pack: SourceFolder, count: number, waitMs = 0): Promise<Remote> {
   const model = await openPack(pack);
   const { stages } = planStages({ plan: planOf(model), tensors: model.tensors }, SIZES, {
     stageBytes: 1e9,
@@ -65,7 +65,7 @@ async function remoteStages(pack: SourceFolder, count: number): Promise<Remote> 
   for (const [i, stage] of stages.entries()) {
     const spec = parseStageSpec(JSON.stringify(stageSpec(stage, SIZES)));
     const hosted = await loadStage(pack, spec, runtime);
-    const host = new StageHost(() => hosted);
+    const host = new StageHost(() => hosted, { waitMs });
     remote.hosts.push(host);
     remote.addresses.push({
       name: `stage ${i}`,
@@ -142,6 +142,23 @@ test("a stage that is lost and back is not noticed; one that stays away fails th
   });
   remote.isDown = false;
   expect((await engine.generate({ ...ask, seed: 5 })).ids).toEqual(whole.ids);
+});
+
+test("who finds the slots taken waits until they are given back, and in vain for so long", async () => {
+  const pack = await packed();
+  const remote = await remoteStages(pack, 3, 400);
+  const first = await stagedEngine(pack, remote);
+  await expect(stagedEngine(pack, remote)).rejects.toMatchObject({ code: "overloaded" });
+  const second = stagedEngine(pack, remote);
+  const third = stagedEngine(pack, remote);
+  await first.dispose();
+  // One of them has every stage, not each some.
+  const engine = await Promise.any([second, third]);
+  await engine.generate({ ...ask, seed: 1 });
+  await engine.dispose();
+  await (await third).dispose();
+  await (await second).dispose();
+  expect(remote.hosts.map(({ sessions }) => sessions)).toEqual([0, 0, 0]);
 });
 
 test("a generation that is given up stops asking the stages", async () => {

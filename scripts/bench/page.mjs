@@ -19,6 +19,7 @@ import { qualityTables } from "./quality/tables.mjs";
 import { inOneSentence, resultTables } from "./report.mjs";
 import { scalingTables } from "./scaling-report.mjs";
 import { replaceSection } from "./sections.mjs";
+import { stagesTables } from "./stages-report.mjs";
 
 const README = fileURLToPath(new URL("../../README.md", import.meta.url));
 const docs = fileURLToPath(new URL("../../docs", import.meta.url));
@@ -41,6 +42,7 @@ export const SECTIONS = {
   isolate: { page: "benchmarks.md", render: isolateTables, readme: isolateSentence },
   quality: { page: "benchmarks.md", render: qualityTables },
   scaling: { page: "benchmarks.md", render: scalingTables },
+  stages: { page: "benchmarks.md", render: stagesTables },
 };
 
 /** Keeps a bench's document in docs/benchmarks.json and writes its section. @returns files written. */

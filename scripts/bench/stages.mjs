@@ -1,7 +1,7 @@
 // What dividing a model costs: the time of a token over stages beside what the stages compute, in a local workerd (a script each,
 // every one under 128 MB) and between processes of Node over WebSocket, beside one process; with the same tokens.
 //
-//   npm run bench -- stages [--shape NAME] [--rounds N] [--json]
+//   npm run bench -- stages [--shape NAME] [--rounds N] [--json] [--write]
 //
 // A synthetic model of the shape of Llama 3.2 1B is made below .cache/bench-scaling when it is not there.
 // The newer Node runs it: what starts workerd is TypeScript.
@@ -12,8 +12,9 @@ import { parseArgs } from "node:util";
 import { benchPrompt, spreadOf } from "../../dist/src/cli/bench-workload.js";
 import { findRuntime } from "../../dist/src/cli/runtimes.js";
 import { describeMachine, pinnedCore } from "./machine.mjs";
+import { writeSection } from "./page.mjs";
+import { stagesTables } from "./stages-report.mjs";
 import { makeSyntheticPack } from "./synthetic-pack.mjs";
-import { table } from "./tables.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const NODE = { program: process.execPath, args: [here("../../dist/src/cli/main.js")] };
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     core: { type: "string" },
     pinned: { type: "boolean" },
     json: { type: "boolean" },
+    write: { type: "boolean" },
   },
 });
 
@@ -94,7 +96,8 @@ async function measure() {
     largest_stage: workers.largest,
     invocations: workers.invocations,
   };
-  console.log(values.json ? JSON.stringify(document) : report(document));
+  if (values.write) for (const path of writeSection("stages", document)) console.error(path);
+  console.log(values.json ? JSON.stringify(document) : stagesTables(document));
 }
 
 /** Adds the milliseconds of a token: of all, and of what stages computed where they count it. */
@@ -185,23 +188,4 @@ function row({ title, ms }, computed) {
     computed: spreadOf(computed),
     more: spreadOf(ms.map((own, i) => own / computed[i] - 1)),
   };
-}
-
-function report({ machine, date, model, runtime, rounds, rows, largest_stage, invocations }) {
-  const figure = ({ median, min, max }, digits = 1) =>
-    `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
-  const share = ({ median, min, max }) =>
-    figure({ median: 100 * median, min: 100 * min, max: 100 * max });
-  return [
-    `${machine.cpu}; ${model}, ${runtime}, rounds: ${rounds}; ${date}. The largest stage in workerd takes ${(largest_stage / 1e6).toFixed(1)} MB; at most ${invocations} invocations a generation.`,
-    table(
-      ["", "ms a token", "of them computed", "more, %"],
-      rows.map(({ title, ms, computed, more }) => [
-        title,
-        figure(ms),
-        figure(computed),
-        share(more),
-      ]),
-    ),
-  ].join("\n\n");
 }

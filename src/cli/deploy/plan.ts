@@ -126,6 +126,7 @@ export function describePlan(plan: DeployPlan): string {
       "",
       `the bucket                ${dollars(cost.storagePerMonth)} a month, ${dollars(cost.perUpload)} to fill`,
     ],
+    ...hourOfObjects(cost),
     [
       "",
       `the plan's own CPU is enough for ${count(cost.includedOutputTokens)} tokens of answer a month`,
@@ -135,6 +136,11 @@ export function describePlan(plan: DeployPlan): string {
   ];
   const width = Math.max(...lines.map(([label]) => label.length)) + 2;
   return lines.map(([label, text]) => `${label.padEnd(width)}${text}\n`).join("");
+}
+
+function hourOfObjects({ objectsPerHour }: Cost): [string, string][] {
+  if (objectsPerHour === null) return [];
+  return [["", `an hour of awake objects  ${dollars(objectsPerHour)}`]];
 }
 
 /** Whether it fits, and each isolate with what it has. */

@@ -90,10 +90,16 @@ test("a client that leaves stops the stages", { timeout: 60_000 }, async () => {
   } catch {
     // The fetch is what was aborted.
   }
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const { answers } = (await started.counts())[0];
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  expect((await started.counts())[0].answers).toBe(answers);
+  // A busy machine notices late, but long before the end.
+  const from = (await started.counts())[0].answers;
+  let last = -1;
+  let answers = from;
+  while (answers !== last) {
+    last = answers;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    ({ answers } = (await started.counts())[0]);
+  }
+  expect(answers - from).toBeLessThan(250);
 });
 
 test("a stage that is lost once is not noticed; lost again, the request fails and the next one works", {

@@ -143,7 +143,7 @@ export function simdWidthOption(input: Arguments): SimdWidth {
 }
 
 /** @throws UsageError */
-export function speculateOption(input: Arguments): HostLoadOptions["speculate"] {
+function speculateOption(input: Arguments): HostLoadOptions["speculate"] {
   const draft = textOption(input, "draft");
   const speculate = choiceOption(input, "speculate", SPECULATIONS);
   if (draft === undefined) return speculate;

@@ -11,7 +11,7 @@ export const ISOLATE_BYTES = 128_000_000;
  * JavaScript at its peak, garbage included: the script and what is compiled of it, 3 MB; the tokenizer and its
  * scratch, 3.4; manifest, templates, grammar and requests with what is not collected yet, 6.
  */
-export const ISOLATE_HEAP_BYTES = 13_000_000;
+const ISOLATE_HEAP_BYTES = 13_000_000;
 
 /** Kept free, since an isolate that is ended has to load everything again. */
 const RESERVE_BYTES = 7_000_000;

@@ -9,7 +9,7 @@
 import { PronkError } from "../errors.ts";
 
 /** Raised with every change of what is sent; another one is refused. */
-export const STAGE_PROTOCOL = 1;
+const STAGE_PROTOCOL = 1;
 
 /** Of a batch of 4,096 rows with ids and positions, as text. */
 const MAX_HEAD_BYTES = 1024 * 1024;

@@ -124,10 +124,6 @@ function answer(bytes: Uint8Array, did: string): Frame {
   return frame;
 }
 
-export function decodePong(bytes: Uint8Array): void {
-  answer(bytes, "ping");
-}
-
 export function decodeReply(bytes: Uint8Array): StageReply {
   const { head, numbers } = answer(bytes, "run");
   const { x, states, logits, values } = numbers;

@@ -134,7 +134,7 @@ export function planPart(plan: Plan, part: StagePart): PartPlan {
 }
 
 /** @throws PronkError "bad_request" for ranges that the model has not. */
-export function checkPart(plan: Plan, { embedding, layers, head }: StagePart): void {
+function checkPart(plan: Plan, { embedding, layers, head }: StagePart): void {
   const { vocab_size: vocab, num_hidden_layers: count } = plan.config;
   checkRange("embedding rows", embedding, vocab, PANEL_ROWS);
   checkRange("layers", layers, count, 1);

@@ -93,7 +93,7 @@ export function planStages(
 }
 
 /** A plan from stages that are given. @throws PronkError "bad_request" unless together they are the model. */
-export function joinStages(
+function joinStages(
   plan: Plan,
   options: StageOptions,
   stages: readonly PlannedStage[],

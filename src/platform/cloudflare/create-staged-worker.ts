@@ -46,7 +46,7 @@ export interface StagedWorkerOptions<Env>
 }
 
 /** Of the 32 invocations of a request, the front's own is one. */
-export const MAX_STAGE_SCRIPTS = 31;
+const MAX_STAGE_SCRIPTS = 31;
 
 /** Until a handler has rendered and encoded what it was asked. */
 const FIRST_USE_MS = 5_000;

@@ -40,7 +40,7 @@ export function runPart(
   runCalls(calls, rows, spans, from, to - from);
 }
 
-export function runCalls(
+function runCalls(
   calls: readonly Call[],
   rows: number,
   spans: readonly Span[],

@@ -33,9 +33,10 @@ static inline const uint8_t *find_panel(const uint8_t *w, int32_t id, int32_t pa
 // One body for the quantized forms: a token reads one row of one panel, so its speed does not matter.
 static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens,
                                                       int32_t cols, code_width width, int32_t zero_point,
-                                                      int32_t has_minimum) {
+                                                      int32_t has_minimum, int32_t scales_bytes) {
   const int32_t codes_bytes = width == FOUR_BITS ? Q4_CODES_BYTES : width == SIX_BITS ? Q6_CODES_BYTES : Q8_CODES_BYTES;
-  const int32_t blocks = cols / BLOCK, block_bytes = SCALES_BYTES * (has_minimum ? 2 : 1) + codes_bytes;
+  const int32_t blocks = cols / BLOCK, minima_bytes = has_minimum ? scales_bytes : 0;
+  const int32_t block_bytes = minima_bytes + scales_bytes + codes_bytes, is_short = scales_bytes == SHORT_SCALES_BYTES;
   for (int32_t t = 0; t < tokens; t++) {
     const uint8_t *header = find_panel(w, ids[t], PANEL_HEADER_BYTES + blocks * block_bytes);
     const uint8_t *block = header + PANEL_HEADER_BYTES;
@@ -43,9 +44,9 @@ static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w
     const float unit = power_of_two((int8_t)header[row]);
     const float minimum_unit = power_of_two((int8_t)header[PANEL_ROWS + row]);
     for (int32_t b = 0; b < blocks; b++, block += block_bytes) {
-      const int16_t *scales = (const int16_t *)block + (has_minimum ? PANEL_ROWS : 0);
-      const float d = (float)scales[row] * unit, m = (float)((const int16_t *)block)[row] * minimum_unit;
-      const uint8_t *codes = (const uint8_t *)(scales + PANEL_ROWS);
+      const uint8_t *scales = block + minima_bytes, *codes = scales + scales_bytes;
+      const float d = (float)(is_short ? scales[row] : ((const int16_t *)scales)[row]) * unit;
+      const float m = (float)(is_short ? (int8_t)block[row] : ((const int16_t *)block)[row]) * minimum_unit;
       for (int32_t k = 0; k < BLOCK; k++) {
         const float product = (float)(code_at(codes, row, k, width) - zero_point) * d;
         *x++ = has_minimum ? product + m : product;
@@ -56,22 +57,27 @@ static __attribute__((noinline)) void embed_quantized(float *x, const uint8_t *w
 
 EXPORT(embed_q4)
 void embed_q4(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, Q4_ZERO, 0);
+  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, Q4_ZERO, 0, SCALES_BYTES);
 }
 
 EXPORT(embed_q4m)
 void embed_q4m(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, 0, 1);
+  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, 0, 1, SCALES_BYTES);
+}
+
+EXPORT(embed_q4s)
+void embed_q4s(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
+  embed_quantized(x, w, ids, tokens, cols, FOUR_BITS, 0, 1, SHORT_SCALES_BYTES);
 }
 
 EXPORT(embed_q6m)
 void embed_q6m(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, SIX_BITS, 0, 1);
+  embed_quantized(x, w, ids, tokens, cols, SIX_BITS, 0, 1, SCALES_BYTES);
 }
 
 EXPORT(embed_q8)
 void embed_q8(float *x, const uint8_t *w, const int32_t *ids, int32_t tokens, int32_t cols) {
-  embed_quantized(x, w, ids, tokens, cols, EIGHT_BITS, Q8_ZERO, 0);
+  embed_quantized(x, w, ids, tokens, cols, EIGHT_BITS, Q8_ZERO, 0, SCALES_BYTES);
 }
 
 EXPORT(embed_bf16)

@@ -4,11 +4,12 @@
 #define IN_PLACE_TOKENS 16 // more pay for unpacking a panel
 
 // Scales or minima of a panel, f32 [strips][blocks][STRIP_ROWS].
-static __attribute__((noinline)) void unpack_scales(float *to, const uint8_t *from, int32_t stride, int32_t blocks) {
+static __attribute__((noinline)) void unpack_scales(float *to, const uint8_t *from, int32_t stride, int32_t blocks,
+                                                    int32_t scales_bytes, int32_t is_signed) {
   ROLLED for (int32_t b = 0; b < blocks; b++, from += stride, to += STRIP_ROWS) {
+    const panel_vector scales = load_panel_numbers(from, scales_bytes, is_signed);
     UNROLLED for (int v = 0; v < 4; v++)
-        wasm_v128_store(to + v / TILE_QUADS * blocks * STRIP_ROWS + 4 * (v % TILE_QUADS),
-                        load_scales((const int16_t *)from + 4 * v));
+        wasm_v128_store(to + v / TILE_QUADS * blocks * STRIP_ROWS + 4 * (v % TILE_QUADS), scales.quad[v]);
   }
 }
 
@@ -66,15 +67,16 @@ static __attribute__((noinline)) void store_tile(float *y, int32_t ldy, int32_t 
 // Scratch: f32 minima and scales [STRIPS][blocks][STRIP_ROWS] each, unpacked codes, the dots of a strip and a tile.
 void gemm(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows, int32_t cols,
           int32_t ldy, int32_t accumulate, const gemm_form *form) {
-  const int32_t blocks = cols / BLOCK, minima_bytes = form->has_minimum ? SCALES_BYTES : 0;
-  const int32_t block_bytes = minima_bytes + SCALES_BYTES + form->codes_bytes;
+  const int32_t scales_bytes = form->has_short_scales ? SHORT_SCALES_BYTES : SCALES_BYTES;
+  const int32_t blocks = cols / BLOCK, minima_bytes = form->has_minimum ? scales_bytes : 0;
+  const int32_t block_bytes = minima_bytes + scales_bytes + form->codes_bytes;
   const int32_t value_stride = TILE_HEADER_BYTES + form->values_bytes;
   const int32_t tile_bytes = blocks * (4 * TILE_ROWS + value_stride);
   const int32_t in_place = form->dot_packed && tokens <= IN_PLACE_TOKENS;
   float *minima = (float *)scratch, *scales = minima + blocks * PANEL_ROWS;
   uint8_t *unpacked = (uint8_t *)(scales + blocks * PANEL_ROWS), *parked = unpacked + STRIPS * blocks * form->unpacked_bytes;
   for (int32_t row = 0; row < rows; row += PANEL_ROWS, w += PANEL_HEADER_BYTES + blocks * block_bytes) {
-    const uint8_t *first = w + PANEL_HEADER_BYTES, *codes = first + minima_bytes + SCALES_BYTES;
+    const uint8_t *first = w + PANEL_HEADER_BYTES, *codes = first + minima_bytes + scales_bytes;
     if (!in_place) form->unpack(unpacked, codes, block_bytes, blocks);
     ROLLED for (int32_t strip = 0; strip < STRIPS; strip++) {
       float *out = y + row + strip * STRIP_ROWS;
@@ -91,8 +93,8 @@ void gemm(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_
                              values + TILE_HEADER_BYTES, blocks, form->zero_point);
         }
         if (!strip && !t) {
-          if (minima_bytes) unpack_scales(minima, first, block_bytes, blocks);
-          unpack_scales(scales, first + minima_bytes, block_bytes, blocks);
+          if (minima_bytes) unpack_scales(minima, first, block_bytes, blocks, scales_bytes, 1);
+          unpack_scales(scales, first + minima_bytes, block_bytes, blocks, scales_bytes, 0);
         }
         if (minima_bytes) sum_minima(&m, minima + before, (const float *)tokens4, blocks);
         store_tile(out, ldy, accumulate, parked, scales + before, values, value_stride, blocks, minima_bytes ? &m : 0,

@@ -29,6 +29,7 @@ typedef struct {
   int32_t unpacked_bytes; // of a strip's block
   int32_t values_bytes;   // of a tile's block
   int32_t has_minimum, zero_point;
+  int32_t has_short_scales; // 8 bits each
 } gemm_form;
 
 void gemm(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_t tokens, int32_t rows, int32_t cols,
@@ -58,3 +59,4 @@ void gemm(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch, int32_
 // Shared by forms and variants (unpacked.c). Bytes of the relaxed dots' planes, words of the plain ones'.
 unpack_blocks unpack_q4_bytes, unpack_q6_bytes, unpack_q4_words, unpack_q6_words, unpack_q8_words;
 dot_blocks dot_unpacked_bytes, dot_unpacked_words;
+dot_blocks dot_packed_q4, dot_unpacked_q4_m; // matmul_q4_dot.c, matmul_q4_m.c

@@ -9,21 +9,7 @@
 #if RELAXED
 #include "gemm.h"
 
-enum { STREAMS = 2, CODES_BYTES = Q4_CODES_BYTES, VALUES_BYTES = 32 };
-#include "gemv.h"
-
-static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t *values, int32_t zero) {
-  panel_vector acc = splat_panel(wasm_i32x4_splat(-zero));
-  ROLLED for (int g = 0; g < 4; g++, codes += 64, values += 4) {
-    const v128_t low = wasm_v128_load32_splat(values), high = wasm_v128_load32_splat(values + 16);
-    UNROLLED for (int v = 0; v < 4; v++) {
-      const v128_t w = wasm_v128_load(codes + 16 * v);
-      acc.quad[v] = dot_bytes(low, low_nibbles(w), acc.quad[v]);
-      acc.quad[v] = dot_bytes(high, high_nibbles(w), acc.quad[v]);
-    }
-  }
-  return acc;
-}
+#include "gemv_q4_dot.h"
 
 MAP_QUADS(low_nibble_quads, low_nibbles)
 MAP_QUADS(high_nibble_quads, high_nibbles)
@@ -38,11 +24,11 @@ static ALWAYS_INLINE tile dot_packed_tile(const uint8_t *codes, const uint8_t *v
   }
   return acc;
 }
-static DOT_BLOCKS(dot_packed, dot_packed_tile, TILE_I8_BYTES)
+DOT_BLOCKS(dot_packed_q4, dot_packed_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q4_dot)
 void gemv_q4_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 0, Q4_ZERO);
+  gemv(y, w, a, rows, cols, accumulate, 0, Q4_ZERO, SCALES_BYTES);
 }
 
 EXPORT(gemm_q4_dot)
@@ -51,7 +37,7 @@ void gemm_q4_dot(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch,
   static const gemm_form form = {
       .unpack = unpack_q4_bytes,
       .dot_unpacked = dot_unpacked_bytes,
-      .dot_packed = dot_packed,
+      .dot_packed = dot_packed_q4,
       .codes_bytes = Q4_CODES_BYTES,
       .quad_bytes = 16,
       .unpacked_bytes = TILE_QUADS * 128,
@@ -63,7 +49,7 @@ void gemm_q4_dot(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch,
 
 EXPORT(gemv_q4m_dot)
 void gemv_q4m_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 1, 0);
+  gemv(y, w, a, rows, cols, accumulate, 1, 0, SCALES_BYTES);
 }
 
 EXPORT(gemm_q4m_dot)
@@ -72,7 +58,7 @@ void gemm_q4m_dot(float *y, const uint8_t *w, const uint8_t *a, uint8_t *scratch
   static const gemm_form form = {
       .unpack = unpack_q4_bytes,
       .dot_unpacked = dot_unpacked_bytes,
-      .dot_packed = dot_packed,
+      .dot_packed = dot_packed_q4,
       .codes_bytes = Q4_CODES_BYTES,
       .quad_bytes = 16,
       .unpacked_bytes = TILE_QUADS * 128,

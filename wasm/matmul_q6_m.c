@@ -45,7 +45,7 @@ static DOT_BLOCKS(dot_unpacked, dot_unpacked_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q6m_m)
 void gemv_q6m_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 1, 0);
+  gemv(y, w, a, rows, cols, accumulate, 1, 0, SCALES_BYTES);
 }
 
 EXPORT(gemm_q6m_m)

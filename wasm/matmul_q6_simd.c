@@ -23,7 +23,7 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
 
 EXPORT(gemv_q6m_simd)
 void gemv_q6m_simd(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 1, 0);
+  gemv(y, w, a, rows, cols, accumulate, 1, 0, SCALES_BYTES);
 }
 
 EXPORT(gemm_q6m_simd)

@@ -79,7 +79,7 @@ static DOT_BLOCKS(dot_packed, dot_packed_tile, TILE_I8_BYTES)
 
 EXPORT(gemv_q8_dot)
 void gemv_q8_dot(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO);
+  gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO, SCALES_BYTES);
 }
 
 EXPORT(gemm_q8_dot)

@@ -40,7 +40,7 @@ static ALWAYS_INLINE panel_vector dot_block(const uint8_t *codes, const uint8_t 
 // 8 bits leave int16 sums no room beyond one pair, and the split would be made for every token: the plain GEMM.
 EXPORT(gemv_q8_m)
 void gemv_q8_m(float *y, const uint8_t *w, const uint8_t *a, int32_t rows, int32_t cols, int32_t accumulate) {
-  gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO);
+  gemv(y, w, a, rows, cols, accumulate, 0, Q8_ZERO, SCALES_BYTES);
 }
 
 EXPORT(gemm_q8_m)

@@ -5,6 +5,7 @@
 
 #define PANEL_HEADER_BYTES 32 // i8 exponents of the 16 rows' scales, then of their minima
 #define SCALES_BYTES 32       // 16 i16, in front of a block's codes; 16 minima take as much
+#define SHORT_SCALES_BYTES 16 // of q4s: 16 u8, or 16 minima of i8
 #define Q4_CODES_BYTES 256
 #define Q6_CODES_BYTES 384
 #define Q8_CODES_BYTES 512
@@ -34,6 +35,18 @@ static inline panel_vector load_panel_scales(const int16_t *p) {
 #else
   return (panel_vector){{load_scales(p), load_scales(p + 4), load_scales(p + 8), load_scales(p + 12)}};
 #endif
+}
+
+// The 16 scales (or minima: signed) of a block, of 32 bytes or of 16.
+static ALWAYS_INLINE panel_vector load_panel_numbers(const uint8_t *p, uint32_t bytes, int32_t is_signed) {
+  if (bytes != SHORT_SCALES_BYTES) return load_panel_scales((const int16_t *)p);
+  const v128_t w = wasm_v128_load(p);
+  const v128_t a = is_signed ? wasm_i16x8_extend_low_i8x16(w) : wasm_u16x8_extend_low_u8x16(w);
+  const v128_t b = is_signed ? wasm_i16x8_extend_high_i8x16(w) : wasm_u16x8_extend_high_u8x16(w);
+  return (panel_vector){{wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(a)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(a)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(b)),
+                         wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(b))}};
 }
 
 // 2^e of a normal float.

@@ -41,8 +41,9 @@ static inline quantized_block quantize_block(const float *x) {
                                          wasm_i16x8_narrow_i32x4(q[4 * i + 2], q[4 * i + 3]));
   }
   block.scale = most / 127.0f;
-  block.sum = wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1) +
-              wasm_i32x4_extract_lane(sum, 2) + wasm_i32x4_extract_lane(sum, 3);
+  // Unsigned: what NaN and infinities became may wrap, and nothing reads it that their scale does not make NaN.
+  block.sum = (int32_t)((uint32_t)wasm_i32x4_extract_lane(sum, 0) + (uint32_t)wasm_i32x4_extract_lane(sum, 1) +
+                        (uint32_t)wasm_i32x4_extract_lane(sum, 2) + (uint32_t)wasm_i32x4_extract_lane(sum, 3));
   return block;
 }
 
@@ -71,64 +72,62 @@ static inline void store_words(int16_t *to, const v128_t q[2]) {
   }
 }
 
-static void quantize_one_row(uint8_t *a, const float *x, int32_t blocks, int32_t layout) {
-  float *scaled_sums = (float *)a, *scales = scaled_sums + blocks;
-  int32_t *sums = (int32_t *)(scales + blocks);
-  uint8_t *values = (uint8_t *)(sums + blocks);
+// Stores lane i of `v` at to + i * 16.
+static inline void store_lanes(uint8_t *to, v128_t v) {
+  wasm_v128_store32_lane(to, v, 0);
+  wasm_v128_store32_lane(to + 16, v, 1);
+  wasm_v128_store32_lane(to + 32, v, 2);
+  wasm_v128_store32_lane(to + 48, v, 3);
+}
+
+static inline void store_values(uint8_t *to, const v128_t q[2], int32_t layout) {
+  if (layout == NIBBLES) {
+    store_nibbles((int16_t *)to, q);
+  } else if (layout == WORDS) {
+    store_words((int16_t *)to, q);
+  } else {
+    UNROLLED for (int i = 0; i < 2; i++) {
+      if (layout == BYTES) {
+        wasm_v128_store(to + 16 * i, q[i]);
+      } else if (layout == TILE_BYTES) {
+        store_lanes(to + 64 * i, q[i]);
+      } else {
+        store_lanes(to + 128 * i, even_first(wasm_i16x8_extend_low_i8x16(q[i])));
+        store_lanes(to + 128 * i + 64, even_first(wasm_i16x8_extend_high_i8x16(q[i])));
+      }
+    }
+  }
+}
+
+// One loop for all layouts: a block's arithmetic is longer than what it costs to find its places.
+void quantize_row(uint8_t *a, const float *x, int32_t row, int32_t cols, int32_t layout) {
+  const int32_t blocks = cols / BLOCK, value_bytes = BLOCK * (layout == BYTES || layout == TILE_BYTES ? 1 : 2);
+  uint8_t *scaled_sum, *scale, *sum, *values; // of a block; then how far the next one's are
+  int32_t sum_stride = 4, stride = 4, values_stride = value_bytes;
+  if (layout >= TILE_BYTES) {
+    const int32_t m = row % TILE_ROWS;
+    sum_stride = 4 * TILE_ROWS;
+    stride = values_stride = TILE_HEADER_BYTES + TILE_ROWS * value_bytes;
+    scaled_sum = a + (row / TILE_ROWS) * blocks * (sum_stride + stride) + 4 * m;
+    scale = scaled_sum + sum_stride * blocks;
+    sum = scale + 4 * TILE_ROWS;
+    values = scale + TILE_HEADER_BYTES;
+  } else {
+    scaled_sum = a + row * blocks * (12 + value_bytes);
+    scale = scaled_sum + 4 * blocks;
+    sum = scale + 4 * blocks;
+    values = sum + 4 * blocks;
+  }
   ROLLED for (int32_t b = 0; b < blocks; b++, x += BLOCK) {
     const quantized_block block = quantize_block(x);
-    scaled_sums[b] = block.scale * (float)block.sum;
-    scales[b] = block.scale;
-    sums[b] = block.sum;
-    if (layout == BYTES) {
-      wasm_v128_store(values + BLOCK * b, block.q[0]);
-      wasm_v128_store(values + BLOCK * b + 16, block.q[1]);
-    } else if (layout == NIBBLES) {
-      store_nibbles((int16_t *)values + BLOCK * b, block.q);
-    } else {
-      store_words((int16_t *)values + BLOCK * b, block.q);
-    }
-  }
-}
-
-// Stores lane i of `v` at to + i * stride.
-#define STORE_LANES(to, stride, v)                 \
-  wasm_v128_store32_lane((to), (v), 0);            \
-  wasm_v128_store32_lane((to) + (stride), (v), 1); \
-  wasm_v128_store32_lane((to) + 2 * (stride), (v), 2); \
-  wasm_v128_store32_lane((to) + 3 * (stride), (v), 3)
-
-static void quantize_tile_row(uint8_t *a, const float *x, int32_t row, int32_t blocks, int32_t words) {
-  const int32_t block_bytes = TILE_HEADER_BYTES + TILE_ROWS * BLOCK * (words ? 2 : 1);
-  uint8_t *tile = a + (row / TILE_ROWS) * blocks * (16 + block_bytes);
-  const int32_t m = row % TILE_ROWS;
-  float *scaled_sums = (float *)tile + m;
-  tile += 16 * blocks;
-  ROLLED for (int32_t b = 0; b < blocks; b++, x += BLOCK, tile += block_bytes) {
-    const quantized_block block = quantize_block(x);
-    scaled_sums[TILE_ROWS * b] = block.scale * (float)block.sum;
-    ((float *)tile)[m] = block.scale;
-    ((int32_t *)tile)[TILE_ROWS + m] = block.sum;
-    uint8_t *values = tile + TILE_HEADER_BYTES + 4 * m;
-    if (!words) {
-      STORE_LANES(values, 16, block.q[0]);
-      STORE_LANES(values + 64, 16, block.q[1]);
-      continue;
-    }
-    UNROLLED for (int i = 0; i < 2; i++) {
-      STORE_LANES(values + 128 * i, 16, even_first(wasm_i16x8_extend_low_i8x16(block.q[i])));
-      STORE_LANES(values + 128 * i + 64, 16, even_first(wasm_i16x8_extend_high_i8x16(block.q[i])));
-    }
-  }
-}
-
-void quantize_row(uint8_t *a, const float *x, int32_t row, int32_t cols, int32_t layout) {
-  const int32_t blocks = cols / BLOCK;
-  if (layout >= TILE_BYTES) {
-    quantize_tile_row(a, x, row, blocks, layout == TILE_WORDS);
-  } else {
-    const int32_t row_bytes = blocks * (12 + BLOCK * (layout == BYTES ? 1 : 2));
-    quantize_one_row(a + row * row_bytes, x, blocks, layout);
+    *(float *)scaled_sum = block.scale * (float)block.sum;
+    *(float *)scale = block.scale;
+    *(int32_t *)sum = block.sum;
+    store_values(values, block.q, layout);
+    scaled_sum += sum_stride;
+    scale += stride;
+    sum += stride;
+    values += values_stride;
   }
 }
 

@@ -1,6 +1,9 @@
 // kv_store and attention in all four cache types, against the order of sums that wasm/attention.h defines.
 #include "check.h"
 
+// What the naive loops may take of a case: they find the largest of a head anew for each of its elements.
+enum { WORK = 50000000 };
+
 enum { CASES = 60, I8 = 0, I16, BF16, F32 };
 
 static const struct {
@@ -212,13 +215,43 @@ static void check_masked(const sequence *s, const float *expected, const float *
   }
 }
 
+// A position whose keys or values are no numbers: who sees it gets no numbers, who does not gets what it would without;
+// but for a query of the same pass over a float cache, whose zero times infinity is NaN.
+static void check_poisoned(sequence *s, const float *expected, const float *q, int rows, int ldq, int ldo, int position,
+                           float scale) {
+  const int poisoned = random_int(0, position + rows - 1), kv_head = random_int(0, s->kv_heads - 1);
+  const int group = s->heads / s->kv_heads, is_key = random_int(0, 1);
+  static const float NO_NUMBERS[] = {NAN, INFINITY, -INFINITY};
+  float *row = (is_key ? s->k : s->v) + (size_t)poisoned * s->ldk + kv_head * s->head_dim;
+  row[random_int(0, s->head_dim - 1)] = NO_NUMBERS[random_int(0, is_key ? 0 : 2)];
+  store(s, poisoned, 1);
+  float *out = fresh_floats((size_t)(rows - 1) * ldo + s->heads * s->head_dim);
+  attend(s, out, q, rows, ldq, ldo, position, scale);
+  for (int r = 0; r < rows; r++)
+    for (int h = 0; h < s->heads; h++) {
+      const size_t at = (size_t)r * ldo + h * s->head_dim;
+      if (position + r < poisoned && !is_integer(s->type) && !is_key && h / group == kv_head)
+        continue;
+      if (h / group != kv_head || position + r < poisoned) {
+        check_floats(out + at, expected + at, s->head_dim, "an output that does not see it");
+        continue;
+      }
+      int shows = 0;
+      for (int d = 0; d < s->head_dim; d++)
+        shows += !isfinite(out[at + d]);
+      check_true(shows > 0, "an output that sees it");
+    }
+}
+
 static void test_type(int type) {
   const char *name = TYPES[type].name;
   seed("attention");
   for (int i = 0; i < CASES; i++) {
-    const int kv_heads = random_int(1, 3), heads = kv_heads * random_int(1, 9),
+    const int kv_heads = random_size(3, 8), heads = kv_heads * random_size(9, 16),
               head_dim = 2 * random_int(1, i % 8 ? 12 : 128);
-    const int ctx = 8 * random_int(1, i % 4 ? 10 : 40), rows = i % 3 ? random_int(1, ctx < 20 ? ctx : 20) : 1;
+    const int ctx = 8 * random_int(1, i % 4 ? 10 : 40), few = (int)(1 + WORK / ((int64_t)heads * ctx * head_dim * head_dim)),
+              most = few < 20 ? few : is_random && i % 7 == 0 ? few < 70 ? few : 70 : 20,
+              rows = i % 3 ? random_int(1, ctx < most ? ctx : most) : 1;
     const int position = random_int(0, ctx - rows), ldq = heads * head_dim + random_int(0, 4),
               ldo = heads * head_dim + random_int(0, 4);
     begin("attention_%s heads %d/%d head_dim %d ctx %d position %d rows %d", name, heads, kv_heads, head_dim, ctx,
@@ -227,10 +260,12 @@ static void test_type(int type) {
     const size_t inputs = (size_t)(position + rows - 1) * s.ldk + kv_heads * head_dim, bytes = TYPES[type].bytes;
     const size_t scales = is_integer(type) ? (size_t)kv_heads * ctx : 0;
     s.k = random_floats(inputs, i % 6 ? 1 : 20), s.v = random_floats(inputs, 2);
+    const int unwritten = i % 2 ? 0xff : FRESH; // what another sequence left: NaN, where there are floats
     for (size_t k = 0; i % 5 == 0 && k < inputs; k++)
       s.k[k] = 0.5f, s.v[k] = -3; // the largest sums
-    s.k_cache = fresh(bytes * kv_heads * ctx * head_dim),
-    s.v_cache = fresh(bytes * kv_heads * ((ctx + 63) / 64 * 64) * whole_tiles(head_dim));
+    const size_t k_bytes = bytes * kv_heads * ctx * head_dim,
+                 v_bytes = bytes * kv_heads * ((ctx + 63) / 64 * 64) * whole_tiles(head_dim);
+    s.k_cache = memset(fresh(k_bytes), unwritten, k_bytes), s.v_cache = memset(fresh(v_bytes), unwritten, v_bytes);
     s.k_scales = memset(fresh_floats(scales), 0xff, scales * 4),
     s.v_scales = memset(fresh_floats(scales), 0xff, scales * 4);
     for (int at = 0; at < position + rows;) {
@@ -253,6 +288,8 @@ static void test_type(int type) {
     check_floats(out, expected, count, "out");
     if (type == F32)
       check_masked(&s, out, q, rows, ldq, ldo, position, scale);
+    if (is_random && i % 2)
+      check_poisoned(&s, expected, q, rows, ldq, ldo, position, scale);
     char kernel[32];
     snprintf(kernel, sizeof kernel, "attention_%s", name);
     digest(kernel, "", out, count * 4);

@@ -75,9 +75,37 @@ void place_row(uint8_t *a, const activation_row *from, int row, int layout) {
   }
 }
 
-const quantized_form FORMS[4] = {{"q4", 256, 8, 0}, {"q4m", 256, 0, 1}, {"q6m", 384, 0, 1}, {"q8", 512, 128, 0}};
+block_places places_of(int layout, int row, int block, int cols) {
+  const size_t blocks = cols / BLOCK, bytes = value_bytes(layout);
+  if (!is_tile(layout)) {
+    const size_t start = row * activation_bytes(layout, 1, cols);
+    return (block_places){.scaled_sum = start + 4 * block,
+                          .scale = start + 4 * (blocks + block),
+                          .sum = start + 4 * (2 * blocks + block),
+                          .values = start + 12 * blocks + block * BLOCK * bytes,
+                          .stride = BLOCK / 4 * bytes,
+                          .length = BLOCK / 4 * bytes};
+  }
+  const size_t m = row % 4, block_bytes = 32 + 4 * BLOCK * bytes, tile = row / 4 * blocks * (16 + block_bytes);
+  const size_t start = tile + 16 * blocks + block * block_bytes;
+  return (block_places){.scaled_sum = tile + 16 * block + 4 * m,
+                        .scale = start + 4 * m,
+                        .sum = start + 16 + 4 * m,
+                        .values = start + 32 + 4 * m,
+                        .stride = 16,
+                        .length = 4};
+}
 
-static size_t block_bytes(const quantized_form *form) { return 32 + (form->has_minimum ? 32 : 0) + form->codes_bytes; }
+const quantized_form FORMS[5] = {
+    {"q4", 256, 8, 0, 0}, {"q4m", 256, 0, 1, 0}, {"q6m", 384, 0, 1, 0}, {"q8", 512, 128, 0, 0}, {"q4s", 256, 0, 1, 1},
+};
+
+// Bytes of 16 scales, or of 16 minima.
+static int scales_bytes(const quantized_form *form) { return form->has_short_scales ? 16 : 32; }
+
+static size_t block_bytes(const quantized_form *form) {
+  return scales_bytes(form) * (form->has_minimum ? 2 : 1) + form->codes_bytes;
+}
 
 enum { HEADER_BYTES = 32 }; // exponents of 16 rows' scales, then of their minima
 
@@ -86,15 +114,15 @@ size_t panel_bytes(const quantized_form *form, int cols) { return HEADER_BYTES +
 uint8_t *random_panels(const quantized_form *form, int rows, int cols) {
   const size_t panel = panel_bytes(form, cols), bytes = panel * (rows / 16);
   uint8_t *w = fresh(bytes);
-  const int numbers = form->has_minimum ? 32 : 16;
+  const int numbers_bytes = scales_bytes(form) * (form->has_minimum ? 2 : 1);
   const int extreme = random_int(0, 3) == 0; // all codes at their largest: sums at their largest
   for (size_t start = 0; start < bytes; start += panel) {
     for (int i = 0; i < HEADER_BYTES; i++)
       w[start + i] = (uint8_t)(random_int(0, 9) ? random_int(-26, -19) : random_int(-126, 40)); // kernels take any
     for (size_t block = start + HEADER_BYTES; block < start + panel; block += block_bytes(form)) {
-      for (int i = 0; i < numbers; i++)
+      for (int i = 0; i < numbers_bytes / 2; i++) // two of q4s at a time
         ((int16_t *)(w + block))[i] = (int16_t)random_int(-32767, 32767);
-      for (int i = 2 * numbers; i < (int)block_bytes(form); i++)
+      for (int i = numbers_bytes; i < (int)block_bytes(form); i++)
         w[block + i] = extreme ? 0xff : (uint8_t)random_bits();
     }
   }
@@ -118,13 +146,12 @@ static int code_at(const quantized_form *form, const uint8_t *codes, int row, in
 
 weight weight_at(const quantized_form *form, const uint8_t *w, int cols, int row, int col) {
   const int8_t *header = (const int8_t *)(w + row / 16 * panel_bytes(form, cols));
-  const int16_t *numbers = (const int16_t *)(header + HEADER_BYTES + col / BLOCK * block_bytes(form));
+  const int8_t *minima = header + HEADER_BYTES + col / BLOCK * block_bytes(form);
+  const int8_t *scales = minima + (form->has_minimum ? scales_bytes(form) : 0);
   weight found = {.d_unit = ldexpf(1, header[row % 16]), .m_unit = ldexpf(1, header[16 + row % 16])};
-  if (form->has_minimum) {
-    found.m = numbers[row % 16];
-    numbers += 16;
-  }
-  found.d = numbers[row % 16];
-  found.q = code_at(form, (const uint8_t *)(numbers + 16), row % 16, col % BLOCK) - form->zero_point;
+  if (form->has_minimum)
+    found.m = form->has_short_scales ? minima[row % 16] : ((const int16_t *)minima)[row % 16];
+  found.d = form->has_short_scales ? (uint8_t)scales[row % 16] : ((const int16_t *)scales)[row % 16];
+  found.q = code_at(form, (const uint8_t *)scales + scales_bytes(form), row % 16, col % BLOCK) - form->zero_point;
   return found;
 }

@@ -21,12 +21,18 @@ size_t activation_bytes(int layout, int rows, int cols);
 // Puts a row where a kernel reads it.
 void place_row(uint8_t *a, const activation_row *from, int row, int layout);
 
+// Where the numbers of one row's block lie; its values in 4 pieces of `length` bytes, `stride` apart.
+typedef struct {
+  size_t scale, scaled_sum, sum, values, stride, length;
+} block_places;
+block_places places_of(int layout, int row, int block, int cols);
+
 typedef struct {
   const char *name;
-  int codes_bytes, zero_point, has_minimum;
+  int codes_bytes, zero_point, has_minimum, has_short_scales;
 } quantized_form;
 
-extern const quantized_form FORMS[4]; // q4, q4m, q6m, q8
+extern const quantized_form FORMS[5]; // q4, q4m, q6m, q8, q4s
 
 size_t panel_bytes(const quantized_form *form, int cols);
 uint8_t *random_panels(const quantized_form *form, int rows, int cols);

@@ -11,7 +11,7 @@ export type KernelVariant = "dot" | "m" | "simd";
 export const ActivationLayout = {
   /** One row, int8: GEMV of dot and m. */
   bytes: 0,
-  /** One row, int16 weighted for the nibbles' places: plain GEMV of q4 and q4m. */
+  /** One row, int16 weighted for the nibbles' places: plain GEMV of q4, q4m and q4s. */
   nibbles: 1,
   /** One row, int16 in the order 0 2 1 3: plain GEMV of q6m and q8. */
   words: 2,
@@ -48,7 +48,7 @@ export function activationLayout(
     return words ? ActivationLayout.tileWords : ActivationLayout.tileBytes;
   }
   if (variant !== "simd") return ActivationLayout.bytes;
-  return form === "q4" || form === "q4m" ? ActivationLayout.nibbles : ActivationLayout.words;
+  return form === "q6m" || form === "q8" ? ActivationLayout.words : ActivationLayout.nibbles;
 }
 
 /**

@@ -114,7 +114,7 @@ export function readCachedLayer(
 }
 
 /** Bytes of `positions` of a layer as `saveCachedLayer` gives them. */
-function savedLayerBytes(
+export function savedLayerBytes(
   { num_key_value_heads: kvHeads, head_dim: headDim }: LlamaConfig,
   { kv }: Pick<Sizes, "kv">,
   positions: number,

@@ -4,7 +4,7 @@
 export type Pointer = number;
 
 /** A hash of the C sources that the modules were built from. */
-export const KERNEL_VERSION = "4525c20ca6611e84";
+export const KERNEL_VERSION = "5f843c30ba8d1b67";
 
 /** The kernels that both modules export. Sizes and pointers are not checked by them. */
 export interface Kernels {
@@ -198,6 +198,18 @@ export interface Kernels {
    * Source: wasm/embed.c
    */
   embed_q4m(
+    x: Pointer, // float *x
+    w: Pointer, // const uint8_t *w
+    ids: Pointer, // const int32_t *ids
+    tokens: number, // int32_t tokens
+    cols: number, // int32_t cols
+  ): void;
+  /**
+   * x[t] = row ids[t] of an embedding matrix, as f32.
+   *
+   * Source: wasm/embed.c
+   */
+  embed_q4s(
     x: Pointer, // float *x
     w: Pointer, // const uint8_t *w
     ids: Pointer, // const int32_t *ids
@@ -516,6 +528,41 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
+   * y = W x with 4-bit weights whose scales and minima have 8 bits (w = d * q + m), by relaxed SIMD's int8 dot products in
+   * int32. Arguments as in matmul_q4_dot.c. A file of its own: with both widths in one the compiler folds fewer addresses,
+   * which cost q4m up to a seventh of its speed.
+   *
+   * Source: wasm/matmul_q4s_dot.c
+   */
+  gemm_q4s_dot(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    scratch: Pointer, // uint8_t *scratch
+    tokens: number, // int32_t tokens
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    ldy: number, // int32_t ldy
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
+   * y = W x with 4-bit weights whose scales and minima have 8 bits, by relaxed SIMD's int8 dot products in int16.
+   * Arguments as in matmul_q4_dot.c.
+   *
+   * Source: wasm/matmul_q4s_m.c
+   */
+  gemm_q4s_m(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    scratch: Pointer, // uint8_t *scratch
+    tokens: number, // int32_t tokens
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    ldy: number, // int32_t ldy
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
    * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    * Arguments as in matmul_q4_dot.c.
    *
@@ -638,6 +685,35 @@ export interface RelaxedKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
+   * y = W x with 4-bit weights whose scales and minima have 8 bits (w = d * q + m), by relaxed SIMD's int8 dot products in
+   * int32. Arguments as in matmul_q4_dot.c. A file of its own: with both widths in one the compiler folds fewer addresses,
+   * which cost q4m up to a seventh of its speed.
+   *
+   * Source: wasm/matmul_q4s_dot.c
+   */
+  gemv_q4s_dot(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
+   * y = W x with 4-bit weights whose scales and minima have 8 bits, by relaxed SIMD's int8 dot products in int16.
+   * Arguments as in matmul_q4_dot.c.
+   *
+   * Source: wasm/matmul_q4s_m.c
+   */
+  gemv_q4s_m(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
    * y = W x with 6-bit weights and a minimum (q6m: w = d * q + m), by relaxed SIMD's int8 dot products in int32.
    * Arguments as in matmul_q4_dot.c.
    *
@@ -732,6 +808,23 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
+   *
+   * Source: wasm/matmul_q4_simd.c
+   */
+  gemm_q4s_simd(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    scratch: Pointer, // uint8_t *scratch
+    tokens: number, // int32_t tokens
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    ldy: number, // int32_t ldy
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
    * y = W x with 6-bit weights and a minimum, in plain SIMD128.
    * Arguments as in matmul_q4_dot.c.
    *
@@ -794,6 +887,20 @@ export interface PlainKernels extends Kernels {
     accumulate: number, // int32_t accumulate
   ): void;
   /**
+   * y = W x with 4-bit weights, in plain SIMD128: products of int16.
+   * Arguments as in matmul_q4_dot.c.
+   *
+   * Source: wasm/matmul_q4_simd.c
+   */
+  gemv_q4s_simd(
+    y: Pointer, // float *y
+    w: Pointer, // const uint8_t *w
+    a: Pointer, // const uint8_t *a
+    rows: number, // int32_t rows
+    cols: number, // int32_t cols
+    accumulate: number, // int32_t accumulate
+  ): void;
+  /**
    * y = W x with 6-bit weights and a minimum, in plain SIMD128.
    * Arguments as in matmul_q4_dot.c.
    *
@@ -838,12 +945,15 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "embed_f32",
     "embed_q4",
     "embed_q4m",
+    "embed_q4s",
     "embed_q6m",
     "embed_q8",
     "gemm_q4_dot",
     "gemm_q4_m",
     "gemm_q4m_dot",
     "gemm_q4m_m",
+    "gemm_q4s_dot",
+    "gemm_q4s_m",
     "gemm_q6m_dot",
     "gemm_q6m_m",
     "gemm_q8_dot",
@@ -852,6 +962,8 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "gemv_q4_m",
     "gemv_q4m_dot",
     "gemv_q4m_m",
+    "gemv_q4s_dot",
+    "gemv_q4s_m",
     "gemv_q6m_dot",
     "gemv_q6m_m",
     "gemv_q8_dot",
@@ -884,14 +996,17 @@ export const KERNEL_NAMES: { readonly relaxed: readonly string[]; readonly plain
     "embed_f32",
     "embed_q4",
     "embed_q4m",
+    "embed_q4s",
     "embed_q6m",
     "embed_q8",
     "gemm_q4_simd",
     "gemm_q4m_simd",
+    "gemm_q4s_simd",
     "gemm_q6m_simd",
     "gemm_q8_simd",
     "gemv_q4_simd",
     "gemv_q4m_simd",
+    "gemv_q4s_simd",
     "gemv_q6m_simd",
     "gemv_q8_simd",
     "glu",

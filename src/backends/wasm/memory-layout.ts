@@ -2,6 +2,7 @@
  * Where everything is in the one WebAssembly.Memory of a model, decided before it is allocated:
  * stack and constants, weights, KV cache, rope tables, activations, scratch.
  */
+import { PronkError } from "../../errors.ts";
 import type { BufferName, Plan } from "../../model/plan.ts";
 import { ropeDependsOnLength } from "../../model/rope.ts";
 import { isQuantized } from "../../pack/forms.ts";
@@ -22,6 +23,9 @@ export const RESERVED_BYTES: number = 80 * 1024;
 
 /** All that 32-bit addresses reach; engines give a memory all of it. */
 export const WASM32_BYTES: number = 2 ** 32;
+
+/** Layers of all slots together: 256 slots of 1,024 layers, the most of each. It bounds the plan itself. */
+const MAX_CACHE_REGIONS = 2 ** 18;
 
 /** Of each thread but the first, as much as the modules reserve for theirs. */
 const STACK_BYTES = 64 * 1024;
@@ -73,7 +77,11 @@ export interface MemoryLayout extends ThreadScratch {
   readonly use: MemoryUse;
 }
 
-/** Plans the memory; allocates nothing. */
+/**
+ * Plans the memory; allocates nothing.
+ *
+ * @throws PronkError "unsupported" as kvLayout; "out_of_memory" for more slots than could be listed.
+ */
 export function planMemory(
   plan: Plan,
   tensors: readonly PackedTensor[],
@@ -92,6 +100,13 @@ export function planMemory(
   const weights = allocate(weightBytes);
   const afterWeights = top;
 
+  const regions = options.slots * config.num_hidden_layers;
+  if (!(regions <= MAX_CACHE_REGIONS)) {
+    throw new PronkError(
+      "out_of_memory",
+      `${options.slots} slots of ${config.num_hidden_layers} layers, at most ${MAX_CACHE_REGIONS} together`,
+    );
+  }
   const kv = kvLayout(options.kv, kvHeads, headDim, options.ctx);
   const cache = Array.from({ length: options.slots }, () =>
     Array.from({ length: config.num_hidden_layers }, () => ({

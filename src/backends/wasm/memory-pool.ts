@@ -1,13 +1,13 @@
 /**
- * One WebAssembly.Memory for loads that follow each other: where a load fails before anything was computed, the
- * next one fills the same memory. Engines free a memory late, and two do not fit an isolate.
+ * One WebAssembly.Memory for loads that follow each other: where a load fails, or a kernel traps later, the next one fills
+ * the same memory, all zero as a new one is, with another instance of the kernels. Engines free a memory late, and two do
+ * not fit an isolate.
  */
 
 /** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
 
 export class MemoryPool {
-  #lent: WebAssembly.Memory | undefined;
   #idle: WebAssembly.Memory | undefined;
 
   /** A memory of so many pages, all zero: the one that was given back, if it is of this size. */
@@ -16,16 +16,13 @@ export class MemoryPool {
     this.#idle = undefined;
     if (idle?.buffer.byteLength === pages * PAGE_BYTES) {
       new Uint8Array(idle.buffer).fill(0);
-      this.#lent = idle;
-    } else {
-      this.#lent = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      return idle;
     }
-    return this.#lent;
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
   }
 
-  /** Nobody uses what was taken last, and no kernel has failed on it. */
-  giveBack(): void {
-    this.#idle = this.#lent;
-    this.#lent = undefined;
+  /** Nothing reads or writes it any more. */
+  giveBack(memory: WebAssembly.Memory): void {
+    this.#idle = memory;
   }
 }

@@ -6,15 +6,24 @@ import { fitAdapter } from "../../adapters/fit-adapter.ts";
 import type { LoraAdapter } from "../../adapters/lora-adapter.ts";
 import { PronkError } from "../../errors.ts";
 import { type Plan, type Step, stateSteps } from "../../model/plan.ts";
+import { PANEL_ROWS } from "../../pack/forms.ts";
 import type { PackedTensor } from "../../pack/manifest.ts";
 import { AdapterTable } from "../adapter-table.ts";
 import type { Batch, CachedLayer, KvType, MemoryUse, Runner, Span, ThreadUse } from "../backend.ts";
 import { checkBatch, checkStates } from "../check-batch.ts";
+import { checkSizes } from "../check-sizes.ts";
+import { checkTensors } from "../check-tensors.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { wantedSpans } from "../wanted-spans.ts";
 import type { KernelVariant } from "./activation-layout.ts";
-import { type AdaptedBase, WasmAdapter } from "./adapters/wasm-adapter.ts";
-import { cachedRanges, loadCachedLayer, readCachedLayer, saveCachedLayer } from "./cached-layer.ts";
+import type { AdaptedBase, WasmAdapter } from "./adapters/wasm-adapter.ts";
+import {
+  cachedRanges,
+  loadCachedLayer,
+  readCachedLayer,
+  saveCachedLayer,
+  savedLayerBytes,
+} from "./cached-layer.ts";
 import { instantiateKernels } from "./kernel-loader.ts";
 import type { Kernels } from "./kernels.gen.ts";
 import { type LoweringInput, lower, type Program } from "./lower.ts";
@@ -28,9 +37,6 @@ import { runPart, type ThreadProgram } from "./threads/thread-program.ts";
 
 /** Of WebAssembly. */
 const PAGE_BYTES = 65_536;
-
-/** Panels are 16 rows: the residual stream's rows must be whole ones. */
-const ROW_MULTIPLE = 16;
 
 export interface SelectedKernel {
   readonly module: WebAssembly.Module;
@@ -59,12 +65,9 @@ export function createWasmRunner(
   threads?: RunnerThreads,
   memories?: MemoryPool,
 ): Runner {
-  if (plan.config.hidden_size % ROW_MULTIPLE !== 0) {
-    throw new PronkError(
-      "unsupported",
-      `hidden_size ${plan.config.hidden_size}: the wasm backend needs a multiple of ${ROW_MULTIPLE}`,
-    );
-  }
+  requireWholePanels(plan);
+  checkSizes(options);
+  checkTensors(plan, tensors);
   const watched = options.observe ?? options.tap ?? options.masks;
   const several = (options.threads ?? 1) > 1 && !watched;
   if (options.masks && options.kv !== "f32") {
@@ -93,10 +96,20 @@ export function createWasmRunner(
     throw new PronkError("out_of_memory", `could not allocate ${plannedMemory()}`, { cause });
   }
   const used = shared ? { ...kernel, module: threads.module } : kernel;
-  const sizes = { options, layout, memory };
+  const release = (): void => memories?.giveBack(memory);
+  const sizes = { options, layout, memory, ...(memories && !shared && { release }) };
   const runner = new WasmRunner(plan, tensors, weightBytes, used, sizes, kernel.module);
   if (shared) runner.startThreads(threads, memory);
   return runner;
+}
+
+/** @throws PronkError "unsupported" where products would write beyond rows of the residual stream. */
+export function requireWholePanels({ config }: Plan): void {
+  if (config.hidden_size % PANEL_ROWS === 0) return;
+  throw new PronkError(
+    "unsupported",
+    `hidden_size ${config.hidden_size}: the wasm backend needs a multiple of ${PANEL_ROWS}`,
+  );
 }
 
 interface ActiveAdapter {
@@ -111,6 +124,8 @@ interface RunnerSizes {
   readonly options: RunnerOptions;
   readonly layout: MemoryLayout;
   readonly memory: WebAssembly.Memory;
+  /** Called once, when nothing reads or writes the memory any more. */
+  readonly release?: () => void;
 }
 
 class WasmRunner implements Runner {
@@ -150,16 +165,18 @@ class WasmRunner implements Runner {
   #hasStates = false;
   /** Why it cannot run any more. */
   #broken: string | undefined;
+  #release: (() => void) | undefined;
 
   constructor(
     plan: Plan,
     tensors: readonly PackedTensor[],
     weightBytes: number,
     kernel: SelectedKernel,
-    { options, layout, memory }: RunnerSizes,
+    { options, layout, memory, release }: RunnerSizes,
     adapterModule: WebAssembly.Module,
   ) {
     const { config } = plan;
+    this.#release = release;
     this.kernel = kernel.variant;
     this.vocab = config.vocab_size;
     this.width = config.hidden_size;
@@ -194,7 +211,7 @@ class WasmRunner implements Runner {
   }
 
   forward(batch: Batch): void {
-    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
+    this.#requireWhole();
     const { options } = this.#input;
     const width = this.#plan.config.hidden_size;
     checkBatch(batch, this, { width, masks: options.masks ?? false });
@@ -278,6 +295,7 @@ class WasmRunner implements Runner {
   }
 
   copySlot(from: number, to: number, positions: number): void {
+    this.#requireWhole();
     this.#rope.copySlot(from, to);
     const { cache } = this.#layout;
     const { plan, options } = this.#input;
@@ -292,6 +310,7 @@ class WasmRunner implements Runner {
   }
 
   readCache(slot: number, layer: number, positions: number): CachedLayer {
+    this.#requireWhole();
     const { plan, options } = this.#input;
     return readCachedLayer(
       this.#f32.buffer,
@@ -302,13 +321,19 @@ class WasmRunner implements Runner {
     );
   }
 
+  get positionBytes(): number {
+    return savedLayerBytes(this.#input.plan.config, this.#input.options, 1);
+  }
+
   saveCache(slot: number, layer: number, positions: number, into?: ArrayBuffer): Uint8Array {
+    this.#requireWhole();
     const { plan, options } = this.#input;
     const region = this.#layout.cache[slot][layer];
     return saveCachedLayer(this.#f32.buffer, region, plan.config, options, positions, into);
   }
 
   loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void {
+    this.#requireWhole();
     const { plan, options } = this.#input;
     const region = this.#layout.cache[slot][layer];
     loadCachedLayer(this.#f32.buffer, region, plan.config, options, positions, saved);
@@ -320,8 +345,10 @@ class WasmRunner implements Runner {
     fitAdapter(adapter, config, headTensors);
     const limit = options.adapterBytes ?? Number.POSITIVE_INFINITY;
     const room = { held: this.adapterBytes, limit };
+    // Loaded only here: most models run alone.
+    const { WasmAdapter } = await import("./adapters/wasm-adapter.ts");
     const loaded = await WasmAdapter.load(adapter, this.#adaptedBase(), room, signal);
-    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
+    this.#requireWhole();
     return this.#adapters.add(loaded);
   }
 
@@ -337,6 +364,13 @@ class WasmRunner implements Runner {
     this.#broken ??= "disposed";
     this.#threads?.dispose();
     this.#adapters.clear();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** After a trap nothing that its memory holds can be trusted, and once disposed it is another's. */
+  #requireWhole(): void {
+    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
   }
 
   #adaptedBase(): AdaptedBase {

@@ -7,8 +7,8 @@ import { asTensorInfo } from "../../../checkpoints/checkpoint-entries.ts";
 import type { FloatTensor } from "../../../formats/float-tensor.ts";
 import type { Plan } from "../../../model/plan.ts";
 import { EMBEDDING } from "../../../model/tensors.ts";
+import { type PackEntry, planImage } from "../../../pack/image-plan.ts";
 import type { PackedTensor } from "../../../pack/manifest.ts";
-import { type PackEntry, planImage } from "../../../pack/packer.ts";
 import { adaptedWeight, moduleOf } from "../../adapted-tensors.ts";
 
 export interface AdapterImage {

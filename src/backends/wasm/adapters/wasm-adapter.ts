@@ -16,16 +16,14 @@ import { checkRoom } from "../../adapter-table.ts";
 import { instantiateKernels, namedKernel } from "../kernel-loader.ts";
 import type { Kernels } from "../kernels.gen.ts";
 import { RESERVED_BYTES, WASM32_BYTES } from "../memory-layout.ts";
+import {
+  adapterMemoryBytes,
+  BLOCK_COLUMNS,
+  BLOCK_ROWS,
+  PAGE_BYTES,
+  scratchBytes,
+} from "./adapter-bytes.ts";
 import { type AdapterImage, factorName, planAdapterImage } from "./adapter-image.ts";
-
-/** Of WebAssembly. */
-const PAGE_BYTES = 65_536;
-
-/** Rows that are copied at once: whole tiles of the float kernels. */
-const BLOCK_ROWS = 16;
-
-/** Output columns at once: 16 rows of them fit the first-level caches. */
-const BLOCK_COLUMNS = 2048;
 
 /** The model's side: where its buffers and vectors are. */
 export interface AdaptedBase {
@@ -423,29 +421,6 @@ export class WasmAdapter {
       f32.set(this.#f32.subarray(y, y + width), at);
     }
   }
-}
-
-/** Bytes of the memory that an adapter has beside a model; it was compared with the model. */
-export function adapterMemoryBytes(adapter: LoraAdapter, plan: Plan): number {
-  const { x, low, y } = scratchBytes(adapter, plan);
-  const bytes = RESERVED_BYTES + planAdapterImage(adapter, plan).bytes + x + low + y;
-  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
-}
-
-/** Bytes of the rows; the widest buffer of the plan may be any step's input. */
-function scratchBytes(
-  { modules }: LoraAdapter,
-  { buffers, config }: Plan,
-): { readonly x: number; readonly low: number; readonly y: number } {
-  const { x, h, att, ffn } = buffers;
-  // A product has three parts at most.
-  const ranks = 3 * Math.max(0, ...[...modules.values()].map(({ rank }) => paddedRows(rank)));
-  const row = BLOCK_ROWS * 4;
-  return {
-    x: row * Math.max(x, h, att, ffn),
-    low: row * ranks,
-    y: row * Math.max(BLOCK_COLUMNS, config.hidden_size),
-  };
 }
 
 /** Their products were added to what cannot be had back. */

@@ -41,6 +41,31 @@ export interface Span {
   readonly probabilities?: boolean;
 }
 
+/** What is asked of a row of logits where a runner chooses by itself. */
+export type RowChoice = { readonly kind: "argmax" } | DrawChoice | LargestChoice;
+
+/**
+ * A token drawn at this temperature (above 0), as token-noise.ts says: by the logits, the seed and `index`, the number
+ * of tokens before it in the output, alone. In a batch that runs ahead each further token has the next index.
+ */
+export interface DrawChoice {
+  readonly kind: "draw";
+  readonly temperature: number;
+  /** 64 bits. */
+  readonly seed: bigint;
+  readonly index: number;
+  /** Its logits are wanted, too. */
+  readonly logits?: boolean;
+}
+
+/** Its largest logits, `count` of them: at most the chooser's `most`. */
+export interface LargestChoice {
+  readonly kind: "largest";
+  readonly count: number;
+  /** `LargestLogits.total` is of use, at this temperature (above 0). */
+  readonly temperature?: number;
+}
+
 export interface Batch {
   /** One id a row. */
   readonly ids: ArrayLike<number>;
@@ -54,13 +79,50 @@ export interface Batch {
   readonly states?: boolean;
   /** Of the logits nothing but `argmax` will be asked: a runner may then have no others. */
   readonly argmax?: boolean;
+  /**
+   * One for each of `logitsRows`, undefined: its logits are wanted. Only where the runner has a chooser. Default: all
+   * logits are.
+   */
+  readonly choices?: readonly (RowChoice | undefined)[];
+  /**
+   * Tokens that each sequence gets, at most the chooser's `ahead`: each but the last is run in the place behind the one
+   * before. Only where every span has one row, whose choice is an arg max or a draw without logits. Default 1: the next
+   * token, which is not run.
+   */
+  readonly ahead?: number;
+}
+
+/** The largest logits of a row, from the largest on; equal ones by their ids. */
+export interface LargestLogits {
+  readonly ids: ArrayLike<number>;
+  readonly logits: Float32Array;
+  /**
+   * Sum over the whole vocabulary of e^((logit - largest) / temperature), with a relative error of at most TOTAL_ERROR
+   * (row-choices.ts): where a choice asks for it and the runner has it.
+   */
+  readonly total?: number | undefined;
+}
+
+/** Of a runner whose logits lie beside the caller's memory: reading them costs, so it chooses tokens itself. */
+export interface Chooser {
+  /** Tokens that a batch may give a sequence, as things are now; 1 where what a row gives depends on batches. */
+  readonly ahead: number;
+  /** Largest logits of a row at most. */
+  readonly most: number;
+  /**
+   * The tokens of `logitsRows[index]`, an arg max or a draw: `batch.ahead` of them, the first that comes after the row.
+   * Of equal ones the lowest id; of what is not a number any, or one outside the vocabulary.
+   */
+  chosen(index: number): ArrayLike<number>;
+  /** Of `logitsRows[index]`, of which the largest were asked. */
+  largest(index: number): LargestLogits;
 }
 
 /** A model in memory, ready to run batches. */
 export interface Runner {
   /** reference, wasm or webgpu. */
   readonly backend: string;
-  /** The variant: simd, m or dot for wasm. */
+  /** The variant: simd, m or dot for wasm; what its shaders use for webgpu. */
   readonly kernel: string;
   readonly vocab: number;
   /** Numbers of a state: hidden_size. */
@@ -76,7 +138,7 @@ export interface Runner {
    * nothing is run ahead, and a slot's cache serves no other text.
    */
   readonly isCutDependent?: boolean;
-  readonly kv: KvType;
+  readonly kv: KvType | "f16";
   /** Of the model, each with a cache of its own. */
   readonly layers: number;
   readonly memory: MemoryUse;
@@ -104,22 +166,31 @@ export interface Runner {
   unloadAdapter(handle: number): void;
   /** Bytes of the adapters that are loaded, beside `memory`. */
   readonly adapterBytes: number;
-  /** (vocab,) logits of `logitsRows[index]`: a view, valid until the next `forward`. */
+  readonly chooser?: Chooser;
+  /** (vocab,) logits of `logitsRows[index]`, where they were wanted: a view, valid until the next `forward`. */
   logits(index: number): Float32Array;
   /** (width,) the last layer's normalised states of `logitsRows[index]`, of a batch with `states`: a view likewise. */
   states(index: number): Float32Array;
-  /** The id of the largest of these logits; the lowest id wins a tie. */
+  /** The id of the largest of the logits of a row whose logits or `argmax` was wanted; the lowest id wins a tie. */
   argmax(index: number): number;
   /** What slot `from` holds of the first `positions` is then in slot `to`, too. */
   copySlot(from: number, to: number, positions: number): void;
   /** The keys, rotated, and values of a slot's first `positions`, in f32: (kvHeads, positions, headDim) each. */
-  readCache(slot: number, layer: number, positions: number): CachedLayer;
+  readCache(slot: number, layer: number, positions: number): CachedLayer | Promise<CachedLayer>;
+  /** Bytes that `saveCache` gives for each position. @throws PronkError "unsupported" where the caches are elsewhere. */
+  readonly positionBytes: number;
   /**
-   * Their bytes as this backend keeps them in a cache of this type, for `loadCache`.
+   * Their bytes as this backend keeps them in a cache of this type, for `loadCache`. No batch may run before a promise
+   * is kept.
    *
    * @param into memory that may be used for them, where it is large enough.
    */
-  saveCache(slot: number, layer: number, positions: number, into?: ArrayBuffer): Uint8Array;
+  saveCache(
+    slot: number,
+    layer: number,
+    positions: number,
+    into?: ArrayBuffer,
+  ): Uint8Array | Promise<Uint8Array>;
   /** @throws PronkError "bad_format" for another number of bytes than so many positions have. */
   loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void;
   dispose(): void;

@@ -1,6 +1,6 @@
 /** Sizes of a batch are checked once, here: no kernel is reached with others. */
 import { PronkError } from "../errors.ts";
-import type { Batch, Runner } from "./backend.ts";
+import type { Batch, Chooser, RowChoice, Runner } from "./backend.ts";
 
 /**
  * @param sizes columns of the residual stream, and whether there is room for masks
@@ -8,7 +8,7 @@ import type { Batch, Runner } from "./backend.ts";
  */
 export function checkBatch(
   batch: Batch,
-  runner: Pick<Runner, "vocab" | "ctx" | "slots" | "maxRows" | "maxLogits">,
+  runner: Pick<Runner, "vocab" | "ctx" | "slots" | "maxRows" | "maxLogits" | "chooser">,
   { width, masks }: { readonly width: number; readonly masks: boolean },
 ): void {
   const bad = (why: string): PronkError => new PronkError("bad_request", `batch: ${why}`);
@@ -55,6 +55,57 @@ export function checkBatch(
     if (!Number.isInteger(row) || row <= previous || row >= rows) throw bad(`logits row ${row}`);
     previous = row;
   }
+  checkChoices(batch, runner.chooser);
+  checkAhead(batch, runner);
+}
+
+function checkChoices({ choices, logitsRows, states }: Batch, chooser: Chooser | undefined): void {
+  if (choices === undefined) return;
+  const bad = (why: string): PronkError => new PronkError("bad_request", `batch: choices: ${why}`);
+  if (chooser === undefined) throw bad("the runner does not choose");
+  if (states) throw bad("of states");
+  if (choices.length !== logitsRows.length) {
+    throw bad(`${choices.length} of ${logitsRows.length} rows`);
+  }
+  for (const choice of choices) {
+    if (choice === undefined || choice.kind === "argmax") continue;
+    const { temperature } = choice;
+    if (temperature !== undefined && !(temperature > 0 && temperature < Number.POSITIVE_INFINITY)) {
+      throw bad(`a temperature of ${temperature}`);
+    }
+    if (choice.kind === "draw") {
+      const { index, seed } = choice;
+      if (!Number.isInteger(index) || index < 0 || index > 0xffffffff) throw bad(`draw ${index}`);
+      if (seed !== BigInt.asUintN(64, seed)) throw bad(`the seed ${seed} has more than 64 bits`);
+    } else if (!Number.isInteger(choice.count) || choice.count < 1 || choice.count > chooser.most) {
+      throw bad(`the ${choice.count} largest, it gives 1 to ${chooser.most}`);
+    }
+  }
+}
+
+function checkAhead(
+  { ahead = 1, spans, choices, embeds }: Batch,
+  { chooser, ctx }: Pick<Runner, "chooser" | "ctx">,
+): void {
+  if (ahead === 1) return;
+  const bad = (why: string): PronkError => new PronkError("bad_request", `batch: ahead: ${why}`);
+  const most = chooser?.ahead ?? 1;
+  if (!Number.isInteger(ahead) || ahead < 1 || ahead > most)
+    throw bad(`${ahead}, not 1 to ${most}`);
+  if (embeds) throw bad("of embeddings");
+  if (choices?.length !== spans.length || !choices.every(isToken)) throw bad("without a choice");
+  for (const { slot, start, count, positions, visible, probabilities, length } of spans) {
+    if (count !== 1) throw bad(`slot ${slot}: ${count} rows`);
+    const isOther = positions ?? visible ?? probabilities ?? length;
+    if (isOther !== undefined) throw bad(`slot ${slot}: places that are not told`);
+    if (start + ahead > ctx)
+      throw bad(`slot ${slot}: positions ${start} to ${start + ahead} in ${ctx}`);
+  }
+}
+
+/** Whether nothing but a token is asked. */
+export function isToken(choice: RowChoice | undefined): boolean {
+  return choice?.kind === "argmax" || (choice?.kind === "draw" && choice.logits !== true);
 }
 
 function checkPositions(

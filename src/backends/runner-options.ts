@@ -39,6 +39,8 @@ export interface RunnerOptions {
   readonly observe?: (product: ObservedProduct) => void;
   /** Called at the plan's taps. */
   readonly tap?: (tap: Tap) => void;
+  /** Whether anybody looks at the taps of a batch that is about to run; default: always. What is not looked at may not be shown. */
+  readonly isTapped?: () => boolean;
   /** Room for `visible` and `probabilities` of spans; the cache must be f32. Default false. */
   readonly masks?: boolean;
   /** Bytes that adapters may take together; default: what the engine gives. */

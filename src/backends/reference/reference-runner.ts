@@ -18,9 +18,12 @@ import type { PackedTensor } from "../../pack/manifest.ts";
 import { unpackRow } from "../../pack/unpack-row.ts";
 import { adaptedWeight, moduleOf } from "../adapted-tensors.ts";
 import { AdapterTable, checkRoom } from "../adapter-table.ts";
-import type { Batch, CachedLayer, MemoryUse, Runner, Span } from "../backend.ts";
+import type { Batch, CachedLayer, Chooser, MemoryUse, Runner, Span } from "../backend.ts";
 import { causalMask } from "../causal-mask.ts";
 import { checkBatch, checkStates } from "../check-batch.ts";
+import { checkSizes } from "../check-sizes.ts";
+import { checkTensors } from "../check-tensors.ts";
+import { LogitsChooser } from "../logits-chooser.ts";
 import type { RunnerOptions } from "../runner-options.ts";
 import { sequenceLength } from "../sequence-length.ts";
 import { wantedSpans } from "../wanted-spans.ts";
@@ -48,12 +51,19 @@ import {
 
 type Product = Extract<Step, { op: "matmul" }>;
 
+/** Tokens of a batch: it costs nothing to come back for each, so this is for what it shows. */
+const AHEAD = 4;
+
+const MOST_LARGEST = 128;
+
 export function createReferenceRunner(
   plan: Plan,
   tensors: readonly PackedTensor[],
   weightBytes: number,
   options: RunnerOptions,
 ): Runner {
+  checkSizes(options);
+  checkTensors(plan, tensors);
   return new ReferenceRunner(plan, tensors, weightBytes, options);
 }
 
@@ -87,6 +97,7 @@ class ReferenceRunner implements Runner {
   #logitsCount = 0;
   /** They are states. */
   #hasStates = false;
+  readonly #chooser: LogitsChooser;
 
   constructor(
     plan: Plan,
@@ -110,6 +121,10 @@ class ReferenceRunner implements Runner {
     this.maxLogits = options.maxLogits;
     this.weights = new Uint8Array(weightBytes);
     this.isCutDependent = ropeDependsOnLength(config);
+    this.#chooser = new LogitsChooser((index) => this.#logits(index), {
+      ahead: this.isCutDependent ? 1 : AHEAD,
+      most: Math.min(plan.outputs, MOST_LARGEST),
+    });
     this.#ropes = Array.from({ length: options.slots }, () => new SequenceRope(config));
 
     let activations = 0;
@@ -143,6 +158,10 @@ class ReferenceRunner implements Runner {
   forward(batch: Batch): void {
     checkBatch(batch, this, { width: this.#plan.config.hidden_size, masks: this.#masks });
     this.#adapters.check(batch.spans);
+    this.#chooser.run(batch, (one) => this.#forward(one));
+  }
+
+  #forward(batch: Batch): void {
     const rows = batch.ids.length;
     for (const { slot, start } of batch.spans) if (start === 0) this.#ropes[slot].reset();
     for (const step of this.#plan.steps) {
@@ -171,11 +190,20 @@ class ReferenceRunner implements Runner {
   }
 
   logits(index: number): Float32Array {
+    this.#chooser.checkLogits(index);
+    return this.#logits(index);
+  }
+
+  #logits(index: number): Float32Array {
     if (!(index >= 0 && index < this.#logitsCount) || this.#hasStates) {
       throw new PronkError("bad_request", `logits ${index} of ${this.#logitsCount}`);
     }
     const { data, stride } = this.#buffers.logits;
     return data.subarray(index * stride, index * stride + this.#plan.outputs);
+  }
+
+  get chooser(): Chooser {
+    return this.#chooser;
   }
 
   argmax(index: number): number {
@@ -203,6 +231,10 @@ class ReferenceRunner implements Runner {
     return { keys: byHead(keys), values: byHead(values) };
   }
 
+  get positionBytes(): number {
+    return 2 * this.#cacheWidth * 4;
+  }
+
   saveCache(slot: number, layer: number, positions: number): Uint8Array {
     const end = positions * this.#cacheWidth;
     const { keys, values } = this.#cache[slot][layer];
@@ -214,8 +246,8 @@ class ReferenceRunner implements Runner {
 
   loadCache(slot: number, layer: number, positions: number, saved: Uint8Array): void {
     const end = positions * this.#cacheWidth;
-    if (saved.length !== 2 * end * 4) {
-      const expected = `${saved.length} bytes, expected ${2 * end * 4}`;
+    if (saved.length !== positions * this.positionBytes) {
+      const expected = `${saved.length} bytes, expected ${positions * this.positionBytes}`;
       throw new PronkError("bad_format", `saved cache: ${expected}`);
     }
     const numbers = new Float32Array(new Uint8Array(saved).buffer);

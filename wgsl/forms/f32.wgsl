@@ -1,0 +1,46 @@
+// f32: panels are [cols][16].
+
+const UNIT_COLS = 4u;
+
+fn panel_words() -> u32 {
+  return COLS * 4u;
+}
+
+fn unit_count() -> u32 {
+  return (COLS + UNIT_COLS - 1u) / UNIT_COLS;
+}
+
+fn unit_sums(panel: u32, unit: u32, lane: u32) -> Sums {
+  let column = unit * UNIT_COLS + (lane >> 2u);
+  if (column >= COLS) {
+    return Sums();
+  }
+  let values = bitcast<vec4<f32>>(weights[panel + column * 4u + (lane & 3u)]);
+  return Sums(values * input4(column & ~3u)[column & 3u], vec4<f32>());
+}
+
+fn total(panel: u32, v: u32, sums: Sums) -> vec4<f32> {
+  return sums.scaled;
+}
+
+fn panel_header(panel: u32, v: u32) -> Header {
+  return Header();
+}
+
+fn cell(panel: u32, header: Header, block: u32, v: u32, quad: u32) -> mat4x4<f32> {
+  let column = block * 32u + quad * 4u;
+  return mat4x4<f32>(
+    quad_of_rows(panel, column, v), quad_of_rows(panel, column + 1u, v),
+    quad_of_rows(panel, column + 2u, v), quad_of_rows(panel, column + 3u, v));
+}
+
+fn quad_of_rows(panel: u32, column: u32, v: u32) -> vec4<f32> {
+  if (column >= COLS) {
+    return vec4<f32>();
+  }
+  return bitcast<vec4<f32>>(weights[panel + column * 4u + v]);
+}
+
+fn element(panel: u32, r: u32, column: u32) -> f32 {
+  return bitcast<f32>(weights[panel + column * 4u + (r >> 2u)][r & 3u]);
+}

@@ -5,7 +5,7 @@
  * Source: peft/tuners/lora/config.py (0.21).
  */
 import { PronkError } from "../errors.ts";
-import { printable } from "../formats/printable.ts";
+import { printable, shown } from "../formats/printable.ts";
 
 export interface LoraConfig {
   readonly r: number;
@@ -62,7 +62,7 @@ export function parseLoraConfig(
     new PronkError("unsupported", `${where}: ${field}: ${why}`);
 
   const type = data.peft_type;
-  if (type !== "LORA") throw unsupported("peft_type", `${show(type)}; runs: "LORA"`);
+  if (type !== "LORA") throw unsupported("peft_type", `${shown(type)}; runs: "LORA"`);
   for (const [field, what] of Object.entries(REFUSED)) {
     const value = data[field];
     if (value === undefined || value === null || value === false) continue;
@@ -72,27 +72,27 @@ export function parseLoraConfig(
   const start = data.init_lora_weights ?? true;
   if (typeof start === "string" && CHANGED_BASE.test(start)) {
     const advice = "save it with path_initial_model_for_weight_conversion";
-    throw unsupported("init_lora_weights", `${show(start)} changes the base's weights; ${advice}`);
+    throw unsupported("init_lora_weights", `${shown(start)} changes the base's weights; ${advice}`);
   }
   const flag = (field: string): boolean => {
     const value = data[field] ?? false;
-    if (typeof value !== "boolean") throw bad(field, `${show(value)} is not a boolean`);
+    if (typeof value !== "boolean") throw bad(field, `${shown(value)} is not a boolean`);
     return value;
   };
   const text = (field: string): string | null => {
     const value = data[field] ?? null;
     if (value !== null && typeof value !== "string")
-      throw bad(field, `${show(value)} is not a string`);
+      throw bad(field, `${shown(value)} is not a string`);
     return value;
   };
   const rank = (field: string, value: unknown): number => {
     if (typeof value === "number" && Number.isInteger(value) && value > 0 && value <= MAX_RANK)
       return value;
-    throw bad(field, `${show(value)} is not a rank`);
+    throw bad(field, `${shown(value)} is not a rank`);
   };
   const finite = (field: string, value: unknown): number => {
     if (typeof value === "number" && Number.isFinite(value)) return value;
-    throw bad(field, `${show(value)} is not a number`);
+    throw bad(field, `${shown(value)} is not a number`);
   };
   const patterns = (
     field: string,
@@ -109,7 +109,7 @@ export function parseLoraConfig(
     const value = data[field] ?? [];
     const list = typeof value === "string" ? [value] : value;
     if (!Array.isArray(list) || !list.every((item) => typeof item === "string")) {
-      throw bad(field, `${show(value)} is not a list of names`);
+      throw bad(field, `${shown(value)} is not a list of names`);
     }
     return list;
   };
@@ -120,11 +120,11 @@ export function parseLoraConfig(
   const layers = data.layers_to_transform ?? null;
   const layerList = typeof layers === "number" ? [layers] : layers;
   if (layerList !== null && !(Array.isArray(layerList) && layerList.every(Number.isInteger))) {
-    throw bad("layers_to_transform", `${show(layers)} is not a list of layers`);
+    throw bad("layers_to_transform", `${shown(layers)} is not a list of layers`);
   }
   const bias = data.bias ?? "none";
   if (bias !== "none" && bias !== "all" && bias !== "lora_only") {
-    throw bad("bias", `${show(bias)} is none of "none", "all", "lora_only"`);
+    throw bad("bias", `${shown(bias)} is none of "none", "all", "lora_only"`);
   }
   if (flag("ensure_weight_tying")) {
     throw unsupported("ensure_weight_tying", "factors that embedding and head share");
@@ -145,8 +145,4 @@ export function parseLoraConfig(
     task_type: text("task_type"),
     base_model_name_or_path: text("base_model_name_or_path"),
   };
-}
-
-function show(value: unknown): string {
-  return printable(JSON.stringify(value) ?? "nothing");
 }

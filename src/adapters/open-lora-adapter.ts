@@ -54,7 +54,8 @@ export async function openLoraAdapter(
   }
   const where = `${folder.name}: ${ADAPTER_CONFIG_NAME}`;
   const parsed = parseLoraConfig(await readJson(source, signal), where);
-  const ofTask = TASK_MODULES[parsed.task_type ?? ""] ?? [];
+  const task = parsed.task_type ?? "";
+  const ofTask = Object.hasOwn(TASK_MODULES, task) ? TASK_MODULES[task]! : [];
   const modules_to_save = [...new Set([...parsed.modules_to_save, ...ofTask])];
   const config = { ...parsed, modules_to_save };
   return readAdapter(folder.name, config, where, await readTensors(folder, signal));

@@ -6,7 +6,7 @@ import { rowBytesOf, tensorBytes } from "../formats/stored-tensor.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { type HeadTensors, llamaTensors } from "../model/tensors.ts";
 import { formFor, type QuantizationOptions, sharedScales } from "../pack/form-choice.ts";
-import type { PackEntry } from "../pack/packer.ts";
+import type { PackEntry } from "../pack/image-plan.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /**

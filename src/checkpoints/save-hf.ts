@@ -63,8 +63,11 @@ export async function saveHfDirectory(
   const shards = splitTensors(tensors, maxShardBytes);
   for (const [i, shard] of shards.entries()) {
     const name = shards.length === 1 ? weightsName : shardName(weightsName, i, shards.length);
-    const put = (file: Parameters<typeof writeSafetensors>[0]): Promise<void> =>
-      writeSafetensors(file, shard, { signal, onWrite });
+    const put = async (file: Parameters<typeof writeSafetensors>[0]): Promise<void> => {
+      await writeSafetensors(file, shard, { signal, onWrite });
+      // From here to the end there is no whole checkpoint: an older one's configuration would make these weights its own.
+      if (i === 0) await folder.remove?.(CONFIG_NAME, signal);
+    };
     await writeOutput(folder, name, put, signal);
     names.push(name);
   }

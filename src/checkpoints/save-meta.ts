@@ -64,8 +64,11 @@ export async function saveMetaDirectory(
     onProgress?.({ written, total });
   };
   const names = [WEIGHTS_NAME];
-  const put = (file: Parameters<typeof writeTorch>[0]): Promise<void> =>
-    writeTorch(file, tensors, { archive: "consolidated.00", signal, onWrite });
+  const put = async (file: Parameters<typeof writeTorch>[0]): Promise<void> => {
+    await writeTorch(file, tensors, { archive: "consolidated.00", signal, onWrite });
+    // An older checkpoint's parameters would make these weights its own.
+    await folder.remove?.(PARAMS_NAME, signal);
+  };
   await writeOutput(folder, WEIGHTS_NAME, put, signal);
   const tokenizer = checkpoint.files?.get("tokenizer.model");
   if (tokenizer) {

@@ -14,7 +14,7 @@ export interface OutputFile {
   write(bytes: Uint8Array): Promise<void>;
   /** Makes the file whole, under its name. */
   close(): Promise<void>;
-  /** Drops what was written. */
+  /** Drops what was written; also where it could not be closed. */
   discard(): Promise<void>;
 }
 
@@ -28,11 +28,11 @@ export async function writeOutput(
   const file = await folder.create(name, signal);
   try {
     await write(file);
+    await file.close(); // A disk may say only here that it is full.
   } catch (error) {
     await file.discard();
     throw error;
   }
-  await file.close();
 }
 
 /** Writes a small file whose bytes are at hand. */

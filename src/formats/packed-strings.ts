@@ -53,11 +53,6 @@ export function packedString(strings: PackedStrings, index: number): string {
   return decoder.decode(strings.bytes.subarray(strings.offsets[index], strings.offsets[index + 1]));
 }
 
-/** Tells packed strings from the other values that metadata may hold. */
-export function isPackedStrings(value: unknown): value is PackedStrings {
-  return typeof value === "object" && value !== null && "offsets" in value && "bytes" in value;
-}
-
 /** The strings as UTF-8, in two arrays. */
 export function packStrings(strings: readonly string[]): PackedStrings {
   const encoder = new TextEncoder();

@@ -1,4 +1,5 @@
 /** A tensor with its rows in another order: row i is the source's row order[i]. */
+import { checkRows } from "./check-rows.ts";
 import type { FloatTensor } from "./float-tensor.ts";
 import { rowBytesOf } from "./stored-tensor.ts";
 
@@ -14,6 +15,8 @@ export function permuteRows(tensor: FloatTensor, order: Int32Array): FloatTensor
     type,
     shape,
     async readRows(first, count, into, signal) {
+      checkRows(this, first, count, into);
+      if (count === 0) return;
       const rows = order.subarray(first, first + count);
       let low = Number.POSITIVE_INFINITY;
       let high = -1;

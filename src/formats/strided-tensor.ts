@@ -36,6 +36,8 @@ const READS_AT_ONCE = 16;
  */
 export function stridedTensor(place: StridedPlace): FloatTensor {
   const { name, type, shape, strides, source } = place;
+  // Its strides may be any, and its rows are nowhere.
+  if (shape.includes(0)) return rowsAt(place, 0, 0);
   const size = FLOAT_BYTES[type];
   const rowElements = shape.slice(1).reduce((product, dim) => product * dim, 1);
   const pitch = shape.length === 0 ? 1 : shape[0] === 1 ? rowElements : strides[0]!;

@@ -5,7 +5,9 @@
  * Source: transformers/models/llama/configuration_llama.py (4.57).
  */
 import { PronkError } from "../errors.ts";
+import { printable, shown } from "../formats/printable.ts";
 import { HIDDEN_ACTS, type HiddenAct, isHiddenAct } from "./hidden-act.ts";
+import { hasUsableAngles } from "./rope.ts";
 import { parseRopeScaling, type RopeScaling } from "./rope-scaling.ts";
 
 export type { RopeScaling } from "./rope-scaling.ts";
@@ -61,12 +63,15 @@ export function parseLlamaConfig(
 
   const model_type = data.model_type ?? "llama";
   if (model_type !== "llama") {
-    throw new PronkError("unsupported", `${where}: model_type ${String(model_type)}; runs: llama`);
+    throw new PronkError(
+      "unsupported",
+      `${where}: model_type ${typeof model_type === "string" ? printable(model_type) : shown(model_type)}; runs: llama`,
+    );
   }
   const integer = (field: keyof typeof LIMITS, fallback?: number): number => {
     const value = data[field] ?? fallback;
     if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
-      throw bad(field, `${show(value)} is not a positive integer`);
+      throw bad(field, `${shown(value)} is not a positive integer`);
     }
     if (value > LIMITS[field]) throw bad(field, `${value} is over the limit of ${LIMITS[field]}`);
     return value;
@@ -74,13 +79,13 @@ export function parseLlamaConfig(
   const positive = (field: string, fallback: number, found: unknown = data[field]): number => {
     const value = found ?? fallback;
     if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
-      throw bad(field, `${show(value)} is not a positive number`);
+      throw bad(field, `${shown(value)} is not a positive number`);
     }
     return value;
   };
   const flag = (field: string): boolean => {
     const value = data[field] ?? false;
-    if (typeof value !== "boolean") throw bad(field, `${show(value)} is not a boolean`);
+    if (typeof value !== "boolean") throw bad(field, `${shown(value)} is not a boolean`);
     return value;
   };
 
@@ -92,7 +97,7 @@ export function parseLlamaConfig(
   }
   const head_dim = data.head_dim ?? hidden_size / heads;
   if (typeof head_dim !== "number" || !Number.isInteger(head_dim) || head_dim < 2 || head_dim % 2) {
-    throw bad("head_dim", `${show(head_dim)} is not a positive even integer`);
+    throw bad("head_dim", `${shown(head_dim)} is not a positive even integer`);
   }
   if (head_dim > MAX_HEAD_DIM) {
     throw new PronkError("unsupported", `${where}: head_dim ${head_dim}; at most ${MAX_HEAD_DIM}`);
@@ -100,11 +105,11 @@ export function parseLlamaConfig(
   const hidden_act = data.hidden_act ?? "silu";
   if (!isHiddenAct(hidden_act)) {
     const runs = HIDDEN_ACTS.join(", ");
-    throw new PronkError("unsupported", `${where}: hidden_act ${show(hidden_act)}; runs: ${runs}`);
+    throw new PronkError("unsupported", `${where}: hidden_act ${shown(hidden_act)}; runs: ${runs}`);
   }
   const rotated = data.partial_rotary_factor ?? 1;
   if (rotated !== 1) {
-    const found = show(rotated);
+    const found = shown(rotated);
     throw new PronkError("unsupported", `${where}: partial_rotary_factor ${found}; runs: 1`);
   }
   const intermediate_size = integer("intermediate_size");
@@ -125,7 +130,7 @@ export function parseLlamaConfig(
   // transformers 5 keeps the base with the scaling
   const inner = isGiven(rope) ? (rope as { rope_theta?: unknown }).rope_theta : undefined;
   const theta = data.rope_theta ?? inner;
-  return {
+  const config: LlamaConfig = {
     model_type,
     vocab_size: integer("vocab_size"),
     hidden_size,
@@ -144,12 +149,15 @@ export function parseLlamaConfig(
     mlp_bias: flag("mlp_bias"),
     ...(pretraining_tp !== 1 && { pretraining_tp }),
   };
+  if (!hasUsableAngles(config)) {
+    throw bad(
+      isGiven(rope) ? ropeField : "rope_theta",
+      "rotary angles that are no numbers, or too large",
+    );
+  }
+  return config;
 }
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
-}
-
-function show(value: unknown): string {
-  return JSON.stringify(value) ?? "nothing";
 }

@@ -1,6 +1,7 @@
 /** GGUF metadata to a LlamaConfig. Key names: ggml's docs/gguf.md and llama.cpp's llama-arch. */
 import { PronkError } from "../errors.ts";
 import type { MetadataValue, ModelFile } from "../formats/model-file.ts";
+import { printable } from "../formats/printable.ts";
 import { type LlamaConfig, parseLlamaConfig } from "./config.ts";
 import { readGgufRopeScaling } from "./gguf-rope.ts";
 
@@ -19,7 +20,7 @@ export async function readGgufConfig(file: ModelFile, signal?: AbortSignal): Pro
   if (typeof architecture !== "string" || !ARCHITECTURES.includes(architecture)) {
     throw new PronkError(
       "unsupported",
-      `${where}: architecture ${String(architecture ?? "is not given")}; runs: ${ARCHITECTURES.join(", ")}`,
+      `${where}: architecture ${typeof architecture === "string" ? printable(architecture) : "is not given"}; runs: ${ARCHITECTURES.join(", ")}`,
     );
   }
   const key = (name: string): MetadataValue | undefined =>

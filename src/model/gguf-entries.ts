@@ -2,7 +2,7 @@
 import { PronkError } from "../errors.ts";
 import type { ModelFile } from "../formats/model-file.ts";
 import { formFor, type QuantizationOptions, sharedScales } from "../pack/form-choice.ts";
-import type { PackEntry } from "../pack/packer.ts";
+import type { PackEntry } from "../pack/image-plan.ts";
 import type { LlamaConfig } from "./config.ts";
 import { llamaTensors, rotaryRowOrder } from "./tensors.ts";
 

@@ -6,8 +6,10 @@
 /** s^61 / 61 is under 2^-60 of the sum for s <= 1/3, which is what values in [1, 2) have. */
 const TERMS = 31;
 
-/** `x` is positive and finite. */
+/** Of 0, infinity, NaN and negative numbers what Math.log has: a file may lead to any of them. */
 export function naturalLog(x: number): number {
+  // No halving ever brings these into [1, 2).
+  if (!(x > 0 && x < Number.POSITIVE_INFINITY)) return Math.log(x);
   let exponent = 0;
   let value = x;
   while (value >= 2) {

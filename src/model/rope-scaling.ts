@@ -5,6 +5,7 @@
  * Source: transformers/modeling_rope_utils.py (4.57), whose defaults these are.
  */
 import { PronkError } from "../errors.ts";
+import { shown } from "../formats/printable.ts";
 import { naturalLog } from "./natural-log.ts";
 
 export type RopeScaling =
@@ -75,11 +76,11 @@ export function parseRopeScaling(
   if (value === null || value === undefined) return null;
   const bad = (why: string): PronkError => new PronkError("bad_format", `${where}: ${why}`);
   if (typeof value !== "object" || Array.isArray(value))
-    throw bad(`${show(value)} is not an object`);
+    throw bad(`${shown(value)} is not an object`);
   const data = value as Fields;
   const checked = (field: string, found: unknown): number => {
     if (typeof found !== "number" || !(found > 0) || !Number.isFinite(found)) {
-      throw bad(`${field}: ${show(found)} is not a positive number`);
+      throw bad(`${field}: ${shown(found)} is not a positive number`);
     }
     return found;
   };
@@ -113,7 +114,7 @@ export function parseRopeScaling(
     case "yarn": {
       const scale = factor();
       const truncate = data.truncate ?? true;
-      if (typeof truncate !== "boolean") throw bad(`truncate: ${show(truncate)} is not a boolean`);
+      if (typeof truncate !== "boolean") throw bad(`truncate: ${shown(truncate)} is not a boolean`);
       const beta_fast = optional("beta_fast") ?? 32;
       const beta_slow = optional("beta_slow") ?? 1;
       if (beta_fast < beta_slow)
@@ -161,7 +162,7 @@ export function parseRopeScaling(
     default:
       throw new PronkError(
         "unsupported",
-        `${where}: type ${show(rope_type)}; runs: ${ROPE_TYPES.join(", ")}`,
+        `${where}: type ${shown(rope_type)}; runs: ${ROPE_TYPES.join(", ")}`,
       );
   }
 }
@@ -199,8 +200,4 @@ function longropeLengths(
 /** The paper's temperature (arXiv:2309.00071). */
 export function yarnScale(factor: number, mscale: number): number {
   return factor <= 1 ? 1 : 0.1 * mscale * naturalLog(factor) + 1;
-}
-
-function show(value: unknown): string {
-  return JSON.stringify(value) ?? "nothing";
 }

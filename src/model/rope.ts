@@ -46,6 +46,22 @@ export function ropeFrequencies(config: LlamaConfig, length = 1): RopeFrequencie
   return { inverse, attentionFactor: 1 };
 }
 
+/** Radians: tables are exact to the last bit of f32 below this (wasm/rope_table.c). Llama 3.1 reaches 2^17. */
+const MAX_ANGLE = 2 ** 28;
+
+/** Tokens of a sequence, which may be more than a model's positions. */
+const MAX_LENGTH = 2 ** 24;
+
+/** Whether every angle up to the last position, and its factor, is a number that tables can be made of. */
+export function hasUsableAngles(config: LlamaConfig): boolean {
+  const { max_position_embeddings: last } = config;
+  return [1, last, MAX_LENGTH].every((length) => {
+    const { inverse, attentionFactor } = ropeFrequencies(config, length);
+    const isAngle = (frequency: number): boolean => frequency >= 0 && frequency * last < MAX_ANGLE;
+    return inverse.every(isAngle) && Number.isFinite(Math.fround(attentionFactor));
+  });
+}
+
 /**
  * Whether frequencies change as a sequence grows. Cached keys keep those that they were stored with, so what such a
  * model says depends on how its text was cut into batches.

@@ -8,7 +8,7 @@
  */
 import type { ByteSource } from "../../sources/source.ts";
 import type { MetadataValue, TensorInfo } from "../model-file.ts";
-import { printable } from "../printable.ts";
+import { printable, shown } from "../printable.ts";
 import { HeaderCursor } from "./cursor.ts";
 import { readKey, readLength, readString, readValue } from "./metadata.ts";
 import { isTensorType, TYPE_BLOCKS, typeName } from "./types.ts";
@@ -100,8 +100,7 @@ function readAlignment(cursor: HeaderCursor, metadata: ReadonlyMap<string, Metad
     return alignment;
   }
   cursor.place = "key general.alignment";
-  const found = typeof alignment === "object" ? "an array" : String(alignment);
-  throw cursor.bad(`${found.slice(0, 32)} is not a power of two`);
+  throw cursor.bad(`${shown(alignment)} is not a power of two`);
 }
 
 /** A tensor whose offset still counts from where the data will start. */

@@ -8,7 +8,7 @@
 import { PronkError } from "../../errors.ts";
 import type { ByteSource } from "../../sources/source.ts";
 import type { ModelFile, TensorInfo } from "../model-file.ts";
-import { printable } from "../printable.ts";
+import { printable, shown } from "../printable.ts";
 import { type GgufHeader, readGgufHeader } from "./header.ts";
 
 /**
@@ -41,7 +41,7 @@ export async function readGguf(
   if (parts.length > 1 && expected !== undefined && expected !== tensors.size) {
     throw bad(
       first,
-      `key split.tensors.count: ${String(expected)}, the parts have ${tensors.size} tensors`,
+      `key split.tensors.count: ${shown(expected)}, the parts have ${tensors.size} tensors`,
     );
   }
   return { name: first.source.name, metadata: first.metadata, tensors };
@@ -81,10 +81,6 @@ function splitCount(header: GgufHeader): number {
     return Math.max(1, count);
   }
   throw bad(header, `key split.count: ${shown(count)}`);
-}
-
-function shown(value: unknown): string {
-  return typeof value === "object" ? "an array" : String(value).slice(0, 32);
 }
 
 function bad(header: GgufHeader, what: string): PronkError {

@@ -75,7 +75,9 @@ function stateDict(source: ByteSource, file: TorchFile): Map<string, StateTensor
   const bad = (what: string): PronkError => new PronkError("bad_format", `${source.name}: ${what}`);
   let root = file.root;
   if (root instanceof PickleDict && ![...root.values()].some(isTorchTensor)) {
-    for (const wrapper of WRAPPERS) root = (root as PickleDict).get(wrapper) ?? root;
+    for (const wrapper of WRAPPERS) {
+      if (root instanceof PickleDict) root = root.get(wrapper) ?? root;
+    }
   }
   if (!(root instanceof PickleDict)) throw bad("holds no state dict");
   const tensors = new Map<string, StateTensor>();

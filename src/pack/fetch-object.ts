@@ -3,11 +3,9 @@ import { PronkError } from "../errors.ts";
 import type { ReadProgress, SourceFolder } from "../sources/source.ts";
 import { readVerified } from "../sources/verified.ts";
 import type { Digest } from "./digest.ts";
+import { fetchAgain } from "./fetch-again.ts";
 import type { PackedObject } from "./manifest.ts";
 import { objectName } from "./shards.ts";
-
-/** A second fetch heals what broke on the way, or in a cache that noticed; more would not. */
-const ATTEMPTS = 2;
 
 export interface FetchObjectOptions {
   readonly digest?: Digest;
@@ -22,7 +20,7 @@ export interface FetchObjectOptions {
  *
  * @param label what the object is, for messages: "shard 3 of 6"
  * @throws PronkError "corrupt" when the object still differs when fetched again; "not_found";
- *   "source_failed"; "aborted".
+ *   "source_failed"; "aborted". All but the last name folder, label and object.
  */
 export async function fetchObject(
   folder: SourceFolder,
@@ -32,18 +30,16 @@ export async function fetchObject(
   options: FetchObjectOptions,
 ): Promise<void> {
   const name = objectName(object);
-  for (let attempt = 1; ; attempt++) {
-    try {
+  try {
+    await fetchAgain(async () => {
       const source = await folder.open(name, options.signal, object.bytes);
-      return await readVerified(source, object.sha256, destination, options);
-    } catch (error) {
-      if (!(error instanceof PronkError) || error.code === "aborted") throw error;
-      if (error.code === "corrupt" && attempt < ATTEMPTS) continue;
-      // Sources name the object, but not what it is to the pack.
-      const again = attempt > 1 ? ", also when fetched again" : "";
-      throw new PronkError(error.code, `${folder.name}: ${label}: ${error.message}${again}`, {
-        cause: error,
-      });
-    }
+      await readVerified(source, object.sha256, destination, options);
+    });
+  } catch (error) {
+    if (!(error instanceof PronkError) || error.code === "aborted") throw error;
+    // Sources name the object, but not what it is to the pack.
+    throw new PronkError(error.code, `${folder.name}: ${label}: ${error.message}`, {
+      cause: error,
+    });
   }
 }

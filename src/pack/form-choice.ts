@@ -10,6 +10,7 @@ export const QUANTIZATIONS = [
   "auto", // a quantized source's blocks as they are, float weights in 8 bits
   "none", // every value, computed in f32
   "q4", // 4 bits, a scale for 32 weights
+  "q4s", // 4 bits, scales of 8 bits: the least that there is
   "q8", // 8 bits
   "f16", // no storage of its own: like none
   "f32", // like none, BF16 widened too
@@ -43,7 +44,7 @@ export function sharedScales(
   return form === "q4m" && groupCols > BLOCK_COLS ? { groupCols } : {};
 }
 
-/** `small` is for isolates: a 6-bit embedding and head. */
+/** `small` is for isolates: a 6-bit embedding and head, of q4s 4 bits there too. */
 export type Profile = "default" | "small";
 
 export interface QuantizationOptions {
@@ -88,6 +89,11 @@ export function formFor(type: TensorType, cols: number, options: FormOptions): M
   if (quantization === "none" || quantization === "f16" || quantization === "f32") return exact;
 
   const kept = KEPT[type];
+  if (quantization === "q4s") {
+    if (kept === "q4") return kept; // as small, and nothing is lost
+    const isSpared = role === "embedding" && profile === "default" && kept !== "q4m";
+    return isSpared ? "q6m" : "q4s";
+  }
   if (quantization === "q4" || GROUPS[quantization] !== undefined) {
     if (kept === "q4" || kept === "q4m") return kept;
     // Four bits cost the embedding and head 7 % of perplexity, six bits 0.1 %.

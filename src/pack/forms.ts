@@ -6,6 +6,7 @@
  *   i8 de[16], i8 me[16]     exponents of a row's scales and minima: d = i * 2^de; me = 0 without minima
  *   q4   blocks x { i16 d[16]; u8 qs[4][4][16] }                   288 B, w = d * (q - 8)
  *   q4m  blocks x { i16 m[16]; i16 d[16]; u8 qs[4][4][16] }        320 B, w = d * q + m
+ *   q4s  blocks x { i8 m[16]; u8 d[16]; u8 qs[4][4][16] }          288 B, w = d * q + m
  *   q6m  blocks x { i16 m[16]; i16 d[16]; u8 q6[4][2][3][16] }     448 B, w = d * q + m
  *   q8   blocks x { i16 d[16]; u8 q[8][4][16] }                    544 B, w = d * (q - 128)
  * with, for row 4v+r of the panel and column k of the block:
@@ -14,10 +15,13 @@
  *   q[g][v][4r+j] = q(4v+r, 4g+j)
  * bf16 and f32 panels are [cols][16].
  */
-export type MatrixForm = "q4" | "q4m" | "q6m" | "q8" | "bf16" | "f32";
+export type MatrixForm = "q4" | "q4m" | "q4s" | "q6m" | "q8" | "bf16" | "f32";
 
 /** The forms in blocks of 32 columns, whose kernels read quantized activations. */
 export type QuantizedForm = Exclude<MatrixForm, "bf16" | "f32">;
+
+/** Those with a minimum for each block. */
+export type MinimumForm = "q4m" | "q4s" | "q6m";
 
 /** Vectors (norm weights, biases) are plain f32. */
 export type WeightForm = MatrixForm | "vector";
@@ -47,6 +51,7 @@ export const PANEL_HEADER_BYTES = 32;
 const UNIT_BYTES: Record<MatrixForm, number> = {
   q4: 288,
   q4m: 320,
+  q4s: 288,
   q6m: 448,
   q8: 544,
   bf16: 32,
@@ -55,6 +60,10 @@ const UNIT_BYTES: Record<MatrixForm, number> = {
 
 export function isQuantized(form: MatrixForm): form is QuantizedForm {
   return form !== "bf16" && form !== "f32";
+}
+
+export function hasMinimum(form: MatrixForm): form is MinimumForm {
+  return form === "q4m" || form === "q4s" || form === "q6m";
 }
 
 export function paddedRows(rows: number): number {

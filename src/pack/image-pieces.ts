@@ -1,9 +1,28 @@
-/** A model's image in several places: each piece is a slice of it, and together they are what is loaded. */
+/**
+ * A model's image where it is not one piece of memory: in several, each a slice of it, which together are what is
+ * loaded; or where JavaScript cannot reach it, behind a sink.
+ */
 
 export interface ImagePiece {
   /** Where it starts in the image. */
   readonly start: number;
   readonly bytes: Uint8Array;
+}
+
+/** Takes the image into memory that is not JavaScript's, such as a GPU's. */
+export interface ImageSink {
+  /**
+   * Puts bytes of the image where they belong; they are verified, come in any order and each once, and are valid until
+   * the returned promise settles, or the call returns.
+   */
+  write(offset: number, bytes: Uint8Array): void | Promise<void>;
+}
+
+/** Where a loader puts the image: into memory of its size, into pieces of it, or through a sink. */
+export type ImageDestination = Uint8Array | readonly ImagePiece[] | ImageSink;
+
+export function isSink(destination: ImageDestination): destination is ImageSink {
+  return "write" in destination;
 }
 
 /** Puts bytes of the image, from `offset` on, where they belong; those that no piece has are left out. */

@@ -1,6 +1,6 @@
 /** What an error of a weight costs: how large the activations are that it is multiplied by. */
 import { PronkError } from "../errors.ts";
-import type { PackEntry } from "./packer.ts";
+import type { PackEntry } from "./image-plan.ts";
 import { isSearchable } from "./panels/row-packer.ts";
 
 /** By a matrix's name, the mean square of each column's activations: (cols,). */
@@ -12,7 +12,7 @@ export function checkUsesImportance(entries: readonly PackEntry[]): void {
   throw new PronkError(
     "bad_request",
     "importance: no matrix is quantized anew to 4 or 6 bits, so nothing would use it; " +
-      "that takes F32, F16, BF16 or 8-bit weights and quantization q4, or the small profile",
+      "that takes F32, F16, BF16 or 8-bit weights and quantization q4, or the small profile, or q4s",
     { param: "importance" },
   );
 }

@@ -5,8 +5,10 @@
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { readAll, type SourceFolder } from "../sources/source.ts";
 import type { Digest } from "./digest.ts";
+import { fetchAgain } from "./fetch-again.ts";
 import { fetchObject } from "./fetch-object.ts";
-import { type ImagePiece, pieceWith, scatter } from "./image-pieces.ts";
+import type { ImageDestination } from "./image-pieces.ts";
+import { type ImageRange, imageTarget } from "./image-target.ts";
 import { MANIFEST_NAME, type Manifest, type PackedObject } from "./manifest.ts";
 import { MAX_MANIFEST_BYTES, manifestChecksum, parseManifest } from "./manifest-check.ts";
 
@@ -23,12 +25,6 @@ export interface LoadProgress {
   readonly phase: "read" | "verify" | "done";
 }
 
-/** Bytes [start, end) of the image. */
-export interface ImageRange {
-  readonly start: number;
-  readonly end: number;
-}
-
 export interface LoadWeightsOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -41,15 +37,23 @@ export interface LoadWeightsOptions {
 }
 
 /**
- * Reads and checks a pack's manifest.
+ * Reads and checks a pack's manifest, a second time where what came was no manifest, or one that was replaced meanwhile.
  *
  * @throws PronkError "bad_format" naming the field and what was found; "corrupt" when its checksum
  *   differs; "unsupported" on another version; "not_found"; "source_failed"; "aborted".
  */
-export async function readManifest(
+export function readManifest(
   folder: SourceFolder,
   signal?: AbortSignal,
   digest?: Digest,
+): Promise<Manifest> {
+  return fetchAgain(() => readOnce(folder, signal, digest));
+}
+
+async function readOnce(
+  folder: SourceFolder,
+  signal: AbortSignal | undefined,
+  digest: Digest | undefined,
 ): Promise<Manifest> {
   const source = await folder.open(MANIFEST_NAME, signal);
   if (source.size > MAX_MANIFEST_BYTES) {
@@ -73,10 +77,11 @@ export async function readManifest(
  * Fills `destination` with the image, or with `range` of it: byte `range.start` comes first. Of several pieces each gets
  * its slice; shards of which no piece has a byte are not fetched.
  *
- * Shards that do not lie in one piece, and all shards where the destination is shared memory
+ * Shards that do not lie in one piece, and all shards where the destination is a sink or shared memory
  * (which WebCrypto does not read), pass through a buffer of their size, one for each under way.
  *
- * After an error the destination holds unverified bytes: drop it. Nothing is written to it any more.
+ * After an error memory holds unverified bytes: drop it. Nothing is written to it any more. A sink gets only
+ * verified bytes, of the range alone.
  *
  * @throws PronkError naming the shard: "corrupt" when it is cut off or altered, also when fetched
  *   again; "not_found"; "source_failed"; "aborted"; "bad_request" when the sizes do not fit.
@@ -84,12 +89,12 @@ export async function readManifest(
 export async function loadWeights(
   folder: SourceFolder,
   manifest: Manifest,
-  destination: Uint8Array | readonly ImagePiece[],
+  destination: ImageDestination,
   options: LoadWeightsOptions = {},
 ): Promise<void> {
   const { signal, onProgress, concurrency = CONCURRENCY, digest } = options;
-  const pieces = piecesOf(destination, options.range, manifest, folder.name);
-  const shards = shardsIn(manifest, pieces);
+  const target = imageTarget(destination, options.range, manifest, folder.name);
+  const shards = shardsIn(manifest, target.ranges);
   const total = shards.reduce((sum, { object }) => sum + object.bytes, 0);
   let loaded = 0;
 
@@ -113,7 +118,7 @@ export async function loadWeights(
       onProgress?.({ loaded, total, shard: index, phase });
     };
     report("read", 0);
-    const inside = pieceWith(pieces, start, end);
+    const inside = target.placeOf(start, end);
     const inPlace = inside !== undefined && isUnshared(inside);
     if (!inPlace && spare.bytes.length < object.bytes) spare.bytes = new Uint8Array(object.bytes);
     const place = inPlace ? inside : spare.bytes.subarray(0, object.bytes);
@@ -122,7 +127,7 @@ export async function loadWeights(
       signal: stop.signal,
       onProgress: (bytes) => report(bytes < object.bytes ? "read" : "verify", bytes),
     });
-    if (!inPlace) scatter(pieces, start, place);
+    if (!inPlace) await target.put(start, place);
     report("done", object.bytes);
   };
 
@@ -171,25 +176,8 @@ interface PlacedShard {
   readonly start: number;
 }
 
-function piecesOf(
-  destination: Uint8Array | readonly ImagePiece[],
-  given: ImageRange | undefined,
-  manifest: Manifest,
-  name: string,
-): readonly ImagePiece[] {
-  if (!(destination instanceof Uint8Array)) {
-    for (const { start, bytes } of destination) {
-      checkRange({ start, end: start + bytes.length }, manifest, bytes, name);
-    }
-    return destination;
-  }
-  const range = given ?? { start: 0, end: manifest.weight_bytes };
-  checkRange(range, manifest, destination, name);
-  return [{ start: range.start, bytes: destination.subarray(0, range.end - range.start) }];
-}
-
-/** The shards that hold any byte of the pieces. */
-function shardsIn(manifest: Manifest, pieces: readonly ImagePiece[]): PlacedShard[] {
+/** The shards that hold any byte of the ranges. */
+function shardsIn(manifest: Manifest, ranges: readonly ImageRange[]): PlacedShard[] {
   let start = 0;
   return manifest.shards
     .map((object, index) => {
@@ -198,31 +186,8 @@ function shardsIn(manifest: Manifest, pieces: readonly ImagePiece[]): PlacedShar
       return placed;
     })
     .filter((s) =>
-      pieces.some(
-        ({ start, bytes }) => s.start < start + bytes.length && s.start + s.object.bytes > start,
-      ),
+      ranges.some(({ start, end }) => s.start < end && s.start + s.object.bytes > start),
     );
-}
-
-function checkRange(
-  { start, end }: ImageRange,
-  manifest: Manifest,
-  destination: Uint8Array,
-  name: string,
-): void {
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (!whole || start < 0 || start > end || end > manifest.weight_bytes) {
-    throw new PronkError(
-      "bad_request",
-      `${name}: bytes [${start}, ${end}) of an image of ${manifest.weight_bytes}`,
-    );
-  }
-  if (destination.length < end - start) {
-    throw new PronkError(
-      "bad_request",
-      `${name}: ${end - start} bytes of weights into ${destination.length} bytes of memory`,
-    );
-  }
 }
 
 /** Whether WebCrypto may read this memory in place. */

@@ -36,7 +36,7 @@ export const MAX_SHARDS = 65_536;
 /** Characters of a name. */
 const MAX_NAME = 256;
 
-const FORMS: readonly string[] = ["q4", "q4m", "q6m", "q8", "bf16", "f32", "vector"];
+const FORMS: readonly string[] = ["q4", "q4m", "q4s", "q6m", "q8", "bf16", "f32", "vector"];
 const DTYPES: readonly string[] = ["F16", "BF16"];
 const PROFILES: readonly string[] = ["default", "small"];
 const KV_TYPES: readonly string[] = ["int16", "int8", "bf16", "f32"];
@@ -85,12 +85,18 @@ export function checkManifest(value: unknown, where: string): Manifest {
   source.at("bytes").integer(0, Number.MAX_SAFE_INTEGER);
   if (source.at("sha256").value !== null) source.at("sha256").sha256();
   if (root.at("checksum").value !== undefined) root.at("checksum").sha256();
+  const signature = root.at("signature");
+  if (signature.value !== undefined) {
+    signature.record();
+    signature.at("public_key").matching(/^ed25519:[\w-]{43}$/, "ed25519: and 43 characters");
+    signature.at("value").matching(/^[\w-]{86}$/, "86 characters of base64url");
+  }
   return value as Manifest;
 }
 
 /** What the manifest's `checksum` has to be. */
 export function manifestChecksum(manifest: Manifest, digest?: Digest): Promise<string> {
-  const { checksum: _, ...content } = manifest;
+  const { checksum: _, signature: __, ...content } = manifest;
   return sha256(new TextEncoder().encode(JSON.stringify(content)), digest);
 }
 
@@ -211,9 +217,12 @@ class Field {
   }
 
   sha256(): void {
-    if (typeof this.value !== "string" || !/^[0-9a-f]{64}$/.test(this.value)) {
-      this.fail("expected 64 lower-case hexadecimal digits");
-    }
+    this.matching(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
+  }
+
+  matching(pattern: RegExp, expected: string): void {
+    if (typeof this.value === "string" && pattern.test(this.value)) return;
+    this.fail(`expected ${expected}`);
   }
 
   /** A stored object; its bytes. */

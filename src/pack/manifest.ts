@@ -68,9 +68,19 @@ export interface Manifest {
     readonly sha256: string | null;
   };
   /**
-   * SHA-256, in lower-case hex, of this manifest without this field, as JSON.stringify writes it.
+   * SHA-256, in lower-case hex, of this manifest without this field and the next, as JSON.stringify writes it.
    * Names the pack: it changes with every byte of weights, tokenizer and configuration. Absent in
    * manifests that were edited by hand.
    */
   readonly checksum?: string;
+  /** Who vouches for all of it; absent where nobody does. */
+  readonly signature?: PackSignature;
+}
+
+/** Ed25519, over the checksum. */
+export interface PackSignature {
+  /** Whose: `ed25519:` and 32 bytes in base64url. */
+  readonly public_key: string;
+  /** 64 bytes in base64url. */
+  readonly value: string;
 }

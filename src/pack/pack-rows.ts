@@ -1,4 +1,4 @@
-/** A matrix in f32, packed in memory: what adapters, converters and tests need. */
+/** A matrix in f32, packed in memory at once: for measurements and tests; a pack is written row by row. */
 import { PronkError } from "../errors.ts";
 import { BLOCK_COLS, isQuantized, type MatrixForm, matrixBytes, PANEL_ROWS } from "./forms.ts";
 import { panelViews } from "./panels/panel-views.ts";

@@ -104,9 +104,13 @@ export class SealedPieces {
     if (toHex(found) !== expected) {
       throw new PronkError("corrupt", `${this.#seal.what}: its bytes have changed`);
     }
-    if (this.#rest.length > 0 || this.#pieces.next().done !== true) {
-      throw this.#bad("it goes on after its end");
+    // Pieces may be empty, also behind the last byte.
+    while (this.#rest.length === 0) {
+      const { done, value } = this.#pieces.next();
+      if (done) return;
+      this.#rest = value;
     }
+    throw this.#bad("it goes on after its end");
   }
 
   #read(length: number): Uint8Array {

@@ -1,8 +1,8 @@
 /** Cuts a pack's image into shards, and names them. */
 import { PronkError } from "../errors.ts";
 import { TENSOR_ALIGNMENT } from "./forms.ts";
+import type { ImagePlan } from "./image-plan.ts";
 import { MAX_SHARD_BYTES, type PackedObject } from "./manifest.ts";
-import type { ImagePlan } from "./packer.ts";
 
 /**
  * A shard that has less than this share of its size is not ended at a tensor's border: few shards

@@ -38,15 +38,19 @@ export function unpackRow(
   }
 
   const { minimum: hasMinimum, tileBytes, zero, code } = TILES[form];
+  const isShort = form === "q4s";
+  const numberBytes = isShort ? 1 : 2;
   const scaleUnit = powerOfTwo(view.getInt8(panel + r));
   const minimumUnit = powerOfTwo(view.getInt8(panel + PANEL_ROWS + r));
   const blocks = cols / BLOCK_COLS;
   for (let b = 0; b < blocks; b++) {
     const tile = panel + PANEL_HEADER_BYTES + b * tileBytes;
-    const scales = tile + (hasMinimum ? PANEL_ROWS * 2 : 0);
-    const scale = view.getInt16(scales + 2 * r, true) * scaleUnit;
-    const minimum = hasMinimum ? view.getInt16(tile + 2 * r, true) * minimumUnit : 0;
-    const codes = scales + PANEL_ROWS * 2;
+    const scales = tile + (hasMinimum ? numberBytes * PANEL_ROWS : 0);
+    const d = isShort ? view.getUint8(scales + r) : view.getInt16(scales + 2 * r, true);
+    const m = isShort ? view.getInt8(tile + r) : view.getInt16(tile + 2 * r, true);
+    const scale = d * scaleUnit;
+    const minimum = hasMinimum ? m * minimumUnit : 0;
+    const codes = scales + numberBytes * PANEL_ROWS;
     for (let k = 0; k < BLOCK_COLS; k++) {
       const product = Math.fround((code(matrix, codes, r, k) - zero) * scale);
       out[b * BLOCK_COLS + k] = Math.fround(product + minimum);
@@ -66,6 +70,7 @@ interface TileLayout {
 const TILES: Readonly<Record<QuantizedForm, TileLayout>> = {
   q4: { minimum: false, tileBytes: 288, zero: 8, code: code4 },
   q4m: { minimum: true, tileBytes: 320, zero: 0, code: code4 },
+  q4s: { minimum: true, tileBytes: 288, zero: 0, code: code4 },
   q6m: { minimum: true, tileBytes: 448, zero: 0, code: code6 },
   q8: { minimum: false, tileBytes: 544, zero: 128, code: code8 },
 };

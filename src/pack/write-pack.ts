@@ -4,6 +4,7 @@
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Digest, sha256 } from "./digest.ts";
+import { type PackEntry, planImage } from "./image-plan.ts";
 import {
   MANIFEST_NAME,
   MAX_SHARD_BYTES,
@@ -13,8 +14,9 @@ import {
   type PackedObject,
 } from "./manifest.ts";
 import { checkManifest, manifestChecksum } from "./manifest-check.ts";
-import { type PackEntry, type PackProgress, packTensors, planImage } from "./packer.ts";
+import { type PackProgress, packTensors } from "./packer.ts";
 import { objectName, planShards } from "./shards.ts";
+import { publicKeyOf, signManifest } from "./signature.ts";
 import type { WritableFolder } from "./writable-folder.ts";
 
 /** What a manifest says beyond what packing finds out by itself. */
@@ -31,6 +33,8 @@ export interface WritePackOptions {
   readonly target: WritableFolder;
   /** A multiple of 32. Default and limit: 16 MiB. */
   readonly shardBytes?: number;
+  /** Who vouches for it: an Ed25519 key as PKCS #8 in PEM. Default: nobody. */
+  readonly signingKey?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: PackProgress) => void;
   /** Default: WebCrypto. */
@@ -46,7 +50,8 @@ export interface WritePackOptions {
  */
 export async function writePack(options: WritePackOptions): Promise<Manifest> {
   const { entries, manifest: fields, tokenizer, target, signal, onProgress } = options;
-  const { shardBytes = MAX_SHARD_BYTES, digest } = options;
+  const { shardBytes = MAX_SHARD_BYTES, digest, signingKey } = options;
+  if (signingKey !== undefined) await publicKeyOf(signingKey); // Shows a wrong one before hours of packing.
   if (tokenizer && tokenizer.length > MAX_SHARD_BYTES) {
     throw new PronkError(
       "bad_request",
@@ -102,7 +107,8 @@ export async function writePack(options: WritePackOptions): Promise<Manifest> {
   );
   const blob = tokenizer && (await store(tokenizer));
   const content = assemble(shards, blob);
-  const manifest = { ...content, checksum: await manifestChecksum(content, digest) };
+  const named = { ...content, checksum: await manifestChecksum(content, digest) };
+  const manifest = signingKey === undefined ? named : await signManifest(named, signingKey);
   const json = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
   await target.write(MANIFEST_NAME, json, signal);
   return manifest;

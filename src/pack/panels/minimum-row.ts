@@ -1,5 +1,5 @@
 /** One row of a form with minima, while it is quantized: its blocks' ranges, scales, minima and codes. */
-import { BLOCK_COLS } from "../forms.ts";
+import { BLOCK_COLS, type MinimumForm } from "../forms.ts";
 import {
   HEADER_WORDS,
   type PanelViews,
@@ -10,9 +10,12 @@ import {
 } from "./panel-views.ts";
 import { RowScales } from "./row-scales.ts";
 
-export type MinimumForm = "q4m" | "q6m";
-
-const FORMS = { q4m: { max: 15, put: putQ4 }, q6m: { max: 63, put: putQ6 } } as const;
+/** The largest code, how codes are laid into a tile, and the words before the place that this counts from. */
+const FORMS = {
+  q4m: { max: 15, put: putQ4, before: SCALE_WORDS },
+  q4s: { max: 15, put: putQ4, before: 0 },
+  q6m: { max: 63, put: putQ6, before: SCALE_WORDS },
+} as const;
 
 const codes = new Uint8Array(BLOCK_COLS);
 const words = new Uint32Array(codes.buffer);
@@ -111,8 +114,8 @@ export class MinimumRow {
 
   #putCodes(values: Float32Array, out: PanelViews, panel: number, row: number): boolean {
     const form = this.#form;
-    const { put } = FORMS[form];
-    let tile = panel / 4 + HEADER_WORDS + SCALE_WORDS; // past the minima
+    const { put, before } = FORMS[form];
+    let tile = panel / 4 + HEADER_WORDS + before;
     for (let b = 0; b < this.scales.length; b++, tile += TILE_WORDS[form]) {
       const scale = this.scales[b];
       const minimum = this.minima[b];

@@ -38,11 +38,11 @@ export type RowPacker = (
 /** 32-bit words of a panel's exponents, in front of its first tile. */
 export const HEADER_WORDS: number = PANEL_HEADER_BYTES / 4;
 
-/** 32-bit words of a tile's 16 scales, and of the 16 minima that lie before them. */
+/** 32-bit words of a tile's 16 scales, and of the 16 minima that lie before them; in q4s of both together. */
 export const SCALE_WORDS = 8;
 
 /** 32-bit words from tile to tile: 16 rows of a block of 32, scales and minima included. */
-export const TILE_WORDS = { q4: 72, q4m: 80, q6m: 112, q8: 136 } as const;
+export const TILE_WORDS = { q4: 72, q4m: 80, q4s: 72, q6m: 112, q8: 136 } as const;
 
 export function panelViews(bytes: number): PanelViews {
   const buffer = new ArrayBuffer(bytes);

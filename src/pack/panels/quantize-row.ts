@@ -3,12 +3,12 @@
  * is chosen against the rounded ones.
  *
  * Only f64 addition, multiplication, division and Math.floor take part: every engine gives the same
- * bytes. Error of a weight: q4m and q6m at most half a step of the rounded scale; q8 half a step;
+ * bytes. Error of a weight: q4m, q4s and q6m at most half a step of the rounded scale; q8 half a step;
  * q4 half a step, a whole one at the end of the range that has only 7 steps.
  */
 import { f32ToBf16 } from "../../formats/half.ts";
-import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
-import { type MinimumForm, MinimumRow } from "./minimum-row.ts";
+import { BLOCK_COLS, type MatrixForm, type MinimumForm } from "../forms.ts";
+import { MinimumRow } from "./minimum-row.ts";
 import {
   HEADER_WORDS,
   isFiniteBf16,
@@ -34,6 +34,7 @@ export function rowQuantizer(form: MatrixForm, cols: number): RowQuantizer {
     case "q8":
       return symmetricQuantizer(form, cols / BLOCK_COLS);
     case "q4m":
+    case "q4s":
     case "q6m":
       return minimumQuantizer(form, cols / BLOCK_COLS);
     case "bf16":

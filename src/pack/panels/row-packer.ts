@@ -1,12 +1,11 @@
 /** Chooses how rows of a source type become rows of a panel. */
 import { dequantize } from "../../formats/gguf/dequantize.ts";
-import { TYPE_BLOCKS } from "../../formats/gguf/types.ts";
 import type { TensorType } from "../../formats/model-file.ts";
-import { BLOCK_COLS, type MatrixForm } from "../forms.ts";
+import { BLOCK_COLS, hasMinimum, type MatrixForm, type MinimumForm } from "../forms.ts";
+import { sourceRowBytes } from "../image-plan.ts";
 import { iq4NlPacker, iq4XsPacker, q8ZeroPacker } from "./eight-bit-rows.ts";
 import { q5KPacker, q5OnePacker, q5ZeroPacker } from "./five-bit-rows.ts";
 import { q4KPacker, q4OnePacker, q4ZeroPacker } from "./four-bit-rows.ts";
-import type { MinimumForm } from "./minimum-row.ts";
 import { isFiniteBf16, type RowPacker } from "./panel-views.ts";
 import { rowQuantizer } from "./quantize-row.ts";
 import { searchingQuantizer } from "./search-row.ts";
@@ -26,12 +25,6 @@ const DIRECT: Readonly<Partial<Record<`${TensorType}>${MatrixForm}`, DirectPacke
 
 type DirectPacker = (blocks: number) => RowPacker;
 
-/** Bytes of a row of `cols` weights, which must be whole blocks of the type. */
-export function sourceRowBytes(type: TensorType, cols: number): number {
-  const block = TYPE_BLOCKS[type];
-  return (cols / block.elements) * block.bytes;
-}
-
 /**
  * Whether packing keeps the source's values but for the rounding of scales and minima. The float
  * forms keep every bit of what fits them.
@@ -42,7 +35,7 @@ export function keepsCodes(type: TensorType, form: MatrixForm): boolean {
 
 /** Whether packing may choose scales and minima by search, which importance guides. */
 export function isSearchable(type: TensorType, form: MatrixForm): form is MinimumForm {
-  return (form === "q4m" || form === "q6m") && !keepsCodes(type, form);
+  return hasMinimum(form) && !keepsCodes(type, form);
 }
 
 /**
@@ -63,7 +56,7 @@ export function rowPacker(
   const values = new Float32Array(cols);
   const rowBytes = sourceRowBytes(type, cols);
   // Of six bits a search without importance gains nothing that texts show, for two seconds a head.
-  const search = isSearchable(type, form) && (form === "q4m" || importance !== undefined);
+  const search = isSearchable(type, form) && (form !== "q6m" || importance !== undefined);
   const quantize = search
     ? searchingQuantizer(form, cols, importance, groupCols)
     : rowQuantizer(form, cols);

@@ -1,8 +1,15 @@
 /** The syntax of split patterns: what tokenizers use of it, in all dialects with the same meaning. */
 import { PronkError } from "../errors.ts";
 
+export interface CharacterNode {
+  readonly type: "character";
+  readonly accepts: (code: number) => boolean;
+  /** What asking costs: of a class, how many parts it has. */
+  readonly steps: number;
+}
+
 export type PatternNode =
-  | { readonly type: "character"; readonly accepts: (code: number) => boolean }
+  | CharacterNode
   | { readonly type: "sequence" | "choice"; readonly items: readonly PatternNode[] }
   | { readonly type: "look"; readonly item: PatternNode; readonly negative: boolean }
   | { readonly type: "atomic"; readonly item: PatternNode }
@@ -22,6 +29,9 @@ const MAX_CHARS = 4096;
 const MAX_DEPTH = 32;
 const MAX_COUNT = 1000;
 
+/** Of Unicode. */
+const MAX_CODE = 0x10ffff;
+
 const CLASSES: Readonly<Record<string, string>> = {
   s: "\\p{White_Space}",
   d: "\\p{Nd}",
@@ -39,6 +49,8 @@ class Parser {
   #at = 0;
   #depth = 0;
   #anyCase = false;
+  /** By what they match: each keeps a table of 64 KiB. */
+  readonly #classes = new Map<string, Accepts>();
 
   constructor(source: string) {
     if (source.length > MAX_CHARS) throw this.#bad(`of ${source.length} characters`);
@@ -150,7 +162,7 @@ class Parser {
       parts.push(this.#classItem());
     }
     this.#at++;
-    return character((code) => parts.some((accepts) => accepts(code)) !== negative);
+    return character((code) => parts.some((accepts) => accepts(code)) !== negative, parts.length);
   }
 
   #classItem(): Accepts {
@@ -190,8 +202,10 @@ class Parser {
       this.#source.slice(this.#at, this.#at + 10),
     );
     if (hex !== null) {
+      const code = Number.parseInt(hex[1] ?? hex[2] ?? hex[3]!, 16);
+      if (code > MAX_CODE) throw this.#bad("no character");
       this.#at += hex[0].length;
-      return Number.parseInt(hex[1] ?? hex[2] ?? hex[3]!, 16);
+      return code;
     }
     const letter = this.#source[this.#at];
     if (letter === undefined) throw this.#bad("a backslash");
@@ -219,28 +233,35 @@ class Parser {
   }
 
   #property(body: string, negative: boolean): Accepts {
-    let pattern: RegExp;
-    try {
-      pattern = new RegExp(`[${body}]`, "u");
-    } catch (cause) {
-      throw new PronkError("unsupported", `tokenizer: split pattern: ${body}`, { cause });
-    }
-    const known = new Uint8Array(0x10000);
-    return (code) => {
-      let found = code < 0x10000 ? known[code]! : 0;
-      if (found === 0) {
-        // A lone surrogate is U+FFFD in UTF-8.
-        const valid = code >= 0xd800 && code < 0xe000 ? 0xfffd : code;
-        found = pattern.test(String.fromCodePoint(valid)) ? 2 : 1;
-        if (code < 0x10000) known[code] = found;
-      }
-      return (found === 2) !== negative;
-    };
+    const known = this.#classes.get(body) ?? namedClass(body);
+    this.#classes.set(body, known);
+    return negative ? (code) => !known(code) : known;
   }
 }
 
-function character(accepts: Accepts): PatternNode {
-  return { type: "character", accepts };
+/** A class of Unicode, by what stands between brackets. */
+function namedClass(body: string): Accepts {
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(`[${body}]`, "u");
+  } catch (cause) {
+    throw new PronkError("unsupported", `tokenizer: split pattern: ${body}`, { cause });
+  }
+  const known = new Uint8Array(0x10000);
+  return (code) => {
+    let found = code < 0x10000 ? known[code]! : 0;
+    if (found === 0) {
+      // A lone surrogate is U+FFFD in UTF-8.
+      const valid = code >= 0xd800 && code < 0xe000 ? 0xfffd : code;
+      found = pattern.test(String.fromCodePoint(valid)) ? 2 : 1;
+      if (code < 0x10000) known[code] = found;
+    }
+    return found === 2;
+  };
+}
+
+function character(accepts: Accepts, steps = 1): PatternNode {
+  return { type: "character", accepts, steps };
 }
 
 function upperOf(code: number): number {

@@ -5,7 +5,7 @@
  */
 import { PronkError } from "../errors.ts";
 import { isPair } from "./character-class.ts";
-import { type PatternNode, parsePattern } from "./split-pattern-syntax.ts";
+import { type CharacterNode, type PatternNode, parsePattern } from "./split-pattern-syntax.ts";
 import type { WordScanner } from "./word-patterns.ts";
 
 /** Steps that a text of any length may take, and more for each unit: patterns in use take 3 to 20. */
@@ -39,7 +39,7 @@ export function splitPattern(pattern: string, gaps: Gaps = "words"): WordScanner
     input.text = text;
     input.end = end;
     for (let at = start; at < end; at += isPair(text, at) ? 2 : 1) {
-      const stop = match(at);
+      const stop = deepMatch(match, at);
       input.credit = Math.min(FREE_STEPS, input.credit + STEPS_PER_UNIT);
       if (stop <= at) continue;
       input.credit = Math.min(FREE_STEPS, input.credit + STEPS_PER_UNIT * (stop - at));
@@ -50,8 +50,20 @@ export function splitPattern(pattern: string, gaps: Gaps = "words"): WordScanner
   };
 }
 
-function spend(input: Input): void {
-  if (--input.credit >= 0) return;
+/** Each round of a group is some calls within the last one's, and an engine's stack has an end. */
+function deepMatch(match: Matcher, at: number): number {
+  try {
+    return match(at);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const why = "its split pattern nests too deep on this text";
+    throw new PronkError("bad_request", `tokenizer: ${why}`, { cause });
+  }
+}
+
+function spend(input: Input, steps = 1): void {
+  input.credit -= steps;
+  if (input.credit >= 0) return;
   input.credit = FREE_STEPS;
   throw new PronkError("bad_request", "tokenizer: its split pattern takes too long on this text");
 }
@@ -61,7 +73,7 @@ function compile(node: PatternNode, input: Input, next: Matcher): Matcher {
   switch (node.type) {
     case "character":
       return (at) => {
-        const to = step(node.accepts, input, at);
+        const to = step(node, input, at);
         return to < 0 ? -1 : next(to);
       };
     case "sequence":
@@ -79,24 +91,31 @@ function compile(node: PatternNode, input: Input, next: Matcher): Matcher {
     }
     case "look": {
       const inner = compile(node.item, input, (at) => at);
-      return (at) => (inner(at) >= 0 === node.negative ? -1 : next(at));
+      return (at) => {
+        spend(input);
+        return inner(at) >= 0 === node.negative ? -1 : next(at);
+      };
     }
     case "atomic": {
       const inner = compile(node.item, input, (at) => at);
       return (at) => {
+        spend(input);
         const end = inner(at);
         return end < 0 ? -1 : next(end);
       };
     }
     case "anchor":
-      return (at) => ((node.atStart ? at === 0 : at === input.text.length) ? next(at) : -1);
+      return (at) => {
+        spend(input);
+        return (node.atStart ? at === 0 : at === input.text.length) ? next(at) : -1;
+      };
     case "repeat":
       return compileRepeat(node, input, next);
   }
 }
 
-function step(accepts: (code: number) => boolean, input: Input, at: number): number {
-  spend(input);
+function step({ accepts, steps }: CharacterNode, input: Input, at: number): number {
+  spend(input, steps);
   if (at >= input.end) return -1;
   const code = input.text.codePointAt(at)!;
   return accepts(code) ? at + (code > 0xffff ? 2 : 1) : -1;
@@ -108,13 +127,12 @@ function compileRepeat(
   next: Matcher,
 ): Matcher {
   if (item.type === "character" && !lazy) {
-    const { accepts } = item;
     // The usual case, without a call for each character.
     return (start) => {
       let at = start;
       let count = 0;
       for (; count < max; count++) {
-        const to = step(accepts, input, at);
+        const to = step(item, input, at);
         if (to < 0) break;
         at = to;
       }
@@ -126,10 +144,13 @@ function compileRepeat(
       return -1;
     };
   }
+  const itemSteps = sizeOf(item);
   /** `from`: where this round began; a round that takes nothing ends the loop. */
   const round = (count: number, from: number): Matcher => {
     const more: Matcher = (at) => {
       if (count > 0 && at === from && count > min) return -1;
+      // The item is made anew in each round, since what follows it is another.
+      spend(input, itemSteps);
       return compile(item, input, (to) => round(count + 1, at)(to))(at);
     };
     return (at) => {
@@ -145,6 +166,12 @@ function compileRepeat(
     };
   };
   return round(0, -1);
+}
+
+/** How many nodes it has. */
+function sizeOf(node: PatternNode): number {
+  if ("items" in node) return node.items.reduce((sum, item) => sum + sizeOf(item), 1);
+  return "item" in node ? 1 + sizeOf(node.item) : 1;
 }
 
 /** Rounds of a group that is repeated; each takes some frames of the stack. */

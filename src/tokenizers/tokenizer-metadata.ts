@@ -5,6 +5,7 @@
  */
 import { PronkError } from "../errors.ts";
 import type { MetadataValue, PackedStrings } from "../formats/model-file.ts";
+import { printable } from "../formats/printable.ts";
 import { MAX_VOCAB, TokenType } from "./vocabulary.ts";
 
 const PREFIX = "tokenizer.ggml.";
@@ -66,7 +67,7 @@ export function readTokenizerMetadata(
   const model = get("model");
   if (model === undefined) throw badMetadata("model", "missing: the file holds no tokenizer");
   if (model !== "gpt2" && model !== "llama") {
-    const found = typeof model === "string" ? model : typeof model;
+    const found = typeof model === "string" ? printable(model) : typeof model;
     throw new PronkError("unsupported", `${PREFIX}model: ${found}; supported: gpt2, llama`);
   }
   const tokens = packedStrings("tokens", get("tokens"));

@@ -279,6 +279,7 @@ function findFault(v: Vocabulary): string | undefined {
   if (v.offsets[0] !== 0 || v.offsets[v.size] !== v.bytes.length || !isAscending(v.offsets)) {
     return "offsets do not ascend over the bytes of its tokens";
   }
+  if (!hasWholeBytes(v)) return "a byte token that is not one byte";
   if (!v.byteTokens.every((id) => id < v.size || id === NO_ID)) return "byte token outside";
   const merges: readonly [Uint32Array, number][] = [
     [v.left, symbols],
@@ -298,6 +299,14 @@ function findFault(v: Vocabulary): string | undefined {
   if (!areBelow(v.eogIds, ALL_BITS, v.size)) return "end-of-turn id outside its tokens";
   if (!areBelow(v.extraSymbols, ALL_BITS, 0x110000)) return "symbol outside Unicode";
   return undefined;
+}
+
+/** Tokens of single bytes are spelled by their byte. */
+function hasWholeBytes({ types, offsets }: Vocabulary): boolean {
+  for (let id = 0; id < types.length; id++) {
+    if (types[id] === TokenType.byte && offsets[id + 1]! - offsets[id]! !== 1) return false;
+  }
+  return true;
 }
 
 function isPowerOfTwo(n: number): boolean {

@@ -1,70 +1,157 @@
 /**
  * Jinja with bounds on what one rendering may do, as templates come from model files. Every node that
- * is evaluated is counted, every string and list looked at as it appears, and what filters and methods
- * of strings are going to make is computed before they make it.
+ * is evaluated is counted, every string and list looked at as it appears, and what operators, filters and
+ * methods are going to read and make is charged before they do.
  */
-import { PronkError } from "../errors.ts";
+import { chargeFilter } from "./filter-costs.ts";
 import {
-  type JinjaArguments,
   type JinjaEnvironment,
   type JinjaInterpreter,
   type JinjaNode,
   type JinjaValue,
   jinja,
 } from "./jinja-library.ts";
-import { countOf, replacedChars, type ValueSize, ValueSizes } from "./template-sizes.ts";
-
-/** One or two seconds. A chat of a thousand messages takes 60,000 with Llama 3.1's template. */
-const MAX_STEPS = 500_000;
-
-/** Text this long costs as much as a step, so that copying it over and over is bounded too. */
-const CHARS_PER_STEP = 256;
-
-/** A prompt of a million tokens; no context of a small model is a tenth of that. */
-export const MAX_OUTPUT_CHARS = 4_194_304;
-
-/** Items of a list or `range`: more than any chat has messages. */
-const MAX_LIST_ITEMS = 100_000;
+import { checkItems, ITEMS_PER_STEP, TemplateBudget } from "./template-budget.ts";
 
 /** A node that stands for a value that is there. */
 const VALUE = "Value";
+
+/** Nodes that take longer than a variable or a constant, a microsecond, does. */
+const STEPS: ReadonlyMap<string, number> = new Map([
+  // Each is thrown as an error, with the stack that leads to it.
+  ["Break", 20],
+  ["Continue", 20],
+  ["For", 6],
+  ["FilterExpression", 6],
+  ["FilterStatement", 6],
+  ["CallExpression", 9],
+  ["CallStatement", 12],
+  ["Macro", 4],
+  ["ObjectLiteral", 9],
+]);
+
+/** A map of all methods is made for each value that has one looked up. */
+const METHOD_STEPS = 12;
+
+/** Scopes around a macro's are those of its callers: a variable is looked for in one after the other. */
+const SCOPES_PER_STEP = 32;
+
+/** Nodes of a macro are looked at for names each time that it is defined, or called with a block. */
+const NODES_PER_STEP = 16;
 
 interface ValueNode extends JinjaNode {
   readonly value: JinjaValue;
 }
 
+type Method = (args: JinjaValue[], scope: JinjaEnvironment) => JinjaValue;
+
 export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterpreter {
-  #steps = 0;
-  readonly #sizes = new ValueSizes();
+  readonly #budget = new TemplateBudget();
+  /** Characters that the bodies of loops have written so far. */
+  readonly #written: Map<readonly JinjaNode[], number> = new Map();
+  readonly #nodes = new WeakMap<object, number>();
 
   override evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue {
     if (node?.type === VALUE) return (node as ValueNode).value;
-    this.#step(1);
+    const budget = this.#budget;
+    budget.step(STEPS.get(node?.type ?? "") ?? 1);
+    if (node?.type === "Macro" || node?.type === "CallStatement") {
+      budget.step(Math.floor(this.#nodesOf(node) / NODES_PER_STEP));
+    }
     const result = super.evaluate(node, environment);
     const { value } = result;
     if (typeof value === "string") {
-      this.#checkChars(value.length);
-      this.#step(Math.floor(value.length / CHARS_PER_STEP));
+      budget.checkChars(value.length);
+      budget.read(value.length);
     } else if (Array.isArray(value)) {
       checkItems(value.length);
-      this.#step(Math.floor(value.length / CHARS_PER_STEP));
-      this.#checkChars(this.#sizes.of(result).chars);
+      budget.read(value.length);
+      budget.sizeOf(result);
     } else if (value instanceof Map) {
-      this.#checkChars(this.#sizes.of(result).chars);
+      budget.read(value.size);
+      budget.sizeOf(result);
     }
     return result;
   }
 
+  /** A value without a name is undefined, which is no error in Jinja. */
+  override evaluateIdentifier(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
+    const { value: name } = node as JinjaNode & { value: string };
+    let scopes = 0;
+    for (let scope: JinjaEnvironment | undefined = environment; scope; scope = scope.parent) {
+      const found = scope.variables.get(name);
+      if (found !== undefined) return found;
+      if (++scopes % SCOPES_PER_STEP === 0) this.#budget.step(1);
+    }
+    return UNDEFINED;
+  }
+
+  override evaluateBlock(
+    statements: readonly JinjaNode[],
+    environment: JinjaEnvironment,
+  ): JinjaValue {
+    let text = "";
+    for (const statement of statements) {
+      const result = this.evaluate(statement, environment);
+      if (result.type === "NullValue" || result.type === "UndefinedValue") continue;
+      if (typeof result.value === "object") this.#budget.read(this.#budget.sizeOf(result).chars);
+      text += result;
+      this.#budget.checkChars(text.length);
+    }
+    const written = this.#written.get(statements);
+    if (written !== undefined) {
+      this.#budget.checkChars(written + text.length);
+      this.#written.set(statements, written + text.length);
+    }
+    return new StringValue(text);
+  }
+
+  override evaluateBinaryExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
+    const { left, right, operator } = node as JinjaNode &
+      Record<"left" | "right", JinjaNode> & { operator: { value: string } };
+    if (operator.value === "and" || operator.value === "or") {
+      return super.evaluateBinaryExpression(node, environment);
+    }
+    const sides = [this.evaluate(left, environment), this.evaluate(right, environment)] as const;
+    const [a, b] = sides.map(({ value }) => value);
+    if (typeof a === "string" && typeof b === "string") {
+      if (operator.value.endsWith("in")) this.#budget.search(b, a);
+    } else if (operator.value !== "in" && operator.value !== "not in") {
+      // One of another kind is compared, or joined, as a text.
+      for (const side of sides) {
+        const isContainer = typeof side.value === "object" && side.value !== null;
+        if (isContainer) this.#budget.read(this.#budget.sizeOf(side).chars);
+      }
+    }
+    const known = { ...node, left: valueNode(sides[0]), right: valueNode(sides[1]) };
+    return super.evaluateBinaryExpression(known as JinjaNode, environment);
+  }
+
   /** In Python a text is a list of its characters. */
   override evaluateFor(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
-    const loop = node as JinjaNode & { iterable: JinjaNode };
-    if (loop.iterable.type === "SelectExpression") return super.evaluateFor(node, environment);
-    let list = this.evaluate(loop.iterable, environment);
-    if (typeof list.value === "string") {
+    const loop = node as JinjaNode & {
+      iterable: JinjaNode & { lhs: JinjaNode };
+      body: JinjaNode[];
+    };
+    const isSelect = loop.iterable.type === "SelectExpression";
+    let list = this.evaluate(isSelect ? loop.iterable.lhs : loop.iterable, environment);
+    if (typeof list.value === "string" && !isSelect) {
       checkItems(list.value.length);
       list = toValue([...list.value]);
     }
-    return super.evaluateFor({ ...loop, iterable: valueNode(list) } as JinjaNode, environment);
+    const { value } = list;
+    // A scope for each item is made before the first of them is looked at.
+    if (Array.isArray(value)) this.#budget.step(value.length);
+    if (value instanceof Map) this.#budget.step(value.size);
+    const iterable = isSelect ? { ...loop.iterable, lhs: valueNode(list) } : valueNode(list);
+    const outer = this.#written.get(loop.body);
+    this.#written.set(loop.body, 0);
+    try {
+      return super.evaluateFor({ ...loop, iterable } as JinjaNode, environment);
+    } finally {
+      if (outer === undefined) this.#written.delete(loop.body);
+      else this.#written.set(loop.body, outer);
+    }
   }
 
   /** Called for `value | filter` and filter blocks. */
@@ -73,18 +160,24 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     filter: JinjaNode,
     environment: JinjaEnvironment,
   ): JinjaValue {
-    const size = this.#sizes.of(operand);
-    this.#checkChars(size.chars);
-    // An undefined value is an empty text to it.
-    const isTrim = filter.type === "Identifier" && (filter as { value?: unknown }).value === "trim";
-    if (isTrim && operand.type === "UndefinedValue") return toValue("");
-    if (filter.type !== "CallExpression") return super.applyFilter(operand, filter, environment);
+    if (filter.type !== "CallExpression") {
+      const name = String((filter as { value?: unknown }).value);
+      // An undefined value is an empty text to it.
+      if (name === "trim" && operand.type === "UndefinedValue") return new StringValue("");
+      chargeFilter(this.#budget, name, operand);
+      return super.applyFilter(operand, filter, environment);
+    }
     const call = filter as JinjaNode & { args: JinjaNode[]; callee: { value?: unknown } };
     const [args, named] = this.evaluateArguments(call.args, environment);
-    if (call.callee.value === "format" && typeof operand.value === "string") {
-      return toValue(formatted(operand.value, args));
+    const name = String(call.callee.value);
+    if (name === "format" && typeof operand.value === "string") {
+      return new StringValue(this.#formatted(operand.value, args));
     }
-    this.#checkFilter(String(call.callee.value), operand, size, [args, named]);
+    chargeFilter(this.#budget, name, operand, [args, named]);
+    // They want to see that their arguments are literals.
+    if (name === "selectattr" || name === "rejectattr") {
+      return super.applyFilter(operand, filter, environment);
+    }
     const nodes = [
       ...args.map(valueNode),
       ...[...named].map(([name, value]) => ({
@@ -96,73 +189,72 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     return super.applyFilter(operand, { ...call, args: nodes } as JinjaNode, environment);
   }
 
-  #checkFilter(name: string, operand: JinjaValue, size: ValueSize, given: JinjaArguments): void {
-    const [args, named] = given;
-    const text = (at: number, key: string): string => {
-      const value = (args[at] ?? named.get(key))?.value;
-      return typeof value === "string" ? value : "";
-    };
-    const number = (at: number, key: string, byDefault: number): number => {
-      const value = (args[at] ?? named.get(key))?.value;
-      return typeof value === "number" ? value : byDefault;
-    };
-    const { value } = operand;
-    if (name === "join" && Array.isArray(value)) {
-      this.#checkChars(size.chars + value.length * text(0, "separator").length);
-    } else if (name === "tojson") {
-      const separators = named.get("separators")?.value;
-      const between = Array.isArray(separators)
-        ? separators.reduce((sum, { value }) => sum + String(value).length, 0)
-        : 0;
-      const indent = Math.max(0, number(-1, "indent", 0)) * (size.depth + 1);
-      this.#checkChars(size.chars + size.lines * (between + indent));
-    } else if (typeof value === "string") {
-      if (name === "replace") this.#checkChars(replacedChars(value, text(0, ""), text(1, "")));
-      if (name === "join") this.#checkChars(value.length * (1 + text(0, "separator").length));
-      if (name === "indent") {
-        const width = Math.max(0, number(0, "width", 4));
-        this.#checkChars(value.length + width * (countOf(value, "\n") + 1));
-      }
-    }
-  }
-
-  /** Methods of strings come with their checks; what has no name is undefined. */
+  /** Methods come with their checks; what has no name is undefined. */
   override evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
     const member = node as JinjaNode &
       Record<"object" | "property", JinjaNode> & { computed: boolean };
     const object = this.evaluate(member.object, environment);
     let { property } = member;
-    if (member.computed && property.type !== "SliceExpression") {
+    const isSlice = member.computed && property.type === "SliceExpression";
+    // The text becomes a list of its characters first.
+    if (isSlice && typeof object.value === "string") {
+      this.#budget.step(Math.floor(object.value.length / ITEMS_PER_STEP));
+    }
+    if (member.computed && !isSlice) {
       const name = this.evaluate(property, environment);
       const isMissing = object.value instanceof Map && typeof name.value !== "string";
-      if (name.type === "UndefinedValue" || isMissing) return toValue(undefined);
+      if (name.type === "UndefinedValue" || isMissing) return UNDEFINED;
       property = valueNode(name);
     }
     const rest = { ...member, object: valueNode(object), property } as JinjaNode;
     const found = super.evaluateMemberExpression(rest, environment);
-    if (typeof object.value !== "string" || typeof found.value !== "function") return found;
-    const text = object.value;
-    const method = found.value as (args: JinjaValue[], scope: JinjaEnvironment) => JinjaValue;
-    const is = (name: string): boolean => object.builtins?.get(name) === found;
-    const check = (args: readonly JinjaValue[]): void => {
-      const [first, second] = args.map(({ value }) => (typeof value === "string" ? value : ""));
-      if (is("replace")) this.#checkChars(replacedChars(text, first ?? "", second ?? ""));
-      if (is("split")) checkItems(first ? countOf(text, first) : wordsOf(text));
-    };
-    const bounded = (args: JinjaValue[], scope: JinjaEnvironment): JinjaValue => {
-      check(args);
+    const name = methodOf(object, found);
+    if (name === undefined) return found;
+    this.#budget.step(METHOD_STEPS);
+    const method = found.value as Method;
+    const bounded: Method = (args, scope) => {
+      this.#chargeMethod(name, object, args);
       return method(args, scope);
     };
     return Object.assign(Object.create(found), { value: bounded });
   }
 
-  #checkChars(chars: number): void {
-    if (chars > MAX_OUTPUT_CHARS) throw tooLong(`${chars} characters`);
+  #chargeMethod(name: string, object: JinjaValue, args: readonly JinjaValue[]): void {
+    const text = object.value;
+    if (typeof text !== "string") {
+      chargeFilter(this.#budget, name, object);
+      return;
+    }
+    this.#budget.read(text.length);
+    const [first, second] = args.map(({ value }) => (typeof value === "string" ? value : ""));
+    if (name === "replace") this.#budget.checkReplaced(text, first ?? "", second ?? "");
+    if (name === "split") checkItems(first ? this.#budget.count(text, first) : wordsOf(text));
   }
 
-  #step(steps: number): void {
-    this.#steps += steps;
-    if (this.#steps > MAX_STEPS) throw tooLong(`more than ${MAX_STEPS} steps`);
+  /** Python's `text % values`, as far as templates use it: %s, %d and %%. */
+  #formatted(text: string, values: readonly JinjaValue[]): string {
+    let next = 0;
+    let chars = text.length;
+    return text.replace(/%([sd%])/g, (_, kind) => {
+      if (kind === "%") return "%";
+      const value = values[next++];
+      if (value === undefined) throw new Error("not enough arguments for format string");
+      chars += this.#budget.sizeOf(value).chars;
+      this.#budget.checkChars(chars);
+      return String(value);
+    });
+  }
+
+  /** All below it included. */
+  #nodesOf(node: object): number {
+    const known = this.#nodes.get(node);
+    if (known !== undefined) return known;
+    let count = 1;
+    for (const part of node instanceof Map ? [...node].flat() : Object.values(node)) {
+      if (typeof part === "object" && part !== null) count += this.#nodesOf(part);
+    }
+    this.#nodes.set(node, count);
+    return count;
   }
 }
 
@@ -174,23 +266,16 @@ function toValue(value: unknown): JinjaValue {
   return new jinja.Environment().set("value", value);
 }
 
-/** Python's `text % values`, as far as templates use it: %s, %d and %%. */
-function formatted(text: string, values: readonly JinjaValue[]): string {
-  let next = 0;
-  let chars = text.length;
-  return text.replace(/%([sd%])/g, (_, kind) => {
-    if (kind === "%") return "%";
-    const value = values[next++];
-    if (value === undefined) throw new Error("not enough arguments for format string");
-    const written = String(value);
-    chars += written.length;
-    if (chars > MAX_OUTPUT_CHARS) throw tooLong(`${chars} characters`);
-    return written;
-  });
-}
+const UNDEFINED: JinjaValue = toValue(undefined);
 
-function checkItems(count: number): void {
-  if (count > MAX_LIST_ITEMS) throw tooLong(`a list of ${count} items`);
+/** The library's class of texts: a scope for each of them would cost more than what is in it. */
+const StringValue = toValue("").constructor as new (text: string) => JinjaValue;
+
+/** The name of a method of the library's own; undefined for what is none. */
+function methodOf(object: JinjaValue, found: JinjaValue): string | undefined {
+  if (typeof found.value !== "function") return undefined;
+  for (const [name, method] of object.builtins ?? []) if (method === found) return name;
+  return undefined;
 }
 
 /** Words between white space. */
@@ -202,15 +287,11 @@ function wordsOf(text: string): number {
   return words;
 }
 
-function tooLong(what: string): PronkError {
-  return new PronkError("bad_request", `chat template: ${what}`, { param: "messages" });
-}
-
 /** `range` within the limit on lists. */
 export function boundedRange(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second];
   const count = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(count <= MAX_LIST_ITEMS)) throw tooLong(`a range of ${count} items`);
+  checkItems(count, "a range");
   return Array.from({ length: count }, (_, i) => start + i * step);
 }
 

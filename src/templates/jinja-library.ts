@@ -2,7 +2,7 @@
  * What we use of @huggingface/jinja, typed: its own declarations import files without extensions,
  * so under Node's module resolution they come out as `any`.
  */
-import * as library from "@huggingface/jinja";
+import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 
 /** A statement or expression of a parsed template. */
 export interface JinjaNode {
@@ -20,6 +20,8 @@ export interface JinjaValue {
 export type JinjaArguments = [args: JinjaValue[], named: Map<string, JinjaValue>];
 
 export interface JinjaEnvironment {
+  readonly parent?: JinjaEnvironment | undefined;
+  readonly variables: ReadonlyMap<string, JinjaValue>;
   /** @throws Error when the name is taken. */
   set(name: string, value: unknown): JinjaValue;
 }
@@ -34,6 +36,12 @@ export interface JinjaInterpreter {
   evaluateMemberExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
   /** `node` has an `iterable`. */
   evaluateFor(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
+  /** The text of each of the statements, one behind the other. */
+  evaluateBlock(statements: readonly JinjaNode[], environment: JinjaEnvironment): JinjaValue;
+  /** `node` has `left`, `right` and an operator. */
+  evaluateBinaryExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
+  /** `node` has the name of a variable. */
+  evaluateIdentifier(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
 }
 
 interface JinjaLibrary {
@@ -43,4 +51,10 @@ interface JinjaLibrary {
   parse(tokens: unknown[]): JinjaNode;
 }
 
-export const jinja: JinjaLibrary = library as unknown as JinjaLibrary;
+// By their names, so that bundlers leave the rest of it out.
+export const jinja: JinjaLibrary = {
+  Environment,
+  Interpreter,
+  tokenize,
+  parse,
+} as unknown as JinjaLibrary;

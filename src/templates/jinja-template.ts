@@ -10,8 +10,18 @@ import type { ChatMessage, ChatTemplate, RenderOptions } from "./chat-template.t
 import { type JinjaEnvironment, type JinjaNode, jinja } from "./jinja-library.ts";
 import { strftime } from "./strftime.ts";
 
-/** The longest known have 20,000. The lexer is quadratic in a run of white space: 2 s here. */
+/** The longest known have 20,000. */
 export const MAX_TEMPLATE_CHARS = 65_536;
+
+/** The lexer is quadratic in a run of white space: a tenth of a second for a template of such runs. */
+const MAX_SPACES = 2_000;
+
+/** Of what a template raises: it may hold whole messages. */
+const MAX_REASON_CHARS = 1_000;
+
+/** Control characters, and those that turn the direction of a text: a template's own, in what is told of it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 /** What templates know of the model, and of the world. */
 export interface TemplateContext {
@@ -44,6 +54,9 @@ function parseTemplate(source: string): JinjaNode {
   if (source.length > MAX_TEMPLATE_CHARS) {
     const found = `${source.length} characters, the limit is ${MAX_TEMPLATE_CHARS}`;
     throw new PronkError("bad_format", `chat template: ${found}`);
+  }
+  if (longestSpace(source) > MAX_SPACES) {
+    throw new PronkError("bad_format", `chat template: more than ${MAX_SPACES} spaces in a row`);
   }
   try {
     const program = jinja.parse(jinja.tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
@@ -96,7 +109,7 @@ function setGlobals(environment: JinjaEnvironment, now: (() => Date) | undefined
   }
   environment.set("range", boundedRange);
   environment.set("raise_exception", (message: unknown) => {
-    throw new PronkError("bad_request", String(message), { param: "messages" });
+    throw new PronkError("bad_request", cut(String(message)), { param: "messages" });
   });
   if (now !== undefined) {
     environment.set("strftime_now", (format: string) => strftime(now(), String(format)));
@@ -106,5 +119,23 @@ function setGlobals(environment: JinjaEnvironment, now: (() => Date) | undefined
 function reasonOf(cause: unknown): string {
   // The engine's own errors: the stack or a string's length is exhausted.
   if (cause instanceof RangeError) return "nested too deeply or too long";
-  return cause instanceof Error ? cause.message : String(cause);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  // Thrown for `break` and `continue`, and caught by the loop that they are in.
+  if (reason === "") return "break or continue outside of a loop";
+  return cut(reason.replace(UNSEEN, codeOf));
+}
+
+/** As JavaScript escapes it. */
+function codeOf(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function cut(reason: string): string {
+  return reason.length > MAX_REASON_CHARS ? `${reason.slice(0, MAX_REASON_CHARS)}...` : reason;
+}
+
+function longestSpace(text: string): number {
+  let longest = 0;
+  for (const [spaces] of text.matchAll(/\s+/g)) longest = Math.max(longest, spaces.length);
+  return longest;
 }

@@ -10,56 +10,78 @@ export interface ValueSize {
   /** Of the value as JSON with an indent. */
   readonly lines: number;
   readonly depth: number;
+  /** Whether a namespace is part of it, the one value that changes. */
+  readonly changes: boolean;
 }
 
 /** Of a number, a boolean or nothing. */
-const SCALAR_CHARS = 8;
+const SCALAR: ValueSize = { chars: 8, lines: 1, depth: 0, changes: false };
 
 /** Python's own limit of recursion is 1000; no tool's schema is 30 deep. */
 const MAX_VALUE_DEPTH = 200;
 
-const TOO_DEEP: ValueSize = { chars: Number.POSITIVE_INFINITY, lines: 1, depth: MAX_VALUE_DEPTH };
+const TOO_DEEP: ValueSize = {
+  chars: Number.POSITIVE_INFINITY,
+  lines: 1,
+  depth: MAX_VALUE_DEPTH,
+  changes: true,
+};
 
-/** Sizes of values, each part looked at once. */
+/** Sizes of values, each part looked at once; what changes, once a call. */
 export class ValueSizes {
   readonly #known = new WeakMap<object, ValueSize>();
+  #changing: Map<object, ValueSize> = new Map();
+  #visited = 0;
 
-  of(value: JinjaValue, depth = 0): ValueSize {
+  /** Parts that were looked at so far. */
+  get visited(): number {
+    return this.#visited;
+  }
+
+  of(value: JinjaValue): ValueSize {
+    this.#changing.clear();
+    return this.#of(value, 0);
+  }
+
+  #of(value: JinjaValue, depth: number): ValueSize {
+    this.#visited++;
     if (typeof value.value === "string") {
-      return { chars: value.value.length + 2, lines: 1, depth: 0 };
+      return { chars: value.value.length + 2, lines: 1, depth: 0, changes: false };
     }
-    const parts = partsOf(value);
-    if (parts === undefined) return { chars: SCALAR_CHARS, lines: 1, depth: 0 };
-    const known = this.#known.get(value);
+    const { value: parts } = value;
+    const isMap = parts instanceof Map;
+    if (!isMap && !Array.isArray(parts)) return SCALAR;
+    const known = this.#known.get(value) ?? this.#changing.get(value);
     if (known !== undefined) return known;
     // A namespace may hold itself.
     if (depth > MAX_VALUE_DEPTH) return TOO_DEEP;
+    this.#changing.set(value, TOO_DEEP);
     let chars = 2;
     let lines = 2;
     let deepest = 0;
-    for (const [key, part] of parts) {
-      const size = this.of(part, depth + 1);
-      chars += key.length + 6 + size.chars;
+    let changes = value.type === "NamespaceValue";
+    for (const part of (isMap ? parts.values() : parts) as Iterable<JinjaValue>) {
+      if (typeof part.value !== "object" || part.value === null) {
+        this.#visited++;
+        chars += 6 + (typeof part.value === "string" ? part.value.length + 2 : SCALAR.chars);
+        lines++;
+        continue;
+      }
+      const size = this.#of(part, depth + 1);
+      chars += 6 + size.chars;
       lines += size.lines;
       deepest = Math.max(deepest, size.depth);
+      changes ||= size.changes;
     }
-    const size = { chars, lines, depth: deepest + 1 };
-    // Only namespaces change.
-    if (value.type !== "NamespaceValue") this.#known.set(value, size);
+    if (isMap) for (const key of parts.keys() as Iterable<string>) chars += key.length;
+    const size = { chars, lines, depth: deepest + 1, changes };
+    if (changes) this.#changing.set(value, size);
+    else {
+      this.#changing.delete(value);
+      this.#known.set(value, size);
+    }
     return size;
   }
-}
-
-function partsOf({ value }: JinjaValue): Iterable<[string, JinjaValue]> | undefined {
-  if (value instanceof Map) return value as Map<string, JinjaValue>;
-  if (!Array.isArray(value)) return undefined;
-  return (value as JinjaValue[]).map((part) => ["", part]);
-}
-
-/** Characters of `text.replace(from, to)`, at most. */
-export function replacedChars(text: string, from: string, to: string): number {
-  if (to.length <= from.length) return text.length;
-  return text.length + (to.length - from.length) * countOf(text, from);
 }
 
 /** How often `part` is in the text, without overlaps. */

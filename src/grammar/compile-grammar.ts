@@ -1,5 +1,6 @@
 /** From rules to regions: what is small is written out in place, what is recursive, long or counted is called. */
 import { PronkError } from "../errors.ts";
+import { printable } from "../formats/printable.ts";
 import { fixpoint, leftRecursion } from "./callee-graph.ts";
 import {
   type CodePointRanges,
@@ -37,6 +38,9 @@ const MAX_CALLEES = 2_000;
 const MAX_DEPTH = 200;
 /** Of what one grammar's states take: an eighth of a Worker's memory. */
 const MAX_STATE_BYTES = 16e6;
+
+/** Of a message, which may repeat a rule's name. */
+const MAX_SHOWN = 300;
 
 /** Counts beyond it say no more than "many", and texts are shorter. */
 const MAX_COUNT = 1_000_000;
@@ -109,7 +113,10 @@ class GrammarWriter {
     this.#ids = ids ?? library?.ids ?? { next: 0 };
     this.#rules = rules;
     this.#startRule = start;
-    this.#nothing = new PronkError("bad_request", nothing ?? `grammar: no text matches ${start}`);
+    this.#nothing = new PronkError(
+      "bad_request",
+      nothing ?? `grammar: no text matches ${printable(start)}`,
+    );
     this.#called = called ?? calledRules(rules);
   }
 
@@ -442,5 +449,5 @@ function* rangesWithin(
 }
 
 function bad(what: string): PronkError {
-  return new PronkError("bad_request", `grammar: ${what}`);
+  return new PronkError("bad_request", `grammar: ${printable(what, MAX_SHOWN)}`);
 }

@@ -15,9 +15,11 @@ import { literalChoice } from "./literal-choice.ts";
 import { GrammarMatcher } from "./matcher.ts";
 import { parseGbnf } from "./parse-gbnf.ts";
 import { parseRegex } from "./parse-regex.ts";
+import { withFewTests } from "./pattern-test.ts";
 import { compileStructure, type Structure } from "./structure.ts";
 import { TokenMasks } from "./token-masks.ts";
 import { buildTokenTrie } from "./token-trie.ts";
+import { withFewProperties } from "./unicode-property.ts";
 
 /** What an output has to be. */
 export type GrammarSpec =
@@ -88,11 +90,16 @@ export class GrammarCompiler {
       );
     }
     const known = this.#kept.get(key);
-    const grammar = known ?? compileGrammar(grammarOf(spec), this.#withVocabulary().options);
+    const grammar = known ?? this.#compile(spec);
     if (known !== undefined) this.#kept.delete(key);
     this.#kept.set(key, grammar);
     this.#evict();
     return grammar;
+  }
+
+  #compile(spec: GrammarSpec): CompiledGrammar {
+    const grammar = withFewTests(() => withFewProperties(() => grammarOf(spec)));
+    return compileGrammar(grammar, this.#withVocabulary().options);
   }
 
   /** Grammars grow while they are used: all are looked at. The last one stays, whatever it takes. */

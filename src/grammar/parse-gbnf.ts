@@ -3,6 +3,7 @@
  * quotes, block comments and a semicolon at the end of a rule, as other dialects of EBNF have them, are read, too.
  */
 import { PronkError } from "../errors.ts";
+import { printable } from "../formats/printable.ts";
 import {
   type CodePointRanges,
   characters,
@@ -21,6 +22,9 @@ import {
 const MAX_CHARS = 200_000;
 const MAX_DEPTH = 100;
 const MAX_COUNT = 1_000_000;
+
+/** Of a message, which may repeat a rule's name. */
+const MAX_SHOWN = 300;
 
 const NAME = /[a-zA-Z_][a-zA-Z0-9_-]*/y;
 const NUMBER = /[0-9]{1,7}/y;
@@ -236,6 +240,8 @@ class Parser {
 
   #bad(what: string): PronkError {
     const line = this.#source.slice(0, this.#at).split("\n").length;
-    return new PronkError("bad_request", `grammar: line ${line}: ${what}`, { param: "grammar" });
+    return new PronkError("bad_request", `grammar: line ${line}: ${printable(what, MAX_SHOWN)}`, {
+      param: "grammar",
+    });
   }
 }

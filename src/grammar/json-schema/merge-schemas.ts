@@ -55,8 +55,8 @@ function mergeKeyword(keyword: string, a: SchemaObject, b: SchemaObject, path: s
     case "type":
       return commonTypes(left, right);
     case "enum":
-      return (left as readonly Json[]).filter((value) =>
-        (right as readonly Json[]).some((other) => sameJson(value, other)),
+      return listOf(left, keyword, path).filter((value) =>
+        listOf(right, keyword, path).some((other) => sameJson(value, other)),
       );
     case "anyOf":
     case "oneOf":
@@ -67,12 +67,13 @@ function mergeKeyword(keyword: string, a: SchemaObject, b: SchemaObject, path: s
     case "nullable":
       return left === true && right === true;
     case "required":
-      return [...new Set([...(left as readonly Json[]), ...(right as readonly Json[])])];
+      return [...new Set([...listOf(left, keyword, path), ...listOf(right, keyword, path)])];
     case "uniqueItems":
       return left === true || right === true;
     case "allOf":
     case "prefixItems":
-      if (keyword === "allOf") return [...(left as readonly Json[]), ...(right as readonly Json[])];
+      if (keyword === "allOf")
+        return [...schemasOf(a, keyword, path), ...schemasOf(b, keyword, path)];
       throw unsupported(path, "two lists of prefixItems at once are not supported");
     case "items":
     case "propertyNames":
@@ -104,12 +105,17 @@ function mergeKeyword(keyword: string, a: SchemaObject, b: SchemaObject, path: s
   throw unsupported(path, `two different ${keyword} at once are not supported`);
 }
 
+function listOf(value: Json, keyword: string, path: string): readonly Json[] {
+  if (Array.isArray(value)) return value;
+  throw unsupported(path, `${keyword} is no list`);
+}
+
 function mergeLists(left: SchemaObject, right: SchemaObject): Json {
-  const all: Record<string, Json> = { ...left };
+  const all = new Map(Object.entries(left));
   for (const [name, list] of Object.entries(right)) {
-    all[name] = [...new Set([all[name] ?? [], list].flat() as Json[])];
+    all.set(name, [...new Set([all.get(name) ?? [], list].flat() as Json[])]);
   }
-  return all;
+  return Object.fromEntries(all);
 }
 
 function alternatives(left: readonly Schema[], right: readonly Schema[], path: string): Json {
@@ -144,13 +150,17 @@ function mergeObjects(
   const additional = (schema: SchemaObject): Json | undefined => schema.additionalProperties;
   const [left, right] = [properties(a), properties(b)];
   if (isObject(a.properties) || isObject(b.properties)) {
-    const all: Record<string, Json> = {};
+    // A member may be called __proto__.
+    const of = (schema: SchemaObject, name: string): Json | undefined =>
+      Object.hasOwn(schema, name) ? schema[name] : undefined;
+    const all: [string, Json][] = [];
     for (const name of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      const [x, y] = [left[name] ?? additional(a) ?? true, right[name] ?? additional(b) ?? true];
+      const x = of(left, name) ?? additional(a) ?? true;
+      const y = of(right, name) ?? additional(b) ?? true;
       if (!isSchema(x) || !isSchema(y)) throw unsupported(path, `property ${name} is no schema`);
-      all[name] = mergeSchemas(x, y, `${path}/properties/${name}`);
+      all.push([name, mergeSchemas(x, y, `${path}/properties/${name}`)]);
     }
-    merged.properties = all;
+    merged.properties = Object.fromEntries(all);
   }
   const [x, y] = [additional(a), additional(b)];
   if (x !== undefined && y !== undefined && isSchema(x) && isSchema(y)) {

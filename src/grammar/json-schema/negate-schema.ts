@@ -6,6 +6,7 @@ import { type Expression, except } from "../expression.ts";
 import { quoted } from "../json-text.ts";
 import { literalChoice } from "../literal-choice.ts";
 import { parseRegex } from "../parse-regex.ts";
+import { isOfPattern } from "../pattern-test.ts";
 import {
   isObject,
   isSchema,
@@ -93,7 +94,7 @@ export function isOfSimple(value: Json, schema: SchemaObject): boolean {
     const type = typeOf(value);
     return [schema.type].flat().some((t) => t === type || (t === "number" && type === "integer"));
   }
-  return typeof value === "string" && new RegExp(String(schema.pattern), "u").test(value);
+  return typeof value === "string" && isOfPattern(value, String(schema.pattern), "pattern");
 }
 
 /** Types that remain. */

@@ -58,6 +58,12 @@ function boundsOf(
 function multiples(step: number, bounds: NumberBounds, path: string): Expression {
   if (!(step > 0)) throw unsupported(path, `multipleOf ${step}`);
   const { min, max } = bounds;
+  // Beyond it the next multiple is the same number.
+  const most = Number.MAX_SAFE_INTEGER;
+  const farthest = Math.max(Math.abs(min ?? 0), Math.abs(max ?? 0)) / step;
+  if (!(farthest < most && step < most)) {
+    throw unsupported(path, `multipleOf ${step} from ${min} to ${max}, which numbers cannot tell`);
+  }
   if (min !== undefined && max !== undefined && (max - min) / step <= MAX_ENUMERATED) {
     const texts: string[] = [];
     for (let k = Math.ceil(min / step) - 1; k * step <= max + step; k++) {

@@ -1,8 +1,8 @@
 /** Objects: members in the schema's order, and others behind them where the schema asks for them. */
-import { PronkError } from "../../errors.ts";
 import { both, choice, type Expression, except, literal, NEVER, sequence } from "../expression.ts";
 import { COLON, quoted } from "../json-text.ts";
 import { parseRegex } from "../parse-regex.ts";
+import { isOfPattern } from "../pattern-test.ts";
 import { mayHold, mergeSchemas } from "./merge-schemas.ts";
 import { type Member, objectOf } from "./object-members.ts";
 import { otherNames } from "./other-names.ts";
@@ -113,7 +113,10 @@ function nameCheck(
     if (unknown !== undefined) {
       throw unsupported(path, `propertyNames with ${unknown} beside declared properties`);
     }
-    return mayHold(name, names) && patterns.every((one) => regExp(String(one), path).test(name));
+    return (
+      mayHold(name, names) &&
+      patterns.every((one) => isOfPattern(name, String(one), "propertyNames"))
+    );
   };
 }
 
@@ -129,7 +132,7 @@ function memberValue(
   if (!isSchema(schema)) throw unsupported(where, "no schema");
   let merged: Schema = schema;
   for (const [pattern, more] of Object.entries(patterns)) {
-    if (!regExp(pattern, path).test(name)) continue;
+    if (!isOfPattern(name, pattern, "patternProperties")) continue;
     merged = mergeSchemas(context.resolved(merged, where), context.resolved(more, where), where);
   }
   return merged === false ? undefined : context.expression(merged, where);
@@ -227,16 +230,4 @@ function additionalOf(schema: SchemaObject, path: string): Schema | undefined {
   const value = additionalProperties ?? unevaluatedProperties;
   if (value === undefined || isSchema(value)) return value;
   throw unsupported(path, "additionalProperties is no schema");
-}
-
-function regExp(pattern: string, path: string): RegExp {
-  // Read by our own reader first: it bounds what patterns may be.
-  parseRegex(pattern, { match: "anywhere", param: "patternProperties" });
-  try {
-    return new RegExp(pattern, "u");
-  } catch (cause) {
-    throw new PronkError("bad_request", `schema at ${path}: pattern ${pattern} is not valid`, {
-      cause,
-    });
-  }
 }

@@ -1,5 +1,6 @@
 /** What a JSON Schema says, as far as it is understood: draft 2020-12, and what draft-07 and OpenAPI spell otherwise. */
 import { PronkError } from "../../errors.ts";
+import { printable } from "../../formats/printable.ts";
 import type { Expression } from "../expression.ts";
 
 export type Json =
@@ -62,8 +63,12 @@ export const KEYWORDS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
 };
 
+/** Of a message and its place, which repeat the schema's own words. */
+const MAX_SHOWN = 300;
+
 export function unsupported(path: string, what: string): PronkError {
-  const message = `schema${path === "" ? "" : ` at ${path}`}: ${what}`;
+  const where = path === "" ? "" : ` at ${printable(path, MAX_SHOWN)}`;
+  const message = `schema${where}: ${printable(what, MAX_SHOWN)}`;
   return new PronkError("unsupported", message, { param: "schema" });
 }
 

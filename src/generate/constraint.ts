@@ -34,11 +34,11 @@ export class Constraint {
   }
 
   /**
-   * Takes every token away that may not come.
+   * Takes every token away that may not come, and counts those that may.
    *
    * @throws PronkError "engine_failed" when no token is left, "bad_request" for a grammar that cannot be followed.
    */
-  mask(scores: Float32Array): void {
+  mask(scores: Float32Array): number {
     const allowed = this.#allowed.fill(0);
     this.#matcher.addAllowed(allowed);
     const { complete } = this.#matcher;
@@ -49,11 +49,11 @@ export class Constraint {
       else allowed[id >>> 5] &= ~(1 << (id & 31));
     }
     scores.fill(Number.NEGATIVE_INFINITY, this.#tokenizer.vocabSize);
-    let any = 0;
+    let count = 0;
     for (let word = 0; word < allowed.length; word++) {
       const bits = allowed[word];
       if (bits === ALL_BITS) {
-        any = 1;
+        count += Math.min(32, scores.length - (word << 5));
         continue;
       }
       const first = word << 5;
@@ -63,15 +63,16 @@ export class Constraint {
         scores.fill(Number.NEGATIVE_INFINITY, first, (word + 1) << 5);
         continue;
       }
-      any = 1;
-      const count = Math.min(32, scores.length - first);
-      for (let i = 0; i < count; i++) {
+      const bitCount = Math.min(32, scores.length - first);
+      for (let i = 0; i < bitCount; i++) {
         if (((bits >>> i) & 1) === 0) scores[first + i] = Number.NEGATIVE_INFINITY;
+        else count++;
       }
     }
-    if (any === 0) {
+    if (count === 0) {
       throw new PronkError("engine_failed", "grammar: no token of the vocabulary can come next");
     }
+    return count;
   }
 
   /** `id` is part of the output now; one that ends a turn is not of its text. */

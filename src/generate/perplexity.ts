@@ -20,6 +20,8 @@ export interface PerplexityOptions {
   readonly signal?: AbortSignal;
   /** After each token: those read so far, of all. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** After each window: its mean negative log-likelihood, over so many tokens. */
+  readonly onWindow?: (nll: number, tokens: number) => void;
 }
 
 /**
@@ -52,7 +54,10 @@ export async function perplexity(
       tokens++;
       options.onProgress?.(window + token + 1, ids.length);
     };
+    const before = { sum, tokens };
     await scoreTokens(reader, part, { first: 1, length: part.length }, visit, signal);
+    const scored = tokens - before.tokens;
+    if (scored > 0) options.onWindow?.((sum - before.sum) / scored, scored);
   }
   const nll = sum / tokens;
   return { ppl: exp(nll), nll, tokens };

@@ -19,7 +19,7 @@ export interface SamplingOptions {
   readonly presence_penalty?: number;
   /** Added to the logits of these ids. */
   readonly logit_bias?: ReadonlyMap<number, number>;
-  /** Same seed, same tokens, on every runtime. Absent: a random one, reported back. */
+  /** Same seed, same tokens, on every runtime; on another backend others. Absent: a random one, reported back. */
   readonly seed?: number;
 }
 

@@ -2,11 +2,24 @@
  * From logits to a token, the same one on every runtime: exact arithmetic, ties by the lowest id, and
  * a random number that depends on the seed and the token's index alone.
  *
+ * Where a backend chooses by itself (Runner.chooser) it is asked for the arg max, for a draw by its own noise, or for the
+ * largest logits, of which `choose` gives the token that `sample` gives of all.
+ *
  * Order: what a grammar does not allow, repetition_penalty, frequency_penalty and presence_penalty, logit_bias; then, unless greedy,
  * temperature, top_k, top_p, min_p, typical_p (Hugging Face's order of warpers) and one draw.
  */
-import { type Candidates, fillCandidates } from "./candidates.ts";
+import type { LargestLogits, RowChoice } from "../backends/backend.ts";
+import { type Candidates, fillCandidates, largestScore } from "./candidates.ts";
 import type { Constraint } from "./constraint.ts";
+import {
+  keepLargestK,
+  keepLargestMinP,
+  keepLargestP,
+  NO_OTHERS,
+  type Others,
+  type ScoreChanges,
+  takeLargest,
+} from "./largest-scores.ts";
 import {
   applyTemperature,
   biasLogits,
@@ -40,6 +53,15 @@ export interface Sampler {
    * @throws PronkError "engine_failed" when the logits are not numbers.
    */
   sample(logits: Float32Array, index: number): number;
+  /**
+   * What to ask of a backend that chooses by itself; undefined: the logits. Depends on the options alone: the same draw
+   * is asked for each token.
+   *
+   * @param most largest logits that it gives.
+   */
+  ask(index: number, most: number): RowChoice | undefined;
+  /** What `sample` gives of all logits, from the largest; undefined where these do not tell. */
+  choose(largest: LargestLogits, index: number): number | undefined;
   /** Tells the penalties that `id` is part of the output now. */
   accept(id: number): void;
 }
@@ -72,17 +94,51 @@ export function createSampler(
   if (repetition !== 1) for (let i = 0; i < promptIds.length; i++) counts.set(promptIds[i], 0);
   const biased = bias !== undefined && bias.size > 0;
   const draws = temperature >= GREEDY_BELOW;
+  const isPlain = !counting && !biased && constraint === undefined;
+  const isCut = topK > 0 || topP < 1 || minP > 0;
+
+  const change = (scores: Float32Array): void => {
+    if (repetition !== 1) penalizeRepetition(scores, counts, repetition);
+    if (frequency !== 0 || presence !== 0) penalizeCounts(scores, counts, frequency, presence);
+    if (biased) biasLogits(scores, bias);
+  };
+  const changes: ScoreChanges = {
+    *touched() {
+      yield* counts.keys();
+      if (biased) yield* bias.keys();
+    },
+    mask: constraint && ((scores) => constraint.mask(scores)),
+    change,
+    temperature: draws ? temperature : 1,
+  };
 
   return {
-    greedy: !draws && !counting && !biased && constraint === undefined,
+    greedy: !draws && isPlain,
+    ask(index, most) {
+      if (isPlain && !draws) return { kind: "argmax" };
+      if (isPlain && !isCut && !(typicalP < 1)) return { kind: "draw", temperature, seed, index };
+      // Of a draw among all tokens the largest say nothing, unless a grammar leaves few.
+      if (most === 0 || (draws && !isCut && constraint === undefined)) return undefined;
+      return { kind: "largest", count: most, ...(draws && { temperature }) };
+    },
+    choose(largest, index) {
+      const candidates = scratch();
+      let others: Others | undefined = takeLargest(candidates, largest, changes);
+      if (others === undefined || !(largestScore(candidates) > others.bound)) return undefined;
+      if (!draws) return largestId(candidates);
+      if (topK > 0) others = keepLargestK(candidates, others, topK);
+      if (topP < 1) others = keepLargestP(candidates, others, topP);
+      if (others && minP > 0) others = keepLargestMinP(candidates, others, minP);
+      if (others !== NO_OTHERS) return undefined;
+      if (typicalP < 1) keepTypical(candidates, typicalP);
+      return draw(candidates, uniformAt(seed, index));
+    },
     sample(logits, index) {
       const candidates = scratch();
       fillCandidates(candidates, logits);
       const { scores } = candidates;
       constraint?.mask(scores);
-      if (repetition !== 1) penalizeRepetition(scores, counts, repetition);
-      if (frequency !== 0 || presence !== 0) penalizeCounts(scores, counts, frequency, presence);
-      if (biased) biasLogits(scores, bias);
+      change(scores);
       if (!draws) return argmax(scores);
 
       if (temperature !== 1) applyTemperature(candidates, temperature);
@@ -110,6 +166,13 @@ function argmax(scores: Float32Array): number {
   }
   if (best < 0) throw notNumbers();
   return best;
+}
+
+/** The id of the best candidate; the lowest wins a tie. */
+function largestId({ ids, scores, count }: Candidates): number {
+  let best = 0;
+  for (let i = 1; i < count; i++) if (scores[i] > scores[best]) best = i;
+  return ids[best];
 }
 
 /** The first candidate, by id, at which the running sum of weights passes `uniform` of the whole. */

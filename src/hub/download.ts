@@ -2,9 +2,10 @@
  * One file by HTTPS into a target that keeps what it has: goes on where an earlier attempt
  * stopped, retries, and gives up on a server that stands still. What arrived is not yet verified.
  */
-import { PronkError, throwIfAborted } from "../errors.ts";
-import { reasonOf } from "../sources/failure.ts";
-import { openRemote, type RemoteOptions, RetryableError, shownUrl } from "./remote.ts";
+import { PronkError } from "../errors.ts";
+import { bodyChunks } from "./body-chunks.ts";
+import { Patience } from "./patience.ts";
+import { discard, openRemote, type RemoteOptions, RetryableError, shownUrl } from "./remote.ts";
 
 /** Where the bytes go. */
 export interface DownloadTarget {
@@ -22,28 +23,22 @@ export interface DownloadProgress {
 export interface DownloadOptions extends RemoteOptions {
   /** The known length; an answer of another length is refused before its body is read. */
   readonly bytes?: number;
+  /** What is kept has this ETag, as answers show it. */
+  readonly etag?: string | null;
+  /** Whether what arrived will be compared with a hash. Without one, versions are told apart by their headers alone. */
+  readonly isVerified?: boolean;
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Without a byte for so long, the connection is given up. Default 30 s. */
-  readonly stallTimeoutMs?: number;
-  /** Waiting times between attempts start here and double. Default 500 ms. */
-  readonly backoffMs?: number;
 }
 
-const STALL_TIMEOUT_MS = 30_000;
-const BACKOFF_MS = 500;
-const MAX_WAIT_MS = 30_000;
-
-/** Attempts in a row that bring no byte, before giving up. */
-const MAX_FUTILE_ATTEMPTS = 5;
-
-/** The same while no server has answered at all: there is another way to get the file. */
-const MAX_UNANSWERED_ATTEMPTS = 2;
+/** An attempt that brought so much counts as the first; a server that sends single bytes does not hold us for ever. */
+const PROGRESS_BYTES = 64 * 1024;
 
 /**
  * Downloads what the target lacks.
  *
  * @returns the file's length.
- * @throws PronkError "not_found"; "source_failed"; "aborted".
+ * @throws PronkError "not_found"; "source_failed"; "corrupt" when the file has another length or was replaced in the
+ *   middle; "aborted".
  */
 export async function download(
   url: string,
@@ -56,21 +51,18 @@ export async function download(
     target,
     options,
     position: target.size,
-    answered: false,
+    version: target.size > 0 && options.etag ? `ETag ${options.etag}` : undefined,
   };
-  for (let futile = 0; ; ) {
-    const before = transfer.position;
+  const patience = new Patience(options);
+  for (let best = transfer.position; ; ) {
     try {
       return await attempt(transfer);
     } catch (error) {
-      if (!(error instanceof RetryableError)) throw error;
-      transfer.answered ||= error.answered;
-      futile = transfer.position > before ? 0 : futile + 1;
-      if (futile >= (transfer.answered ? MAX_FUTILE_ATTEMPTS : MAX_UNANSWERED_ATTEMPTS)) {
-        throw new PronkError("source_failed", error.message, { cause: error });
-      }
-      const backoff = (options.backoffMs ?? BACKOFF_MS) * 2 ** futile;
-      await wait(Math.min(error.retryAfterMs || backoff, MAX_WAIT_MS), options.signal);
+      const hasMoved = transfer.position >= best + PROGRESS_BYTES;
+      if (hasMoved) best = transfer.position;
+      await patience.after(error, hasMoved);
+      // What nothing tells from another version is not gone on with.
+      if (!options.isVerified && transfer.version === undefined) transfer.position = 0;
     }
   }
 }
@@ -82,7 +74,8 @@ interface Transfer {
   readonly target: DownloadTarget;
   readonly options: DownloadOptions;
   position: number;
-  answered: boolean;
+  /** `ETag …` or `Last-Modified …` of what is in place. */
+  version: string | undefined;
 }
 
 /** One request, from `position` to the end of the file. */
@@ -92,10 +85,10 @@ async function attempt(transfer: Transfer): Promise<number> {
   const ranged = transfer.position > 0;
   const headers: Record<string, string> = ranged ? { range: `bytes=${transfer.position}-` } : {};
   const response = await openRemote(url, headers, options);
-  transfer.answered = true;
+  checkVersion(response, transfer);
 
   if (response.status === 416) {
-    await response.body?.cancel();
+    discard(response);
     const total = Number(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1]);
     if (total === transfer.position) return total;
     // What is kept is longer than the file: of another version. Start over.
@@ -104,7 +97,7 @@ async function attempt(transfer: Transfer): Promise<number> {
   }
   const total = totalBytes(response, transfer);
   if (options.bytes !== undefined && total !== undefined && total !== options.bytes) {
-    await response.body?.cancel();
+    discard(response);
     throw new PronkError("corrupt", `${where}: ${total} bytes, expected ${options.bytes}`);
   }
   // A server without ranges answers 200 with everything.
@@ -118,10 +111,33 @@ async function attempt(transfer: Transfer): Promise<number> {
   return transfer.position;
 }
 
+/** An answer to a range has to be of the version that is in place. */
+function checkVersion({ status, headers, body }: Response, transfer: Transfer): void {
+  const etag = headers.get("etag");
+  const modified = headers.get("last-modified");
+  const found = etag ? `ETag ${etag}` : modified ? `Last-Modified ${modified}` : undefined;
+  const { version, position, where, options } = transfer;
+  const isSame = found === version || (found === undefined && options.isVerified === true);
+  // 200 is all of it, so that nothing is mixed.
+  if (status !== 200 && position > 0 && version !== undefined && !isSame) {
+    body?.cancel().catch(() => undefined);
+    const what = `${version} is now ${found}`;
+    throw new PronkError("corrupt", `${where}: was changed while it was downloaded: ${what}`);
+  }
+  if (status === 200 || position === 0) transfer.version = found;
+}
+
 function totalBytes(response: Response, transfer: Transfer): number | undefined {
+  const encoding = response.headers.get("content-encoding") ?? "identity";
   if (response.status === 200) {
     const length = response.headers.get("content-length");
-    return length === null ? transfer.options.bytes : Number(length);
+    // What was compressed on the way has arrived as it was: its length has not.
+    return length === null || encoding !== "identity" ? transfer.options.bytes : Number(length);
+  }
+  if (encoding !== "identity") {
+    discard(response);
+    const what = `sent compressed (${encoding}), so its bytes cannot be addressed`;
+    throw new PronkError("source_failed", `${transfer.where}: ${what}`);
   }
   const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "");
   if (!range || Number(range[1]) !== transfer.position) {
@@ -140,65 +156,14 @@ async function copyBody(
   total: number | undefined,
 ): Promise<void> {
   const { where, target, options } = transfer;
-  const limitMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
-  const reader = response.body?.getReader();
-  if (!reader) return;
-  try {
-    for (;;) {
-      const { done, value } = await readWithin(reader, limitMs, options.signal);
-      if (done) return;
-      const room = total === undefined ? value.byteLength : total - transfer.position;
-      if (value.byteLength > room) {
-        throw new PronkError("corrupt", `${where}: more than the announced ${total} bytes`);
-      }
-      await target.write(value, transfer.position);
-      transfer.position += value.byteLength;
-      options.onProgress?.({ loaded: transfer.position, total });
+  const broken = (): string => `${where}: broken off at ${transfer.position}`;
+  for await (const chunk of bodyChunks(response, broken, options)) {
+    const room = total === undefined ? chunk.byteLength : total - transfer.position;
+    if (chunk.byteLength > room) {
+      throw new PronkError("corrupt", `${where}: more than the announced ${total} bytes`);
     }
-  } catch (error) {
-    // Not awaited: a broken connection may never settle it.
-    reader.cancel().catch(() => undefined);
-    if (error instanceof PronkError) throw error;
-    throwIfAborted(options.signal);
-    throw new RetryableError(`${where}: broken off at ${transfer.position}: ${reasonOf(error)}`, {
-      answered: true,
-      cause: error,
-    });
+    await target.write(chunk, transfer.position);
+    transfer.position += chunk.byteLength;
+    options.onProgress?.({ loaded: transfer.position, total });
   }
-}
-
-async function readWithin(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  limitMs: number,
-  signal: AbortSignal | undefined,
-): Promise<{ done: boolean; value: Uint8Array }> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let onAbort: (() => void) | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no data for ${limitMs / 1000} s`)), limitMs);
-    onAbort = () => reject(new PronkError("aborted", "aborted", { cause: signal?.reason }));
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-  });
-  try {
-    const { done, value } = await Promise.race([reader.read(), limit]);
-    return { done, value: value ?? new Uint8Array(0) };
-  } finally {
-    clearTimeout(timer);
-    if (onAbort) signal?.removeEventListener("abort", onAbort);
-  }
-}
-
-async function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done, { once: true });
-    if (signal?.aborted) done();
-  });
-  throwIfAborted(signal);
 }

@@ -6,8 +6,10 @@
 import { PronkError } from "../errors.ts";
 import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { ggufPartNames } from "../formats/gguf/part-names.ts";
+import { bodyChunks } from "./body-chunks.ts";
 import { isRepositoryPath } from "./model-reference.ts";
-import { openRemote, type RemoteOptions, shownUrl } from "./remote.ts";
+import { patiently } from "./patience.ts";
+import { openRemote, type RemoteOptions, RetryableError, shownUrl } from "./remote.ts";
 
 /** One file to download. `sha256` is null for files that the hub does not keep as blobs. */
 export interface HubFile {
@@ -68,7 +70,16 @@ export async function findHubFiles(
 }
 
 /** @throws PronkError "not_found", "source_failed" with the hub's reason; "aborted". */
-export async function listRepository(
+export function listRepository(
+  hub: string,
+  repo: string,
+  revision: string,
+  options: RemoteOptions,
+): Promise<RepositoryListing> {
+  return patiently(() => listOnce(hub, repo, revision, options), options);
+}
+
+async function listOnce(
   hub: string,
   repo: string,
   revision: string,
@@ -78,9 +89,12 @@ export async function listRepository(
   const response = await openRemote(url, {}, options);
   const bad = (why: string): PronkError =>
     new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
-  const text = await readText(response, MAX_LISTING_BYTES, bad);
-  const body = parseBoundedJson(new TextEncoder().encode(text), (why) => bad(`the answer ${why}`));
-  if (!isRecord(body) || !Array.isArray(body.siblings)) throw bad("the answer lists no files");
+  const text = await readText(response, MAX_LISTING_BYTES, bad, shownUrl(url), options);
+  // A page of a proxy's, or one that was cut off: the next may be a listing.
+  const odd = (why: string): RetryableError =>
+    new RetryableError(`${shownUrl(url)}: the answer ${why}`, { answered: true });
+  const body = parseBoundedJson(new TextEncoder().encode(text), odd);
+  if (!isRecord(body) || !Array.isArray(body.siblings)) throw odd("lists no files");
   const files = new Map<string, ListedFile>();
   for (const file of body.siblings) {
     if (!isRecord(file) || typeof file.rfilename !== "string") continue;
@@ -107,11 +121,13 @@ async function readText(
   response: Response,
   limit: number,
   bad: (why: string) => PronkError,
+  where: string,
+  options: RemoteOptions,
 ): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of bodyChunks(response, () => where, options)) {
     bytes += chunk.byteLength;
     if (bytes > limit) throw bad(`the answer is longer than ${limit} bytes`);
     text += decoder.decode(chunk, { stream: true });

@@ -4,6 +4,7 @@
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { reasonOf } from "../sources/failure.ts";
+import { retryAfterMs } from "../sources/http-answer.ts";
 
 export interface RemoteOptions {
   readonly fetch: typeof fetch;
@@ -12,6 +13,12 @@ export interface RemoteOptions {
   readonly signal?: AbortSignal;
   /** Until the headers of one answer. Default 5 s: an unreachable hub must not hold users up. */
   readonly connectTimeoutMs?: number;
+  /** In which a body has to bring 4 KiB, or its end; else the connection is given up. Default 30 s. */
+  readonly stallTimeoutMs?: number;
+  /** Waiting times between attempts start here and double. Default 500 ms. */
+  readonly backoffMs?: number;
+  /** In a row that bring nothing, before giving up. Default 5; 2 while nobody has answered. */
+  readonly attempts?: number;
 }
 
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -62,12 +69,8 @@ export async function openRemote(
     if (!REDIRECTS.includes(response.status) || next === null) {
       return checked(response, shownUrl(url), headers, options);
     }
-    await response.body?.cancel();
-    at = new URL(next, at);
-    if (at.protocol !== "https:" && at.protocol !== first.protocol) {
-      const to = `${at.protocol}//${at.host}`;
-      throw new PronkError("source_failed", `${shownUrl(url)}: redirected to ${to}`);
-    }
+    discard(response);
+    at = redirected(next, at, first);
   }
   throw new PronkError("source_failed", `${shownUrl(url)}: more than ${MAX_REDIRECTS} redirects`);
 }
@@ -95,20 +98,39 @@ export async function fileMetadata(url: string, options: RemoteOptions): Promise
     const next = headers.get("location");
     const isRedirect = REDIRECTS.includes(response.status) && next !== null;
     const etag = headers.get("x-linked-etag") ?? (isRedirect ? null : headers.get("etag"));
-    const to = isRedirect ? new URL(next, at) : at;
+    const to = isRedirect ? redirected(next, at, first) : at;
     if (!isRedirect || etag !== null || to.origin !== first.origin) {
       if (!isRedirect) await checked(response, shownUrl(url), {}, options);
-      await response.body?.cancel();
+      discard(response);
       const commit = headers.get("x-repo-commit") ?? "";
       return {
         etag: etag?.replace(/^W\//, "").replaceAll('"', ""),
         commit: /^[0-9a-f]{40}$/.test(commit) ? commit : undefined,
       };
     }
-    await response.body?.cancel();
+    discard(response);
     at = to;
   }
   throw new PronkError("source_failed", `${shownUrl(url)}: more than ${MAX_REDIRECTS} redirects`);
+}
+
+/** @throws PronkError "source_failed" on what is no URL, or no place to follow to. */
+function redirected(location: string, at: URL, first: URL): URL {
+  const failed = (what: string): PronkError =>
+    new PronkError("source_failed", `${shownUrl(first.href)}: redirected to ${what}`);
+  if (!URL.canParse(location, at.href)) throw failed("what is no URL");
+  const next = new URL(location, at);
+  const { protocol, host, username, password } = next;
+  // Never from https to http, and never to a user that somebody else names.
+  if ((protocol !== "https:" && protocol !== first.protocol) || username || password) {
+    throw failed(`${protocol}//${host}`);
+  }
+  return next;
+}
+
+/** Lets a body go; not awaited, because that of a broken connection may never settle. */
+export function discard({ body }: Response): void {
+  body?.cancel().catch(() => undefined);
 }
 
 async function answer(
@@ -145,16 +167,15 @@ async function checked(
 ): Promise<Response> {
   const { status } = response;
   if (status === 200 || status === 206 || (status === 416 && headers.range)) return response;
-  await response.body?.cancel();
+  discard(response);
   const found = `${where}: HTTP ${status}`;
   if (status === 401 || status === 403 || status === 404) {
     const { code, why } = refusal(response, options.token !== undefined);
     throw new PronkError(code, why === "" ? found : `${found}: ${why}`);
   }
   if (status === 408 || status === 429 || status >= 500) {
-    const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
-    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
-    throw new RetryableError(found, { answered: true, retryAfterMs });
+    const wait = retryAfterMs(response.headers);
+    throw new RetryableError(found, { answered: true, retryAfterMs: wait });
   }
   throw new PronkError("source_failed", found);
 }

@@ -13,7 +13,7 @@ import { readAnswer } from "./http-answer.ts";
 import { objectNameParts } from "./object-name.ts";
 import { type Sleep, timerSleep } from "./sleep.ts";
 import type { ByteSource, ReadProgress, SourceFolder } from "./source.ts";
-import { Watchdog } from "./watchdog.ts";
+import { LEAST_BYTES, Watchdog } from "./watchdog.ts";
 
 /** What is used of the binding, a `Fetcher`; Cloudflare's type of a Response and the platforms' differ. */
 export interface AssetsLike {
@@ -21,7 +21,7 @@ export interface AssetsLike {
 }
 
 export interface AssetsOptions {
-  /** Until the binding answers, and between two chunks of a body. Default 30 s. */
+  /** Until the binding answers, and in which a body has to bring 4 KiB, or its end. Default 30 s. */
   readonly stallTimeoutMs?: number;
   readonly sleep?: Sleep;
 }
@@ -107,7 +107,7 @@ class AssetSource {
     throwIfAborted(signal);
     const { sleep = timerSleep, stallTimeoutMs = STALL_TIMEOUT_MS } = this.#options;
     const watchdog = new Watchdog(sleep, signal);
-    watchdog.watch(stallTimeoutMs, "no data");
+    watchdog.watch(stallTimeoutMs, "no data", LEAST_BYTES);
     let body: ReadableStream<Uint8Array> | null = null;
     try {
       const headers = { "accept-encoding": "identity" };
@@ -125,7 +125,7 @@ class AssetSource {
         );
       }
       if (!body) return 0;
-      const beat = (): void => watchdog.beat();
+      const beat = (bytes: number): void => watchdog.beat(bytes);
       const { signal: stop } = watchdog;
       const scratch = this.#scratch;
       return await copyBody(body, destination, {

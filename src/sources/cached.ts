@@ -3,15 +3,15 @@
  * and read from it by the next isolate.
  *
  * What comes from a cache is not trusted more than what comes from storage: an object that is asked for
- * again was refused by who verified it, so it leaves the cache and comes from storage. A cache that fails
- * costs time, never the load. Nothing is held: bodies stream into the destination, and out of it.
+ * again was refused by who verified it, wherever it came from, so it leaves the cache and comes from storage.
+ * A cache that fails costs time, never the load. Nothing is held: bodies stream into the destination, and out of it.
  */
 import { throwIfAborted } from "../errors.ts";
 import { checkRead } from "./check-read.ts";
 import { copyBody, type Scratch } from "./copy-body.ts";
 import { type Sleep, timerSleep } from "./sleep.ts";
 import type { ByteSource, ReadProgress, SourceFolder } from "./source.ts";
-import { Watchdog } from "./watchdog.ts";
+import { LEAST_BYTES, Watchdog } from "./watchdog.ts";
 
 /** What is used of `Cache`: `caches.default`, or what `caches.open()` gives. */
 export interface CacheLike {
@@ -39,7 +39,7 @@ export interface CacheOptions {
    * itself, with a content-length header.
    */
   readonly fixLength?: (body: ReadableStream<Uint8Array>, bytes: number) => ReadableStream;
-  /** Between two chunks of a body of the cache. Default 10 s. */
+  /** In which a body of the cache has to bring 4 KiB, or its end. Default 10 s. */
   readonly stallTimeoutMs?: number;
   readonly sleep?: Sleep;
 }
@@ -57,7 +57,7 @@ const namesItsContent = (name: string): boolean =>
   /(?:^|[^0-9a-f])[0-9a-f]{64}(?![0-9a-f])/.test(name);
 
 /**
- * `folder` behind `cache`. Keep it for one load: it remembers what it took from the cache.
+ * `folder` behind `cache`. Keep it for one load: it remembers what it gave.
  *
  * @param cache may come late, since Workers open caches in requests only.
  */
@@ -68,7 +68,7 @@ export function cachedFolder(
 ): SourceFolder {
   const { isImmutable = namesItsContent, baseUrl = DEFAULT_BASE_URL } = options;
   const opened = typeof cache === "function" ? cache : () => Promise.resolve(cache);
-  /** Names whose bytes the cache gave: asked for again, they were not what they should be. */
+  /** Objects that were asked for once: asked for again, what came was not what it should be. */
   const given = new Set<string>();
   return {
     name: folder.name,
@@ -139,13 +139,15 @@ class CachedSource implements ByteSource {
     report: ReadProgress,
   ): Promise<boolean> {
     const url = this.#url;
-    if (this.#given.delete(url)) {
+    // Also what storage gave: it was put there as it came, before anybody had verified it.
+    if (this.#given.has(url)) {
       await cache.delete(url).catch(() => false);
       return false;
     }
+    this.#given.add(url);
     const { sleep = timerSleep, stallTimeoutMs = STALL_TIMEOUT_MS } = this.#options;
     const watchdog = new Watchdog(sleep, signal);
-    watchdog.watch(stallTimeoutMs, "no data");
+    watchdog.watch(stallTimeoutMs, "no data", LEAST_BYTES);
     try {
       const found = await watchdog.race(cache.match(url));
       if (found?.body == null) return false;
@@ -158,12 +160,10 @@ class CachedSource implements ByteSource {
       const copied = await copyBody(found.body as ReadableStream<Uint8Array>, destination, {
         scratch: this.#scratch,
         onProgress: report,
-        onChunk: () => watchdog.beat(),
+        onChunk: (bytes) => watchdog.beat(bytes),
         signal: watchdog.signal,
       });
-      if (copied < destination.length) return false;
-      this.#given.add(url);
-      return true;
+      return copied === destination.length;
     } catch {
       throwIfAborted(signal);
       return false;

@@ -23,8 +23,8 @@ export interface CopyOptions {
   readonly drain?: boolean;
   /** Told how many bytes of `destination` are in place, after each chunk that brought some. */
   readonly onProgress?: (bytes: number) => void;
-  /** Called for every chunk. */
-  readonly onChunk?: () => void;
+  /** Told the bytes of every chunk. */
+  readonly onChunk?: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ export async function copyBody(
       signal.throwIfAborted();
       const chunk = await reader.read();
       if (!chunk) break;
-      options.onChunk?.();
+      options.onChunk?.(chunk.length);
       const from = Math.min(Math.max(0, -at), chunk.length);
       const to = Math.min(chunk.length, destination.length - at);
       if (from < to) destination.set(chunk.subarray(from, to), at + from);

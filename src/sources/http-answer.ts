@@ -17,6 +17,8 @@ export interface Version {
 export interface Answer extends Version {
   readonly start: number;
   readonly end: number | undefined;
+  /** Whether it is a page for people: what proxies and portals send in the place of data. */
+  readonly isPage: boolean;
 }
 
 /**
@@ -30,12 +32,13 @@ export function readAnswer(name: string, response: Response): Answer {
   const failed = (what: string): PronkError => new PronkError("source_failed", `${name}: ${what}`);
   const etag = headers.get("etag");
   const modified = headers.get("last-modified");
+  const isPage = headers.get("content-type")?.startsWith("text/html") === true;
   const validator = etag ? `ETag ${etag}` : modified ? `Last-Modified ${modified}` : undefined;
 
   if (status === 416) {
     const size = /^bytes \*\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
     if (size === undefined) throw failed("HTTP 416, which does not say its size");
-    return { size: Number(size), validator, start: 0, end: 0 };
+    return { size: Number(size), validator, start: 0, end: 0, isPage };
   }
   if (status !== 200 && status !== 206) throw refused(name, response);
   const encoding = headers.get("content-encoding") ?? "identity";
@@ -45,14 +48,14 @@ export function readAnswer(name: string, response: Response): Answer {
   if (status === 200) {
     const length = headers.get("content-length");
     const size = length === null ? undefined : Number(length);
-    return { size, validator, start: 0, end: size };
+    return { size, validator, start: 0, end: size, isPage };
   }
   const range = headers.get("content-range");
   const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range ?? "");
   if (!match) throw failed(`HTTP 206 with content-range ${range ?? "missing"}`);
   const [, first, last, total] = match;
   const size = total === "*" ? undefined : Number(total);
-  return { size, validator, start: Number(first), end: Number(last) + 1 };
+  return { size, validator, start: Number(first), end: Number(last) + 1, isPage };
 }
 
 function refused(name: string, response: Response): PronkError {
@@ -63,8 +66,8 @@ function refused(name: string, response: Response): PronkError {
   return new PronkError("source_failed", message);
 }
 
-/** Retry-After: seconds, or a date, which is compared with the server's own clock. */
-function retryAfterMs(headers: Headers): number {
+/** Retry-After: seconds, or a date, which is compared with the server's own clock; 0 where it says nothing of use. */
+export function retryAfterMs(headers: Headers): number {
   const value = headers.get("retry-after") ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   const wait = Date.parse(value) - Date.parse(headers.get("date") ?? "");

@@ -4,6 +4,7 @@
  * Every answer is checked: its status, its range, and that size and ETag (else Last-Modified) are
  * those of the first one, so that a file replaced in mid-load never mixes two models. This is
  * If-Match done here: the header itself would cost browsers a preflight that buckets refuse.
+ * Headers and credentials go to the URL's own origin, not where it redirects to.
  * Names in messages have no query and no user, where URLs carry credentials.
  */
 import { PronkError, throwIfAborted } from "../errors.ts";
@@ -12,17 +13,18 @@ import { copyBody, type Scratch } from "./copy-body.ts";
 import { passingFailure, reasonOf } from "./failure.ts";
 import { type Answer, readAnswer, type Version } from "./http-answer.ts";
 import { objectNameParts } from "./object-name.ts";
+import { fetchRedirected } from "./redirects.ts";
 import { type Sleep, timerSleep } from "./sleep.ts";
 import type { ByteSource, ReadProgress, SourceFolder } from "./source.ts";
-import { Watchdog } from "./watchdog.ts";
+import { LEAST_BYTES, Watchdog } from "./watchdog.ts";
 
 export interface HttpOptions {
   readonly fetch: typeof fetch;
-  /** Sent with every request, such as `authorization`. */
+  /** Sent with every request to the URL's own origin, such as `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Until the headers of an answer. Default 10 s. */
   readonly connectTimeoutMs?: number;
-  /** Between two chunks of a body. Default 30 s. */
+  /** In which a body has to bring 4 KiB, or its end. Default 30 s. */
   readonly stallTimeoutMs?: number;
   /** What the timeouts wait with. Default: timers. */
   readonly sleep?: Sleep;
@@ -36,6 +38,9 @@ export interface HttpSourceOptions extends HttpOptions {
   readonly size?: number;
   readonly signal?: AbortSignal;
 }
+
+/** Bytes of a compressed answer could not be addressed. */
+const IDENTITY = "identity";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const STALL_TIMEOUT_MS = 30_000;
@@ -124,6 +129,7 @@ class HttpSource implements ByteSource {
     if (bytes === 0) return void onProgress?.(0);
 
     let arrived = 0;
+    let isPage = false;
     await exchange(
       this.#target,
       [start, start + bytes],
@@ -131,18 +137,20 @@ class HttpSource implements ByteSource {
       signal,
       async (answer, body, watchdog) => {
         const skip = this.#check(answer, start, start + bytes);
+        isPage = answer.isPage;
         if (!body) throw passingFailure(`${name}: an answer without a body`);
         arrived = await copyBody(body, destination, {
           scratch: this.#scratch,
           skip,
           onProgress,
-          onChunk: () => watchdog.beat(),
+          onChunk: (bytes) => watchdog.beat(bytes),
           signal: watchdog.signal,
         });
       },
     );
     if (arrived < bytes) {
-      throw passingFailure(`${name}: the body ended after ${arrived} of ${bytes} bytes`);
+      const type = isPage ? ", of type text/html" : "";
+      throw passingFailure(`${name}: the body ended after ${arrived} of ${bytes} bytes${type}`);
     }
   }
 
@@ -186,13 +194,14 @@ async function exchange<T>(
   try {
     watchdog.watch(options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, "no answer");
     const range = `bytes=${start}-${end - 1}`;
+    const plain = { "accept-encoding": headers["accept-encoding"] ?? IDENTITY, range };
     const { fetch } = options;
-    const response = await watchdog.race(
-      fetch(url, { headers: { ...headers, range }, signal: watchdog.signal }),
+    const { response, where } = await watchdog.race(
+      fetchRedirected({ url, name, plain, own: headers, fetch, signal: watchdog.signal }),
     );
     ({ body } = response);
-    watchdog.watch(options.stallTimeoutMs ?? STALL_TIMEOUT_MS, "no data");
-    return await use(readAnswer(name, response), body, watchdog);
+    watchdog.watch(options.stallTimeoutMs ?? STALL_TIMEOUT_MS, "no data", LEAST_BYTES);
+    return await use(readAnswer(where, response), body, watchdog);
   } catch (error) {
     // An unread body would hold its connection; one that is being read has been cancelled.
     if (body && !body.locked) body.cancel().catch(() => undefined);
@@ -218,7 +227,7 @@ function readTarget(url: string | URL, { headers = {} }: HttpOptions): Target {
     throw new PronkError("bad_request", `httpSource: ${parsed.protocol} is not http(s)`);
   }
   const name = parsed.origin + parsed.pathname;
-  const all: Record<string, string> = { "accept-encoding": "identity" };
+  const all: Record<string, string> = { "accept-encoding": IDENTITY };
   if (parsed.username || parsed.password) {
     // fetch refuses URLs with a user; this is what they mean.
     all.authorization = basicAuthorization(parsed);

@@ -11,7 +11,7 @@ import { passingFailure, reasonOf } from "./failure.ts";
 import { objectNameParts } from "./object-name.ts";
 import { type Sleep, timerSleep } from "./sleep.ts";
 import type { ByteSource, ReadProgress, SourceFolder } from "./source.ts";
-import { Watchdog } from "./watchdog.ts";
+import { LEAST_BYTES, Watchdog } from "./watchdog.ts";
 
 /** What is used of `R2Object`; one that `get` returns has no body when `onlyIf` does not hold. */
 export interface R2ObjectLike {
@@ -34,7 +34,7 @@ export interface R2BucketLike {
 }
 
 export interface R2Options {
-  /** Until R2 answers, and between two chunks of a body. Default 30 s. */
+  /** Until R2 answers, and in which a body has to bring 4 KiB, or its end. Default 30 s. */
   readonly stallTimeoutMs?: number;
   /** What the timeout waits with. Default: timers. */
   readonly sleep?: Sleep;
@@ -129,7 +129,7 @@ class R2Source implements ByteSource {
       return copyBody(body, destination, {
         scratch: this.#scratch,
         onProgress,
-        onChunk: () => watchdog.beat(),
+        onChunk: (bytes) => watchdog.beat(bytes),
         signal: watchdog.signal,
       });
     });
@@ -192,7 +192,7 @@ async function guarded<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   const watchdog = new Watchdog(options.sleep ?? timerSleep, signal);
-  watchdog.watch(options.stallTimeoutMs ?? STALL_TIMEOUT_MS, "no data");
+  watchdog.watch(options.stallTimeoutMs ?? STALL_TIMEOUT_MS, "no data", LEAST_BYTES);
   try {
     return await work(watchdog);
   } catch (error) {

@@ -1,18 +1,11 @@
 /**
- * Objects of an S3 bucket, or of any store that speaks its protocol: reads by URL, each request signed
- * (Signature Version 4). Path style, `https://endpoint/bucket/key`, which every store understands.
+ * Objects of an S3 bucket, or of any store that speaks its protocol: reads by URL, each request signed.
+ * Path style, `https://endpoint/bucket/key`, which every store understands.
  */
-import { AwsClient } from "aws4fetch";
 import { PronkError } from "../errors.ts";
 import { type HttpOptions, httpFolder } from "./http.ts";
+import { type S3CredentialSource, type S3Credentials, s3Fetch } from "./s3-fetch.ts";
 import type { SourceFolder } from "./source.ts";
-
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Of temporary credentials. */
-  readonly sessionToken?: string;
-}
 
 export interface S3Options extends HttpOptions {
   readonly bucket: string;
@@ -24,8 +17,11 @@ export interface S3Options extends HttpOptions {
   readonly endpoint?: string;
   /** Default `us-east-1`; R2's is `auto`. */
   readonly region?: string;
-  /** Absent: a bucket that everybody may read, unsigned. */
-  readonly credentials?: S3Credentials;
+  /**
+   * Those of a session are best given by a function, which is asked again when they have run out. Absent: a bucket that
+   * everybody may read, unsigned.
+   */
+  readonly credentials?: S3Credentials | S3CredentialSource;
 }
 
 const DEFAULT_REGION = "us-east-1";
@@ -48,31 +44,7 @@ export function s3Folder(options: S3Options): SourceFolder {
   base.pathname = `${base.pathname.replace(/\/+$/, "")}/${parts.map(encodeURIComponent).join("/")}`;
   const folder = httpFolder(base, {
     ...options,
-    fetch: credentials === undefined ? fetch : signingFetch(fetch, region, credentials),
+    fetch: s3Fetch(fetch, base, region, credentials),
   });
   return { ...folder, name: `s3://${parts.join("/")}` };
-}
-
-function signingFetch(
-  send: typeof fetch,
-  region: string,
-  { accessKeyId, secretAccessKey, sessionToken }: S3Credentials,
-): typeof fetch {
-  if (!accessKeyId || !secretAccessKey) {
-    throw new PronkError("bad_request", "s3: accessKeyId and secretAccessKey are both needed");
-  }
-  const client = new AwsClient({
-    accessKeyId,
-    secretAccessKey,
-    region,
-    service: "s3",
-    ...(sessionToken !== undefined && { sessionToken }),
-  });
-  return async (input, init = {}) => {
-    // The host and S3's own headers alone are signed: runtimes change accept-encoding on the way.
-    const { url, headers } = await client.sign(input as string);
-    const all = { ...Object.fromEntries(headers), ...(init.headers as Record<string, string>) };
-    // Plain values, so that a fetch of another library takes them, too.
-    return send(url, { ...init, headers: all });
-  };
 }

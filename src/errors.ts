@@ -14,6 +14,30 @@ export type ErrorCode =
   | "engine_failed" // a kernel trapped or the engine was disposed in mid-request
   | "aborted"; // the caller's AbortSignal fired
 
+/** Characters of a message; those that list what is known have 500. */
+const MAX_MESSAGE = 2000;
+
+/** Of a longer one: what stands at its end says what would have been right. */
+const MESSAGE_END = 500;
+
+/** Control characters but line breaks, and those that turn the direction of a terminal's text. */
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is escaped
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]|\p{Cs}/gu;
+
+/** What a file or a client wrote may be part of a message: no byte of it reaches a terminal or a log as a command. */
+function readable(message: string): string {
+  const escaped = shortened(message).replace(UNSAFE, (found) => {
+    return `\\u{${found.codePointAt(0)!.toString(16)}}`;
+  });
+  return escaped.length <= MAX_MESSAGE ? escaped : shortened(escaped).replace(/\p{Cs}/gu, "\ufffd");
+}
+
+function shortened(message: string): string {
+  if (message.length <= MAX_MESSAGE) return message;
+  return `${message.slice(0, MAX_MESSAGE - MESSAGE_END - 3)} … ${message.slice(-MESSAGE_END)}`;
+}
+
 /** The only error class this package throws on purpose; anything else is a bug. */
 export class PronkError extends Error {
   override readonly name = "PronkError";
@@ -31,7 +55,7 @@ export class PronkError extends Error {
     message: string,
     options?: ErrorOptions & { param?: string; retryAfterMs?: number },
   ) {
-    super(message, options);
+    super(readable(message), options);
     this.code = code;
     this.param = options?.param;
     this.retryAfterMs = options?.retryAfterMs;

@@ -4,6 +4,7 @@
  * turns, chunk by chunk.
  */
 import type { Batch, Runner, Span } from "../backends/backend.ts";
+import { isToken } from "../backends/check-batch.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Slot } from "./slots.ts";
 
@@ -92,8 +93,16 @@ export class BatchPlanner {
   }
 }
 
-/** Slots whose sequences have ended since are left out; undefined when none is left. */
-export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefined {
+/**
+ * Slots whose sequences have ended since are left out; undefined when none is left.
+ *
+ * @param mayRunAhead nobody waits for this batch but those that have rows in it.
+ */
+export function buildBatch(
+  planned: readonly PlannedSpan[],
+  { chooser, ctx }: Pick<Runner, "chooser" | "ctx">,
+  mayRunAhead: boolean,
+): BatchPlan | undefined {
   const ids: number[] = [];
   const spans: Span[] = [];
   const logitsRows: number[] = [];
@@ -118,8 +127,22 @@ export function buildBatch(planned: readonly PlannedSpan[]): BatchPlan | undefin
     for (let row = last; row < ids.length; row++) logitsRows.push(row);
   }
   if (spans.length === 0) return undefined;
-  const argmax = steps.every(({ sequence }) => sequence.isGreedy);
-  return { batch: { ids, spans, logitsRows, ...(argmax && { argmax }) }, steps };
+  const batch: Batch = { ids, spans, logitsRows };
+  if (chooser === undefined) {
+    const argmax = steps.every(({ sequence }) => sequence.isGreedy);
+    return { batch: { ...batch, ...(argmax && { argmax }) }, steps };
+  }
+  const choices = steps.flatMap(({ sequence, proposals }) =>
+    Array.from({ length: proposals.length + 1 }, (_, i) => sequence.ask(i, chooser.most)),
+  );
+  const isAhead = mayRunAhead && ids.length === steps.length && choices.every(isToken);
+  const ahead = isAhead ? Math.min(chooser.ahead, ...steps.map((step) => room(step, ctx))) : 1;
+  return { batch: { ...batch, choices, ...(ahead > 1 && { ahead }) }, steps };
+}
+
+/** Tokens that a sequence with one row may get. */
+function room({ sequence, slot }: PlannedSteps, ctx: number): number {
+  return Math.min(sequence.left, ctx - slot.length);
 }
 
 /** Tokens that the slot's sequence has and its cache has not. */

@@ -16,8 +16,9 @@ export interface FormChoice {
 
 /**
  * From the best to the smallest, by the mean KL divergence from the source in f32 (npm run bench --
- * quality). From float weights, auto has 8 bits and q4 follows at some distance. bf16 takes what
- * int16 does and is no better; f32 is neither.
+ * quality). From float weights, auto has 8 bits and q4 follows at some distance. q4s has smaller scales,
+ * which cost little, and last a 4-bit head, which costs most. bf16 takes what int16 does and is no
+ * better; f32 is neither.
  */
 const BEST_FIRST: readonly FormChoice[] = [
   { quantization: "auto", profile: "default", kv: "int16" },
@@ -26,6 +27,10 @@ const BEST_FIRST: readonly FormChoice[] = [
   { quantization: "auto", profile: "small", kv: "int8" },
   { quantization: "q4", profile: "small", kv: "int16" },
   { quantization: "q4", profile: "small", kv: "int8" },
+  { quantization: "q4s", profile: "default", kv: "int16" },
+  { quantization: "q4s", profile: "default", kv: "int8" },
+  { quantization: "q4s", profile: "small", kv: "int16" },
+  { quantization: "q4s", profile: "small", kv: "int8" },
 ];
 
 /** Of a pack, whose weights are what they are: the cache that it was measured with, then smaller ones. */

@@ -100,7 +100,7 @@ export class DraftModel {
       const isStep = going.every((draft) => waiting(draft) === 1);
       await this.#forward(going, runner.maxRows);
       going.forEach((draft, i) => {
-        const token = runner.argmax(i);
+        const token = runner.chooser?.chosen(i)[0] ?? runner.argmax(i);
         draft.proposals.push(token >= 0 && token < this.#vocab ? token : -1);
       });
       const ms = this.#now() - started;
@@ -153,7 +153,9 @@ export class DraftModel {
       logitsRows.push(ids.length - 1);
       slot.length = start + count;
     }
-    await this.#model.runner.forward({ ids, spans, logitsRows });
+    const { runner } = this.#model;
+    const choices = runner.chooser && logitsRows.map(() => ({ kind: "argmax" }) as const);
+    await runner.forward({ ids, spans, logitsRows, ...(choices && { choices }) });
   }
 }
 

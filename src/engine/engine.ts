@@ -1,6 +1,7 @@
 /** One model, many callers. */
 
 import type { MemoryUse, ThreadUse } from "../backends/backend.ts";
+import type { PronkError } from "../errors.ts";
 import type { Perplexity } from "../generate/perplexity.ts";
 import type {
   AdapterChoice,
@@ -27,6 +28,8 @@ export interface ModelInfo {
   /** Unix seconds of the moment it was ready; from the injected clock. */
   readonly created: number;
   readonly backend: string;
+  /** Why this backend, for people: `wasm: this runtime has no WebGPU`. Absent where it was named. */
+  readonly backendReason?: string | undefined;
   readonly kernel: string;
   /** Why these kernels, for people: `dot: fastest here (GOP/s: …)`. Absent where there is no choice. */
   readonly kernelReason?: string | undefined;
@@ -90,6 +93,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** What may be computed for the request that this is a part of: generations end, others fail. */
   readonly work?: WorkBudget | undefined;
+  /** Whose it is: callers share slots and queue evenly. Default: all are one. */
+  readonly caller?: string | undefined;
+  /**
+   * "overloaded" at once where a slot would not be free for it in so many milliseconds, by what answers took lately;
+   * four a slot may wait in any case. Default: it waits as long as it takes.
+   */
+  readonly maxWaitMs?: number | undefined;
+  /** It belongs to a request that was let in already: never "overloaded". */
+  readonly isPart?: boolean | undefined;
 }
 
 export interface Engine {
@@ -99,6 +111,11 @@ export interface Engine {
   readonly contextShift: boolean;
   /** undefined when the model has no chat template. */
   readonly template: ChatTemplate | undefined;
+  /**
+   * Why nothing can be run any more: it was disposed, or a kernel trapped. The model has to be loaded anew. Absent of
+   * engines that are elsewhere.
+   */
+  readonly failure?: PronkError | undefined;
   /**
    * Starts at once or queues. Stops within one token when the signal fires or the iterator is
    * returned, and frees its slot.
@@ -212,7 +229,8 @@ export interface Engine {
   ): Promise<Uint8Array>;
   /**
    * Keeps a snapshot in memory: prompts that begin with its tokens, by the same adapters, go on from it, to
-   * the same output as without. They count as cached tokens. The bytes are the engine's from then on.
+   * the same output as without. They count as cached tokens. The bytes are the engine's from then on. One of this model
+   * that another backend made is read again from its tokens, in a slot.
    *
    * @throws PronkError "bad_format", "unsupported", "corrupt" on bytes that are no snapshot, of another
    *   version or changed; "bad_request" when model, cache type or adapters are others; "out_of_memory" beyond
@@ -229,6 +247,12 @@ export interface Engine {
    * @throws PronkError "bad_request", "unsupported": what is wrong with it, by name.
    */
   checkGrammar(grammar: GrammarSpec): void;
+  /**
+   * Spares the work before a call that would be refused. Absent where that is known elsewhere (remote engines).
+   *
+   * @throws PronkError "overloaded" where one more such call would be now.
+   */
+  checkRoom?(call?: CallOptions): void;
   stats(): EngineStats;
   /** Ends every generation with "engine_failed" and frees the memory. */
   dispose(): Promise<void>;

@@ -38,6 +38,16 @@ export class Flight {
     if (closed !== undefined) throw closed;
     return await work();
   }
+
+  /** As `between`; where the work is asynchronous, no batch begins before it has ended. */
+  alone<Result>(work: () => Result): Promise<Awaited<Result>> {
+    return this.between(() => {
+      const working = work();
+      const ended = (): void => {};
+      if (working instanceof Promise) void this.fly(working.then(ended), ended, ended);
+      return working;
+    });
+  }
 }
 
 /** What a runner failed with. */

@@ -9,8 +9,11 @@ export const RUN_AHEAD_PARTS = 64;
 /** It goes on when this many are left, so that a steady slow reader does not pause it every token. */
 export const RESUME_PARTS: number = RUN_AHEAD_PARTS / 2;
 
-/** A paused generation that nobody reads for so long ends. It holds no slot, only its place. */
+/** A paused generation that nobody reads for so long ends. It holds neither slot nor place. */
 export const PAUSED_LEASE_MS = 60_000;
+
+/** So many may be paused for each that may run or wait; some 10 KB each. Beyond it who has not read for longest ends. */
+export const PAUSED_PER_PLACE = 4;
 
 /**
  * A generation whose driver missed so many turns gives its slot away. Workers cancels a driver silently when

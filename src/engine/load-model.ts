@@ -4,33 +4,32 @@
  */
 import { fitAdapter } from "../adapters/fit-adapter.ts";
 import type { LoraAdapter } from "../adapters/lora-adapter.ts";
-import type { KvType, MemoryUse, Runner } from "../backends/backend.ts";
-import { createReferenceRunner } from "../backends/reference/reference-runner.ts";
+import type { KvType, MemoryUse } from "../backends/backend.ts";
+import { checkTensors } from "../backends/check-tensors.ts";
 import type { RunnerOptions } from "../backends/runner-options.ts";
-import { adapterMemoryBytes } from "../backends/wasm/adapters/wasm-adapter.ts";
-import { type SelectedKernel, selectKernel } from "../backends/wasm/kernel-variants.ts";
+import { adapterMemoryBytes } from "../backends/wasm/adapters/adapter-bytes.ts";
 import { planMemory, WASM32_BYTES } from "../backends/wasm/memory-layout.ts";
-import { createWasmRunner, type RunnerThreads } from "../backends/wasm/wasm-runner.ts";
+import { DEFAULT_LIMITS, type GpuLimits } from "../backends/webgpu/gpu-limits.ts";
+import { gpuPositions, planGpuMemory } from "../backends/webgpu/memory-plan.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { type Plan, planLlama } from "../model/plan.ts";
-import { subtleDigest } from "../pack/digest.ts";
 import type { Profile, Quantization } from "../pack/form-choice.ts";
-import type { ImagePiece } from "../pack/image-pieces.ts";
-import { createLocalStages } from "../stages/local-stages.ts";
 import { MAX_STAGES, type StagesPlan } from "../stages/stage-plan.ts";
-import { createTemplateFor } from "../templates/choose-template.ts";
-import { configNotes } from "./config-notes.ts";
+import type { Backend } from "./backend-name.ts";
+import { abandonGpu, chooseBackend, mayFallBack, searchGpu } from "./choose-backend.ts";
 import { fitContext } from "./context-fit.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { createRunner } from "./create-runner.ts";
+import { fillModel, type ModelLoad } from "./fill-model.ts";
+import { platformOf } from "./gpu-platform.ts";
 import { LoadWatch } from "./load-timings.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { openPack } from "./open-pack.ts";
 import type { LoadProgress, ModelInput, OpenedModel } from "./opened-model.ts";
 import type { Runtime } from "./runtime.ts";
 import { SPECULATED_ROWS, type Speculate } from "./speculator.ts";
-import { checkHostMemory, planStaged, STAGE_BYTES } from "./staged-plan.ts";
-import { checkThreads, countThreads, prepareThreads, type ThreadCount } from "./threads.ts";
+import { planStaged, STAGE_BYTES } from "./staged-plan.ts";
+import { checkThreads, countThreads } from "./threads.ts";
 
 export interface PlanOptions {
   /** What the model is called; default: the pack's or the file's own name. */
@@ -46,7 +45,8 @@ export interface PlanOptions {
   /** Of a GGUF file or a checkpoint; a pack's is fixed. Default auto. */
   readonly quantization?: Quantization;
   readonly profile?: Profile;
-  readonly backend?: "auto" | "wasm" | "reference";
+  /** "webgpu" takes any adapter; "auto", the default, a real one that is faster here. */
+  readonly backend?: Backend;
   /** Rows of a batch: the chunk of prefill. Default 128; 64 with a budget. */
   readonly chunk?: number;
   /** Rows of logits of a batch. Default: one a slot, and those for speculation. */
@@ -74,7 +74,20 @@ export interface LoadOptions extends PlanOptions {
   /** All threads for every batch, whether that pays or not. Default: what is measured as fastest. */
   readonly fixedThreads?: boolean;
   readonly kernel?: "auto" | "dot" | "m" | "simd";
+  /** Chat templates whose text is known are rendered without Jinja, to the same text. Default false. */
+  readonly plainTemplates?: boolean;
+  /**
+   * What a GPU multiplies prompts as: f16 and int8 round (to about 3e-4 and 2e-3 of a product) and may be faster; "auto"
+   * measures whether they are. Default f32.
+   */
+  readonly gpuNumbers?: "auto" | "f32" | "f16" | "int8";
+  /** Called again should the model be loaded again, as after the loss of a GPU. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /**
+   * Called when nothing will be read of the input any more: after loading, or, where it may have to be read again, when
+   * the runner is disposed. Not called by a load that fails.
+   */
+  readonly close?: () => Promise<void>;
 }
 
 /** What is known of a model before anything is loaded. */
@@ -83,7 +96,7 @@ export interface ModelPlan {
   readonly config: LlamaConfig;
   readonly plan: Plan;
   readonly runner: RunnerOptions;
-  /** Of the wasm backend. */
+  /** Of the wasm backend; where a GPU is asked for, on that. */
   readonly memory: MemoryUse;
   /** Where it is divided. */
   readonly stages?: StagesPlan;
@@ -106,24 +119,33 @@ const MAX_CHUNK = 4096;
  *   "not_found"; "source_failed"; "bad_request"; "aborted".
  */
 export async function planModel(input: ModelInput, options: PlanOptions = {}): Promise<ModelPlan> {
+  const model = await openInput(input, options);
+  return planOpened(model, options, options.backend === "webgpu" ? DEFAULT_LIMITS : undefined);
+}
+
+async function openInput(input: ModelInput, options: PlanOptions): Promise<OpenedModel> {
   const { signal, quantization = "auto", profile = "default" } = options;
   throwIfAborted(signal);
-  if ("pack" in input) return planOpened(await openPack(input.pack, signal), options);
+  if ("pack" in input) return openPack(input.pack, signal);
   // Loaded only here: who runs a pack needs neither other formats nor the packer.
   const { openSourceInput } = await import("./open-source-input.ts");
-  const sizes = { quantization, profile, id: options.id };
-  return planOpened(await openSourceInput(input, sizes, signal), options);
+  return openSourceInput(input, { quantization, profile, id: options.id }, signal);
 }
 
 function defaultChunk({ budgetBytes }: PlanOptions): number {
   return budgetBytes === undefined ? DEFAULT_CHUNK : BUDGET_CHUNK;
 }
 
-/** The memory plan of a model at these options; "auto" threads count as one. */
-export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan {
+/**
+ * The memory plan of a model at these options; "auto" threads count as one.
+ *
+ * @param gpu what the webgpu backend is to run on
+ */
+export function planOpened(model: OpenedModel, options: PlanOptions, gpu?: GpuLimits): ModelPlan {
   const { config, tensors, weightBytes } = model;
   const { head } = model;
   const plan = planLlama(config, head === undefined ? {} : { head });
+  checkTensors(plan, tensors);
   const slots = wholeNumber("slots", options.slots ?? DEFAULT_SLOTS, MAX_SLOTS);
   const maxRows = Math.max(
     slots,
@@ -148,7 +170,7 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     kv,
     threads,
   });
-  const stages = stagesFor(model, plan, options, runnerAt);
+  const stages = gpu ? undefined : stagesFor(model, plan, options, runnerAt);
   if (stages) {
     const { ctx } = stages.options;
     if (adapterBytes > 0) throw new PronkError("unsupported", "adapters: stages run none");
@@ -163,14 +185,18 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     };
   }
   const memoryAt = (ctx: number): MemoryUse =>
-    planMemory(plan, tensors, weightBytes, runnerAt(ctx)).use;
+    gpu
+      ? planGpuMemory(plan, weightBytes, runnerAt(ctx))
+      : planMemory(plan, tensors, weightBytes, runnerAt(ctx)).use;
   const { max_position_embeddings } = config;
+  const most = Math.min(
+    options.maxCtx ?? max_position_embeddings,
+    gpu ? gpuPositions(config, { slots, kv }, gpu) : Number.POSITIVE_INFINITY,
+  );
   const ctx = fitContext(
     options.ctx,
-    options.ctx === undefined
-      ? Math.min(max_position_embeddings, options.maxCtx ?? max_position_embeddings)
-      : max_position_embeddings,
-    Math.min(ownBytes, WASM32_BYTES),
+    options.ctx === undefined ? Math.min(max_position_embeddings, most) : max_position_embeddings,
+    gpu ? gpuBytes(weightBytes, options) : Math.min(ownBytes, WASM32_BYTES),
     (positions) => memoryAt(positions).total,
   );
   const memory = memoryAt(ctx);
@@ -180,6 +206,14 @@ export function planOpened(model: OpenedModel, options: PlanOptions): ModelPlan 
     ...(budgetBytes !== undefined && { adapterBytes: budgetBytes - memory.total }),
   };
   return { model, config, plan, runner, memory, adapterBytes };
+}
+
+/**
+ * WebGPU does not say how much memory there is. A context that is asked for is tried; others take what the kernels
+ * would, or as much again as large weights.
+ */
+function gpuBytes(weightBytes: number, { ctx }: PlanOptions): number {
+  return ctx === undefined ? Math.max(WASM32_BYTES, 2 * weightBytes) : Number.POSITIVE_INFINITY;
 }
 
 /** Positions that a model has to have room for in one memory, unless others are asked for. */
@@ -203,8 +237,8 @@ function stagesFor(
   } else {
     wholeNumber("stages", count, MAX_STAGES);
     if (count === 1) return undefined;
-    if (backend === "reference") {
-      throw new PronkError("unsupported", "stages: the reference backend has none");
+    if (backend === "reference" || backend === "webgpu") {
+      throw new PronkError("unsupported", `stages: the ${backend} backend has none`);
     }
   }
   return planStaged(model, plan, { ctx, maxCtx, count, runnerAt });
@@ -225,140 +259,41 @@ function defaultLogits(slots: number, maxRows: number, { speculate = "off" }: Pl
 /**
  * Loads a model.
  *
- * @throws PronkError as planModel; "corrupt" when a shard's bytes differ from its hash.
+ * @throws PronkError as planModel; "corrupt" when a shard's bytes differ from its hash; "unsupported" where the webgpu
+ *   backend is asked for and there is no GPU.
  */
 export async function loadModel(
   input: ModelInput,
   runtime: Runtime,
   options: LoadOptions = {},
 ): Promise<LoadedModel> {
-  const { signal, onProgress } = options;
   const watch = new LoadWatch(runtime.now);
   const threads = countThreads(options.threads, runtime.threads);
   const { count } = threads;
-  const planned = await planModel(input, { ...options, threads: count });
-  const { model } = planned;
-  watch.lap("open_ms");
-  const { runner, image, kernelReason, threadsReason } = await createRunner(
-    planned,
-    threads,
-    runtime,
-    options,
-    watch,
-  );
-  try {
-    const tokenizer = await model.loadTokenizer(signal);
-    if (!tokenizer) {
-      throw new PronkError("unsupported", `${model.facts.source.name}: it has no tokenizer`);
-    }
-    watch.lap("tokenizer_ms");
-    const digest = watch.timed(runtime.digest ?? subtleDigest);
-    await model.loadWeights(image, { signal, onProgress, digest });
-    watch.weightsLap();
-    const system = await fingerprint(model, await model.shardHashes(image), runner);
-    await runner.ready;
-    const template = createTemplateFor(model.facts.chat_template, tokenizer);
-    watch.lap("finish_ms");
-    const { backend, kernel, ctx, slots, vocab, memory } = runner;
-    const notes = configNotes(planned.config, backend);
-    const { used, asked, reason } = runner.threads ?? { used: 1, asked: 1, reason: undefined };
-    return {
-      runner,
-      tokenizer,
-      template,
-      info: {
-        id: options.id ?? model.facts.name,
-        created: Math.floor(runtime.wallClock() / 1000),
-        backend,
-        kernel,
-        kernelReason,
-        threads: used,
-        threadsReason: used < asked ? reason : threadsReason,
-        ...(notes.length > 0 && { notes }),
-        ctx,
-        slots,
-        vocab,
-        ...(model.head && { labels: model.head.rows }),
-        ...(planned.stages && { stages: planned.stages.stages.length }),
-        memory,
-        fingerprint: system,
-        loading: watch.timings(),
-      },
-    };
-  } catch (error) {
-    // Its threads would live on.
-    runner.dispose();
-    runtime.memories?.giveBack();
+  const asked = { ...options, threads: count };
+  const search = searchGpu(runtime, asked);
+  const model = await openInput(input, options).catch((error) => {
+    abandonGpu(search);
     throw error;
-  }
-}
-
-interface CreatedRunner {
-  readonly runner: Runner;
-  /** Where the weights belong. */
-  readonly image: Uint8Array | readonly ImagePiece[];
-  readonly kernelReason?: string;
-  /** Why threads that were asked for are not there. */
-  readonly threadsReason?: string | undefined;
-}
-
-async function createRunner(
-  { model, plan, runner: sizes, stages }: ModelPlan,
-  { count, reason }: ThreadCount,
-  runtime: Runtime,
-  options: LoadOptions,
-  watch: LoadWatch,
-): Promise<CreatedRunner> {
-  const { tensors, weightBytes } = model;
-  if (options.backend === "reference") {
-    // Budgets are the kernels': this one keeps adapters in another form.
-    const own = { ...sizes, adapterBytes: undefined };
-    const runner = createReferenceRunner(plan, tensors, weightBytes, own);
-    watch.lap("memory_ms");
-    const threadsReason = count > 1 ? "the reference backend has one thread" : reason;
-    return { runner, image: runner.weights, threadsReason };
-  }
-  // Before a kernel is tried: nothing is worth that where there is no room.
-  if (stages) checkHostMemory(stages, runtime.freeBytes?.());
-  const kernel: SelectedKernel = selectKernel(runtime.kernels, {
-    variant: options.kernel,
-    now: runtime.now,
   });
+  watch.lap("open_ms");
+  const choice = await chooseBackend(search, model, runtime, asked);
   watch.lap("kernel_ms");
-  if (stages) {
-    const { runner, image } = createLocalStages({ plan, tensors }, stages, kernel);
-    watch.lap("memory_ms");
-    const threadsReason = count > 1 ? "stages run on one thread" : reason;
-    return { runner, image, kernelReason: kernel.reason, threadsReason };
+  const load: ModelLoad = { runtime, options, watch, choice };
+  const { gpu } = choice;
+  if (gpu !== undefined) {
+    try {
+      const { createGpuRunner } = await platformOf(runtime).backend();
+      const planned = planOpened(model, options, gpu);
+      return await fillModel(planned, await createGpuRunner(planned, gpu, load), load);
+    } catch (error) {
+      gpu.device.destroy();
+      if (options.backend === "webgpu" || !mayFallBack(error)) throw error;
+      load.choice = { reason: `wasm: ${gpu.name}: ${error.message}` };
+    }
   }
-  const create = (threads: number, beside?: RunnerThreads): Runner => {
-    const all = { ...sizes, threads };
-    const runner = createWasmRunner(
-      plan,
-      tensors,
-      weightBytes,
-      kernel,
-      all,
-      beside,
-      runtime.memories,
-    );
-    watch.lap("memory_ms");
-    return runner;
-  };
-  const kernelReason = kernel.reason;
-  const alone = (threadsReason: string | undefined): CreatedRunner => {
-    const runner = create(1);
-    return { runner, image: runner.weights, kernelReason, threadsReason };
-  };
-  if (count === 1) return alone(reason);
-  try {
-    const beside = await prepareThreads(runtime, kernel, options.fixedThreads);
-    const runner = create(count, beside);
-    return { runner, image: runner.weights, kernelReason };
-  } catch (error) {
-    if (!(error instanceof PronkError) || error.code === "out_of_memory") throw error;
-    return alone(error.message);
-  }
+  const planned = planOpened(model, asked);
+  return fillModel(planned, await createRunner(planned, threads, load), load);
 }
 
 function wholeNumber(param: string, value: number, max: number): number {

@@ -43,12 +43,17 @@ export async function loadStage(
     throw new PronkError("out_of_memory", `stage: ${found}, the budget is ${budgetBytes}`);
   }
   const kernel = selectKernel(runtime.kernels, { now: runtime.now });
-  const stage = new WasmStage(staged, part, sizes, kernel);
-  await model.loadWeights([{ start: stage.imageStart, bytes: stage.weights }], {
-    signal,
-    onProgress,
-    digest: runtime.digest,
-  });
+  const stage = new WasmStage(staged, part, sizes, kernel, runtime.memories);
+  try {
+    await model.loadWeights([{ start: stage.imageStart, bytes: stage.weights }], {
+      signal,
+      onProgress,
+      digest: runtime.digest,
+    });
+  } catch (error) {
+    stage.dispose();
+    throw error;
+  }
   return {
     stage,
     fingerprint: await packFingerprint(model, sizes.kv),

@@ -10,4 +10,6 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly template?: ChatTemplate | undefined;
   readonly info: ModelInfo;
+  /** Of its weights and configuration: the same on every backend. Absent where no backend but this one runs it. */
+  readonly contents?: string;
 }

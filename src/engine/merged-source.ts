@@ -8,7 +8,7 @@ import { asTensorInfo } from "../checkpoints/checkpoint-entries.ts";
 import { PronkError } from "../errors.ts";
 import { parseLlamaConfig } from "../model/config.ts";
 import { EMBEDDING, llamaTensors } from "../model/tensors.ts";
-import type { PackEntry } from "../pack/packer.ts";
+import type { PackEntry } from "../pack/image-plan.ts";
 import type { SourceInput } from "./opened-model.ts";
 import { type OpenedSource, openPackedSource } from "./packed-source.ts";
 

@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import type { HeadTensors } from "../model/tensors.ts";
 import type { Digest } from "../pack/digest.ts";
-import type { ImagePiece } from "../pack/image-pieces.ts";
+import type { ImageDestination } from "../pack/image-pieces.ts";
 import type { Manifest, PackedTensor } from "../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../sources/source.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
@@ -43,13 +43,13 @@ export interface OpenedModel {
   /** In image order. */
   readonly tensors: readonly PackedTensor[];
   readonly weightBytes: number;
-  /** Fills the image; `destination` has `weightBytes` bytes, or is the pieces of it that are wanted. */
-  loadWeights(
-    destination: Uint8Array | readonly ImagePiece[],
-    options?: LoadStepOptions,
-  ): Promise<void>;
+  /** Fills the image; `destination` has `weightBytes` bytes, is the pieces of it that are wanted, or takes all of it. */
+  loadWeights(destination: ImageDestination, options?: LoadStepOptions): Promise<void>;
   /** undefined when the model comes without one. */
   loadTokenizer(signal?: AbortSignal): Promise<Tokenizer | undefined>;
-  /** SHA-256 of the image's shards, in order; of a GGUF, computed from the loaded image or all of its pieces. */
-  shardHashes(image: Uint8Array | readonly ImagePiece[]): Promise<readonly string[]>;
+  /**
+   * SHA-256 of the image's shards, in order; of a GGUF, computed from the loaded image or all of its pieces, or while
+   * a sink was loaded: then `image` is that sink.
+   */
+  shardHashes(image: ImageDestination): Promise<readonly string[]>;
 }

@@ -23,6 +23,8 @@ export interface PackOptions {
   readonly license?: string;
   /** Guides what is quantized anew to 4 or 6 bits; called when there is such a matrix. */
   readonly importance?: () => Promise<Importance>;
+  /** Who vouches for the pack: an Ed25519 key as PKCS #8 in PEM. Default: nobody. */
+  readonly signingKey?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: PackProgress) => void;
 }
@@ -58,6 +60,7 @@ export async function packModel(
     tokenizer: await model.compileTokenizer(signal),
     target,
     shardBytes,
+    ...(options.signingKey !== undefined && { signingKey: options.signingKey }),
     signal,
     onProgress,
   });

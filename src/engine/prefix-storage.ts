@@ -47,7 +47,7 @@ export interface PrefixStorage {
 /** Some 10 ms, most of them the hash. */
 const STEP_BYTES = 2 ** 20;
 
-type Caches = Pick<Scheduler, "prefixes" | "snapshots" | "adapters" | "between">;
+type Caches = Pick<Scheduler, "prefixes" | "snapshots" | "adapters" | "alone">;
 
 /** @param fingerprint the model's. @param stepBytes written between two batches. */
 export function prefixStorage(
@@ -57,7 +57,6 @@ export function prefixStorage(
   stepBytes: number = STEP_BYTES,
 ): PrefixStorage {
   const { prefixes, snapshots, adapters } = caches;
-  const between: Caches["between"] = (work) => caches.between(work);
   return {
     key(choices) {
       const { parts, spans } = adapters.resolve(choices);
@@ -79,16 +78,9 @@ export function prefixStorage(
       /** Bits of the same tokens are the same, also where they were computed again meanwhile. */
       const isHeld = (): boolean => heldTokens(slot, saved, mix.key) === tokens;
       for (;;) {
-        const isEnd = await between(() => {
-          if (!isHeld()) return undefined;
-          for (let bytes = 0; bytes < stepBytes; ) {
-            const { done, value: piece } = pieces.next();
-            if (done) return true;
-            write(piece);
-            bytes += piece.length;
-          }
-          return false;
-        });
+        const isEnd = await caches.alone(() =>
+          isHeld() ? writeSome(pieces, stepBytes, write) : undefined,
+        );
         if (isEnd === undefined) return 0;
         if (isEnd) return tokens;
         await runtime.yieldTask();
@@ -96,7 +88,7 @@ export function prefixStorage(
     },
     restore({ adapters: choices }, pieces) {
       const { key } = adapters.resolve(choices);
-      return between(() => {
+      return caches.alone(() => {
         const slot = prefixes.cheapest();
         if (slot === undefined) return 0;
         prefixes.evict(slot, 0);
@@ -109,4 +101,26 @@ export function prefixStorage(
       });
     },
   };
+}
+
+/** Whether these were the last; a promise only where a piece is one. */
+function writeSome(
+  pieces: Iterator<Uint8Array | Promise<Uint8Array>>,
+  bytes: number,
+  write: (piece: Uint8Array) => void,
+): boolean | Promise<boolean> {
+  for (let left = bytes; left > 0; ) {
+    const { done, value: piece } = pieces.next();
+    if (done) return true;
+    if (piece instanceof Promise) {
+      const before = left;
+      return piece.then((saved) => {
+        write(saved);
+        return writeSome(pieces, before - saved.length, write);
+      });
+    }
+    write(piece);
+    left -= piece.length;
+  }
+  return false;
 }

@@ -10,39 +10,34 @@ import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
 import { Constraint } from "../generate/constraint.ts";
-import type { AdapterChoice, GenerateRequest, TokenPart } from "../generate/request.ts";
+import type { AdapterChoice, GenerateRequest } from "../generate/request.ts";
 import { resolveRequest } from "../generate/resolve-request.ts";
-import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { AdapterSet, type ResolvedMix } from "./adapter-set.ts";
-import {
-  type BatchPlan,
-  BatchPlanner,
-  buildBatch,
-  type PlannedSpan,
-  type PlannedSteps,
-} from "./batch-planner.ts";
+import { type BatchPlan, BatchPlanner, buildBatch, type PlannedSpan } from "./batch-planner.ts";
 import type { CallOptions, EngineStats } from "./engine.ts";
 import { backendFailure, Flight, isLoss, isRefusal } from "./flight.ts";
-import { isLost, missesTurns, PAUSED_LEASE_MS, RESUME_PARTS, RUN_AHEAD_PARTS } from "./leases.ts";
+import { HandOut } from "./hand-out.ts";
+import { isLost, missesTurns, PAUSED_LEASE_MS, PAUSED_PER_PLACE, RESUME_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import type { EngineRuntime, SchedulerOptions } from "./scheduler-options.ts";
+import type { EngineRuntime, Grammars, SchedulerOptions } from "./scheduler-options.ts";
 import { Sequence, type SequenceContext } from "./sequence.ts";
 import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { createSlots, type Slot } from "./slots.ts";
 import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
+import { patienceOf, WaitingLine } from "./waiting-line.ts";
 import { WorkClock } from "./work-budget.ts";
 
 export class Scheduler {
   readonly adapters: AdapterSet;
-  readonly grammars: GrammarCompiler;
+  readonly grammars: Grammars;
   readonly snapshots: SnapshotStore;
   readonly prefixes: PrefixCache;
   readonly #runner: Runner;
   readonly #runtime: EngineRuntime;
-  readonly #maxQueue: number;
+  readonly #mostPaused: number;
   readonly #tokenizer: Tokenizer;
   readonly #contextShift: boolean;
   readonly #requireGenerating: (() => void) | undefined;
@@ -50,14 +45,13 @@ export class Scheduler {
   readonly #context: SequenceContext;
   readonly #planner: BatchPlanner;
   readonly #slots: Slot[];
-  /** In order of arrival. */
-  #queue: Sequence[] = [];
+  readonly #line: WaitingLine;
   readonly #lender: SlotLender;
+  readonly #handOut: HandOut;
   /** All that have not ended: queued, running, paused. */
   readonly #live = new Set<Sequence>();
   #turns = 0;
   readonly #work: WorkClock;
-  #arrivals = 0;
   readonly #flight: Flight = new Flight(() => this.#closed);
   /** Why nothing can be run any more. */
   #closed: PronkError | undefined;
@@ -80,7 +74,6 @@ export class Scheduler {
   ) {
     this.#runner = runner;
     this.#runtime = runtime;
-    this.#maxQueue = options.maxQueue;
     this.#tokenizer = tokenizer;
     this.#contextShift = options.contextShift;
     this.#requireGenerating = options.requireGenerating;
@@ -95,7 +88,13 @@ export class Scheduler {
     this.adapters = new AdapterSet(runner, (work) => this.between(work));
     this.snapshots = new SnapshotStore(runner, this.adapters, options, runtime.digest);
     this.prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
-    this.#lender = new SlotLender(this.#slots.length + options.maxQueue, {
+    const { maxQueue } = options;
+    this.#mostPaused = PAUSED_PER_PLACE * (runner.slots + maxQueue);
+    this.#line = new WaitingLine(
+      { slots: runner.slots, maxQueue, now: () => runtime.now() + this.#work.stillMs },
+      (sequence) => !missesTurns(sequence, this.#turns),
+    );
+    this.#lender = new SlotLender({
       runner,
       prefixes: this.prefixes,
       adapters: this.adapters,
@@ -103,12 +102,22 @@ export class Scheduler {
       yieldTask: () => runtime.yieldTask(),
       now: () => runtime.now(),
       turns: () => this.#turns,
-      slots: this.#slots.length,
-      isAwaited: () => this.#queue.length > 0,
+      slots: runner.slots,
+      line: this.#line,
       break: (error) => (isLoss(error) ? this.#lose(error) : this.#break(error)),
     });
+    this.#handOut = new HandOut({
+      runner,
+      slots: this.#slots,
+      work: this.#work,
+      cost: this.#speculation?.cost,
+      totals: this.#totals,
+      end: (sequence, error) => this.#end(sequence, error),
+      endLate: (sequence) => this.#endLate(sequence),
+      pause: (sequence) => this.#pause(sequence),
+    });
     let candidates: Candidates | undefined;
-    this.grammars = new GrammarCompiler(tokenizer);
+    this.grammars = options.grammars;
     this.#context = {
       tokenizer,
       ctx: runner.ctx,
@@ -123,8 +132,23 @@ export class Scheduler {
   }
 
   /** Starts a generation; whatever is wrong with it is thrown where it is read. */
-  submit(request: GenerateRequest, { signal, work }: CallOptions = {}): Outlet {
+  submit(request: GenerateRequest, call: CallOptions = {}): Outlet {
     const outlet = new Outlet();
+    const pending = request.grammar === undefined ? undefined : this.grammars.pending?.();
+    if (pending === undefined) {
+      this.#submit(outlet, request, call);
+      return outlet;
+    }
+    const fail = (error: unknown): void => {
+      outlet.fail(error);
+      outlet.deliver();
+    };
+    pending.then(() => this.#submit(outlet, request, call), fail);
+    return outlet;
+  }
+
+  #submit(outlet: Outlet, request: GenerateRequest, call: CallOptions): void {
+    const { signal } = call;
     try {
       throwIfAborted(signal);
       if (this.#closed !== undefined) throw this.#closed;
@@ -139,11 +163,18 @@ export class Scheduler {
         randomSeed: () => this.#runtime.randomSeed(),
       });
       const mix = this.adapters.resolve(request.adapters);
-      const sequence = new Sequence(resolved, this.#context, outlet, this.#arrivals++, mix, work);
+      const sequence = new Sequence(
+        resolved,
+        this.#context,
+        outlet,
+        this.#line.arrive(),
+        mix,
+        call,
+      );
       const replayed = sequence.replay();
       const ended = resolved.maxTokens === 0 ? "length" : replayed.at(-1)?.finish_reason;
       // Who is refused gets no part.
-      if (ended === undefined) this.#enter(sequence, mix, signal);
+      if (ended === undefined) this.#enter(sequence, mix, call);
       for (const part of replayed) outlet.push(part);
       if (ended !== undefined) {
         outlet.finish(sequence.result(ended));
@@ -153,7 +184,6 @@ export class Scheduler {
       outlet.fail(error);
       outlet.deliver();
     }
-    return outlet;
   }
 
   stats(): EngineStats {
@@ -161,7 +191,7 @@ export class Scheduler {
     return {
       slots: this.#slots.length,
       busy: this.#slots.filter(({ sequence, isLent }) => sequence !== undefined || isLent).length,
-      queued: this.#queue.length,
+      queued: this.#line.length,
       ...this.#totals,
       adapter_bytes: this.#runner.adapterBytes,
       ...(this.#runner.threads && { threads: this.#runner.threads }),
@@ -176,13 +206,19 @@ export class Scheduler {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    { signal, work: budget }: CallOptions,
+    { work: budget, ...call }: CallOptions,
     choices: readonly AdapterChoice[] | undefined,
     most = 1,
   ): Promise<Result> {
     this.#expire();
     const mix = this.adapters.resolve(choices);
-    return this.#lender.lend(work, { signal, mix, most, meter: this.#work.meter(budget) });
+    return this.#lender.lend(work, { call, mix, most, meter: this.#work.meter(budget) });
+  }
+
+  /** @throws PronkError "overloaded" where one more such call would be refused now. */
+  checkRoom(call: CallOptions): void {
+    this.#expire();
+    this.#line.check(patienceOf(call));
   }
 
   /** Why nothing can be run any more; undefined while it can. */
@@ -195,18 +231,20 @@ export class Scheduler {
     return this.#flight.between(work);
   }
 
+  /** As `between`, to its end: no batch is run meanwhile. */
+  alone<Result>(work: () => Result): Promise<Awaited<Result>> {
+    return this.#flight.alone(work);
+  }
+
   /** Ends everything and frees the runner, after the batch that is being run. */
   dispose(): Promise<void> {
     this.#disposed ??= this.#close(new PronkError("engine_failed", "engine: disposed"));
     return this.#disposed;
   }
 
-  #enter(sequence: Sequence, mix: ResolvedMix, signal: AbortSignal | undefined): void {
+  #enter(sequence: Sequence, mix: ResolvedMix, { signal, isPart }: CallOptions): void {
     this.#expire();
-    const most = this.#slots.length + this.#maxQueue;
-    if (this.#live.size >= most) {
-      throw new PronkError("overloaded", `engine: ${this.#live.size} requests run or wait already`);
-    }
+    if (!isPart) this.#line.letIn(sequence.patience);
     const abort = (): void => {
       const error = new PronkError("aborted", "aborted", { cause: signal?.reason });
       sequence.outlet.clear();
@@ -222,25 +260,25 @@ export class Scheduler {
     sequence.outlet.listener = {
       read: (buffered) => {
         sequence.lastReadMs = this.#runtime.now();
-        if (sequence.state === "paused" && buffered <= RESUME_PARTS) this.#wait(sequence);
+        if (sequence.state !== "paused" || buffered > RESUME_PARTS) return;
+        this.#enqueue(sequence, true);
+        void this.#drive(sequence);
       },
       cancel: () => this.#end(sequence, new PronkError("aborted", "generation: cancelled")),
     };
     this.#totals.requests++;
     this.#live.add(sequence);
-    this.#wait(sequence);
-  }
-
-  /** Puts it into the queue, by its arrival, and drives on its behalf. */
-  #wait(sequence: Sequence): void {
-    this.#enqueue(sequence);
+    this.#enqueue(sequence, isPart === true);
     void this.#drive(sequence);
   }
 
-  #enqueue(sequence: Sequence): void {
+  /** Puts it into the line. @param isPart it is not sent away again. */
+  #enqueue(sequence: Sequence, isPart: boolean): void {
+    const { patience, arrival } = sequence;
     sequence.state = "queued";
-    this.#queue.push(sequence);
-    this.#queue.sort((a, b) => a.arrival - b.arrival);
+    // Its driver delivers.
+    const refuse = (error: PronkError): void => this.#end(sequence, error);
+    sequence.waiter = this.#line.join({ ...patience, arrival, sequence, canGo: !isPart, refuse });
   }
 
   async #drive(sequence: Sequence): Promise<void> {
@@ -270,7 +308,9 @@ export class Scheduler {
     this.#expire();
     this.#setAside();
     this.#admit();
-    this.prefixes.catchUp((sequence, tokens) => this.#countCached(sequence.foundCached(tokens)));
+    this.prefixes.catchUp((sequence, tokens) => {
+      this.#totals.cached_tokens += sequence.foundCached(tokens);
+    });
     const spans = this.#planner.plan(this.#slots);
     if (spans.length === 0) {
       this.#turns++;
@@ -286,7 +326,7 @@ export class Scheduler {
   }
 
   #run(spans: readonly PlannedSpan[]): Promise<void> | undefined {
-    const plan = buildBatch(spans);
+    const plan = buildBatch(spans, this.#runner, this.#mayRunAhead(spans));
     if (plan === undefined) {
       this.#turns++;
       return undefined;
@@ -310,92 +350,37 @@ export class Scheduler {
     );
   }
 
-  /** Gives free slots to the first of the queue. */
-  #admit(): void {
-    for (const sequence of [...this.#queue]) {
-      if (missesTurns(sequence, this.#turns)) continue;
-      const taken = this.prefixes.take(sequence);
-      if (taken === undefined) return;
-      this.#queue.splice(this.#queue.indexOf(sequence), 1);
-      sequence.slot = taken.slot;
-      sequence.state = "running";
-      if (sequence.start()) this.#totals.prompt_tokens += sequence.length;
-      this.#countCached(sequence.foundCached(taken.cached));
-    }
+  /** Whether nobody waits for this batch but those that have rows in it. */
+  #mayRunAhead(spans: readonly PlannedSpan[]): boolean {
+    const running = this.#slots.filter(({ sequence }) => sequence !== undefined).length;
+    return this.#line.length === 0 && !this.#lender.isBusy && spans.length === running;
   }
 
-  #countCached(tokens: number): void {
-    this.#totals.cached_tokens += tokens;
+  /** Gives free slots to those whose turn it is. */
+  #admit(): void {
+    for (;;) {
+      this.#lender.serve();
+      const { sequence } = this.#line.first() ?? {};
+      if (sequence === undefined) return;
+      const taken = this.prefixes.take(sequence);
+      if (taken === undefined) return;
+      this.#line.leave(sequence.waiter);
+      sequence.slot = taken.slot;
+      sequence.slotMs = this.#line.took(sequence.patience.caller);
+      sequence.state = "running";
+      if (sequence.start()) this.#totals.prompt_tokens += sequence.length;
+      this.#totals.cached_tokens += sequence.foundCached(taken.cached);
+    }
   }
 
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
-  #absorb({ batch, steps }: BatchPlan, startedMs: number): void {
+  #absorb(plan: BatchPlan, startedMs: number): void {
     this.#turns++;
-    this.#work.ran(batch, this.#runtime.now() === startedMs);
-    if (batch.logitsRows.length === batch.ids.length) {
-      this.#speculation?.cost.observe(batch.ids.length, this.#runtime.now() - startedMs);
+    for (const { slot, count } of plan.batch.spans) {
+      const { sequence } = this.#slots[slot];
+      if (sequence !== undefined) this.#line.charge(sequence.patience.caller, count);
     }
-    let row = 0;
-    for (const { slot: index, start, count } of batch.spans) {
-      const slot = this.#slots[index];
-      for (let i = 0; i < count; i++) slot.ids[start + i] = batch.ids[row++];
-      slot.length = start + count;
-      slot.used = this.#turns;
-    }
-    // Those that were cancelled while the batch ran keep what it wrote.
-    for (const step of steps) if (step.sequence.state === "running") this.#advance(step);
-  }
-
-  /**
-   * Chooses tokens for as long as the proposals are what is chosen, one after the other, exactly as
-   * without proposals; what the cache holds beyond them is written over.
-   */
-  #advance({ sequence, slot, logits, proposals }: PlannedSteps): void {
-    const { outlet } = sequence;
-    slot.length -= proposals.length;
-    sequence.proposed += proposals.length;
-    this.#totals.draft_tokens += proposals.length;
-    let accepted = 0;
-    for (let isRight = true; isRight || sequence.isForced; ) {
-      const part = this.#step(sequence, logits + accepted);
-      if (part === undefined) return;
-      outlet.push(part);
-      isRight &&= part.token === proposals[accepted];
-      if (isRight) {
-        accepted++;
-        slot.length++;
-        sequence.accepted++;
-        this.#totals.accepted_draft_tokens++;
-      }
-      if (part.finish_reason !== undefined) {
-        outlet.finish(sequence.result(part.finish_reason));
-        this.#end(sequence, undefined);
-        return;
-      }
-      if (outlet.iterated && outlet.buffered >= RUN_AHEAD_PARTS) {
-        sequence.lastReadMs = this.#runtime.now();
-        this.#leaveSlot(sequence);
-        sequence.state = "paused";
-        return;
-      }
-    }
-    if (proposals.length > 0) sequence.record.settle(proposals.length, accepted);
-  }
-
-  /** The next token, from these logits; undefined when they are not numbers. */
-  #step(sequence: Sequence, index: number): TokenPart | undefined {
-    const { shifts } = sequence;
-    try {
-      const part = sequence.step(this.#runner, index);
-      this.#totals.context_shifts += sequence.shifts - shifts;
-      this.#totals.generated_tokens++;
-      return part;
-    } catch (error) {
-      // Logits that are not numbers come from a cache that is not: nothing may be built on it.
-      if (sequence.slot !== undefined) sequence.slot.length = 0;
-      this.#end(sequence, error);
-      return undefined;
-    }
+    this.#handOut.absorb(plan, this.#runtime.now() - startedMs, this.#turns);
   }
 
   #fail({ batch }: BatchPlan, cause: unknown): void {
@@ -437,21 +422,16 @@ export class Scheduler {
     for (const { sequence } of this.#slots) {
       if (!sequence || !missesTurns(sequence, this.#turns)) continue;
       this.#leaveSlot(sequence);
-      this.#enqueue(sequence);
+      this.#enqueue(sequence, true);
     }
   }
 
   /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
     this.#lender.expire();
+    this.#line.expire();
     for (const sequence of this.#live) {
-      if (sequence.isLate) {
-        sequence.outlet.finish(sequence.result("length", true));
-        const isDriven = sequence.state !== "paused";
-        this.#end(sequence, undefined);
-        if (!isDriven) sequence.outlet.deliver();
-        continue;
-      }
+      if (this.#endLate(sequence)) continue;
       const paused = sequence.state === "paused";
       const gone = paused
         ? this.#runtime.now() - sequence.lastReadMs > PAUSED_LEASE_MS
@@ -463,9 +443,19 @@ export class Scheduler {
     }
   }
 
+  /** Whether its time is over. */
+  #endLate(sequence: Sequence): boolean {
+    if (!sequence.isLate) return false;
+    sequence.outlet.finish(sequence.result("length", true));
+    const isDriven = sequence.state !== "paused";
+    this.#end(sequence, undefined);
+    if (!isDriven) sequence.outlet.deliver();
+    return true;
+  }
+
   #end(sequence: Sequence, error: unknown): void {
     if (sequence.state === "ended") return;
-    if (sequence.state === "queued") this.#queue = this.#queue.filter((one) => one !== sequence);
+    this.#line.leave(sequence.waiter);
     this.#leaveSlot(sequence);
     sequence.state = "ended";
     sequence.release?.();
@@ -474,8 +464,23 @@ export class Scheduler {
     if (error !== undefined) sequence.outlet.fail(error);
   }
 
+  /** Its consumer does not read. */
+  #pause(sequence: Sequence): void {
+    sequence.lastReadMs = this.#runtime.now();
+    this.#leaveSlot(sequence);
+    sequence.state = "paused";
+    const paused = [...this.#live].filter(({ state }) => state === "paused");
+    if (paused.length <= this.#mostPaused) return;
+    const last = paused.reduce((a, b) => (b.lastReadMs < a.lastReadMs ? b : a));
+    this.#end(last, new PronkError("aborted", "generation: too many are not read"));
+    last.outlet.deliver();
+  }
+
   #leaveSlot(sequence: Sequence): void {
-    if (sequence.slot !== undefined) this.prefixes.leave(sequence.slot);
+    if (sequence.slot !== undefined) {
+      this.prefixes.leave(sequence.slot);
+      this.#line.gave(sequence.patience.caller, sequence.slotMs, !sequence.waiter?.canGo);
+    }
     sequence.slot = undefined;
     this.#lender.serve();
   }

@@ -1,5 +1,5 @@
 /** One request on its way: its tokens, how the next one is chosen, its text and its times. */
-import type { Runner } from "../backends/backend.ts";
+import type { RowChoice, Runner } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
 import type { Candidates } from "../generate/candidates.ts";
 import type { Constraint } from "../generate/constraint.ts";
@@ -19,9 +19,12 @@ import { createSampler, type Sampler } from "../generate/sampler.ts";
 import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { AdapterMix } from "./adapter-mix.ts";
+import type { Patience } from "./admission.ts";
+import type { CallOptions } from "./engine.ts";
 import type { Outlet } from "./outlet.ts";
 import { commonPrefix, type Slot } from "./slots.ts";
 import { SpeculationRecord } from "./speculation-record.ts";
+import { patienceOf, type Waiter } from "./waiting-line.ts";
 import type { WorkBudget } from "./work-budget.ts";
 
 /**
@@ -46,6 +49,9 @@ export interface SequenceContext {
   /** Whether the output's first tokens may be read instead of being generated again (Runner.isCutDependent). */
   readonly replays: boolean;
 }
+
+/** Tokens at most that are chosen from all logits before the largest are asked for again. */
+const LONGEST_DOUBT = 64;
 
 export class Sequence {
   /** The context: prompt, then output, less what was cut out of it; the first `length` are known. */
@@ -78,6 +84,11 @@ export class Sequence {
   readonly adapters: AdapterMix;
   /** What may be computed for the request that it is of. */
   readonly work: WorkBudget | undefined;
+  readonly patience: Patience;
+  /** In the line for a slot; undefined: not there. */
+  waiter: Waiter | undefined;
+  /** When it got its slot. */
+  slotMs = 0;
   readonly #request: ResolvedRequest;
   readonly #context: SequenceContext;
   readonly #sampler: Sampler;
@@ -91,6 +102,9 @@ export class Sequence {
   #startedMs: number | undefined;
   #firstTokenMs: number | undefined;
   #cached = 0;
+  /** Tokens that are to be chosen from all logits, because the largest did not tell one; and how many the next time. */
+  #doubted = 0;
+  #nextDoubt = 1;
 
   constructor(
     request: ResolvedRequest,
@@ -98,7 +112,7 @@ export class Sequence {
     outlet: Outlet,
     arrival: number,
     adapters: AdapterMix,
-    work?: WorkBudget | undefined,
+    call: CallOptions = {},
   ) {
     const { promptIds, maxTokens } = request;
     this.ids = new Int32Array(Math.min(context.ctx, promptIds.length + maxTokens));
@@ -107,7 +121,8 @@ export class Sequence {
     this.outlet = outlet;
     this.arrival = arrival;
     this.adapters = adapters;
-    this.work = work;
+    this.work = call.work;
+    this.patience = patienceOf(call);
     this.#request = request;
     this.#context = context;
     this.#constraint = request.grammar && context.constrain(request.grammar, request.stopIds);
@@ -159,6 +174,11 @@ export class Sequence {
     return this.#request.maxTokens - this.#output.length;
   }
 
+  /** It has had a slot. */
+  get hasBegun(): boolean {
+    return this.#startedMs !== undefined;
+  }
+
   /** True for the first slot that it gets, not after a pause. */
   start(): boolean {
     if (this.#startedMs !== undefined) return false;
@@ -191,14 +211,36 @@ export class Sequence {
   }
 
   /**
-   * Appends the next token: the one that is forced, else one chosen from the runner's logits number `index`. The part
+   * What is asked of a backend that chooses by itself for the token behind the next `offset`; undefined: its logits.
+   * Only what it costs depends on what came of it before.
+   *
+   * @param most largest logits that it gives.
+   */
+  ask(offset: number, most: number): RowChoice | undefined {
+    const index = this.#output.length + offset;
+    const choice = this.#sampler.ask(index, offset < this.#doubted ? 0 : most);
+    if (this.#request.topLogprobs === undefined) return choice;
+    return choice?.kind === "draw" ? { ...choice, logits: true } : undefined;
+  }
+
+  /**
+   * Appends the next token: the one that is forced, else one chosen by the runner's logits number `index`. The part
    * has a finish_reason when it is the last.
    *
+   * @param choice what was asked of them.
+   * @param nth of the tokens that it gave.
+   * @returns undefined where it does not tell the token: the row has to be run again.
    * @throws PronkError "engine_failed" when the logits are not numbers.
    */
-  step(runner: Runner, index: number): TokenPart {
+  step(
+    runner: Runner,
+    index: number,
+    choice: RowChoice | undefined,
+    nth: number,
+  ): TokenPart | undefined {
     const { topLogprobs } = this.#request;
-    const token = this.#constraint?.nextForced() ?? this.#choose(runner, index);
+    const token = this.#constraint?.nextForced() ?? this.#choose(runner, index, choice, nth);
+    if (token === undefined) return undefined;
     const logprobs =
       topLogprobs === undefined
         ? undefined
@@ -249,12 +291,37 @@ export class Sequence {
     };
   }
 
-  #choose(runner: Runner, index: number): number {
-    const token = this.#sampler.greedy
-      ? runner.argmax(index)
-      : this.#sampler.sample(runner.logits(index), this.#output.length);
+  #choose(
+    runner: Runner,
+    index: number,
+    choice: RowChoice | undefined,
+    nth: number,
+  ): number | undefined {
+    const token = this.#chosen(runner, index, choice, nth);
+    if (token === undefined) return undefined;
     // What an arg max over NaN gives is the backend's affair.
     if (!(token >= 0 && token < runner.vocab)) throw notNumbers();
+    return token;
+  }
+
+  #chosen(
+    runner: Runner,
+    index: number,
+    choice: RowChoice | undefined,
+    nth: number,
+  ): number | undefined {
+    const { chooser } = runner;
+    if (choice === undefined || chooser === undefined) {
+      this.#doubted = Math.max(0, this.#doubted - 1);
+      if (this.#sampler.greedy) return runner.argmax(index);
+      return this.#sampler.sample(runner.logits(index), this.#output.length);
+    }
+    if (choice.kind !== "largest") return chooser.chosen(index)[nth];
+    const token = this.#sampler.choose(chooser.largest(index), this.#output.length);
+    const isTold = token !== undefined;
+    if (!isTold) this.#doubted = this.#nextDoubt;
+    const next = isTold ? Math.floor(this.#nextDoubt / 2) : 2 * this.#nextDoubt;
+    this.#nextDoubt = Math.min(Math.max(1, next), LONGEST_DOUBT);
     return token;
   }
 

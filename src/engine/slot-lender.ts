@@ -3,10 +3,12 @@ import type { Batch, Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { ReadingSlot } from "../generate/score-tokens.ts";
 import type { AdapterSet, ResolvedMix } from "./adapter-set.ts";
+import type { CallOptions } from "./engine.ts";
 import { backendFailure, type Flight, isRefusal } from "./flight.ts";
 import { LOAN_LEASE_MS } from "./leases.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
+import { patienceOf, type WaitingLine } from "./waiting-line.ts";
 
 /** A slot that its borrower has to itself; batches over it run between the turns of generations. */
 export interface SlotLoan extends ReadingSlot {
@@ -15,9 +17,9 @@ export interface SlotLoan extends ReadingSlot {
   /** Says what the cache holds in the end, for prompts that begin with it. Else it counts as empty. */
   keep(ids: readonly number[]): void;
   readonly mix: ResolvedMix;
-  /** Does what no batch may run beside. */
-  between<Result>(work: () => Result): Promise<Awaited<Result>>;
-  /** Copies as much of `ids` as other slots hold; gives how many tokens. Only `between`. */
+  /** Does what no batch may run beside, to its end. */
+  alone<Result>(work: () => Result): Promise<Awaited<Result>>;
+  /** Copies as much of `ids` as other slots hold; gives how many tokens. Only `alone`. */
   fill(ids: readonly number[]): number;
 }
 
@@ -31,25 +33,19 @@ export interface LenderHost {
   now(): number;
   turns(): number;
   readonly slots: number;
-  /** Whether a generation waits for a slot. */
-  isAwaited(): boolean;
+  readonly line: WaitingLine;
   /** The runner's memory cannot be trusted any more. */
   break(cause: unknown): void;
 }
 
 /** Who wants a slot, and how. */
 export interface LoanRequest {
-  readonly signal: AbortSignal | undefined;
+  readonly call: CallOptions;
   readonly mix: ResolvedMix;
   /** Slots that it has use for, where others are free and nobody waits. */
   readonly most: number;
   /** Told each batch before it runs. @throws what ends the loan. */
   meter(batch: Batch): void;
-}
-
-interface Waiter {
-  give(slot: Slot): void;
-  refuse(error: PronkError): void;
 }
 
 /** A slot that is lent to work which is still there, and when that last did anything. */
@@ -60,16 +56,21 @@ interface Lent {
   take(kept: readonly number[]): void;
 }
 
+interface Holder {
+  readonly caller: string;
+  readonly sinceMs: number;
+  readonly isPart: boolean;
+}
+
 export class SlotLender {
   readonly #lent = new Set<Lent>();
   readonly #host: LenderHost;
-  readonly #most: number;
-  readonly #waiting: Waiter[] = [];
+  /** Whose a slot is that is lent, and since when. */
+  readonly #holders = new Map<Slot, Holder>();
+  #waiting = 0;
   #closed: PronkError | undefined;
 
-  /** @param most that may wait at a time. */
-  constructor(most: number, host: LenderHost) {
-    this.#most = most;
+  constructor(host: LenderHost) {
     this.#host = host;
   }
 
@@ -78,9 +79,10 @@ export class SlotLender {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    { signal, mix, most, meter }: LoanRequest,
+    { call, mix, most, meter }: LoanRequest,
   ): Promise<Result> {
     const { runner, prefixes, adapters, flight, turns } = this.#host;
+    const { caller = "" } = call;
     const unuse = adapters.use(mix);
     let slot: Slot | undefined;
     let beside: readonly Slot[] = [];
@@ -103,10 +105,10 @@ export class SlotLender {
       lent.usedMs = this.#host.now();
     };
     try {
-      const own = await this.borrow(signal);
+      const own = await this.borrow(call);
       slot = own;
-      if (most > 1 && !this.#host.isAwaited()) {
-        beside = this.borrowBeside(most - 1, this.#host.slots);
+      if (most > 1 && this.#host.line.generations === 0) {
+        beside = this.borrowBeside(most - 1, this.#host.slots, caller);
       }
       use();
       this.#lent.add(lent);
@@ -116,13 +118,16 @@ export class SlotLender {
         slot: own.index,
         slots: [own, ...beside].map(({ index }) => index),
         adapters: mix.spans,
-        run: (batch, read) => this.#run(batch, read, { losses, meter, use }),
+        run: (batch, read) => {
+          this.#host.line.charge(caller, batch.ids.length);
+          return this.#run(batch, read, { losses, meter, use });
+        },
         keep: (ids) => {
           held = ids;
         },
         mix,
-        between: (job) =>
-          flight.between(() => {
+        alone: (job) =>
+          flight.alone(() => {
             use();
             return job();
           }),
@@ -138,6 +143,11 @@ export class SlotLender {
     } finally {
       lent.take(held);
     }
+  }
+
+  /** Whether a slot is lent or waited for. */
+  get isBusy(): boolean {
+    return this.#lent.size > 0 || this.#waiting > 0;
   }
 
   /** Takes slots back from work that does nothing any more: its request is gone, and nobody was told. */
@@ -180,27 +190,29 @@ export class SlotLender {
   }
 
   /** @throws PronkError "overloaded", "aborted", or why it was closed. */
-  async borrow(signal: AbortSignal | undefined): Promise<Slot> {
+  async borrow(call: CallOptions): Promise<Slot> {
+    const { signal, isPart = false } = call;
+    const patience = patienceOf(call);
     throwIfAborted(signal);
     if (this.#closed !== undefined) throw this.#closed;
-    if (this.#waiting.length >= this.#most) {
-      throw new PronkError("overloaded", `engine: ${this.#waiting.length} wait for a slot already`);
-    }
+    const { line } = this.#host;
+    if (!isPart) line.letIn(patience);
     let abort: (() => void) | undefined;
+    this.#waiting++;
     try {
       return await new Promise<Slot>((give, refuse) => {
-        const waiter: Waiter = { give, refuse };
+        const arrival = line.arrive();
+        const waiter = line.join({ ...patience, arrival, canGo: !isPart, give, refuse });
         abort = () => {
           // At once: a slot that comes free before the rejection is seen is somebody else's.
-          const index = this.#waiting.indexOf(waiter);
-          if (index >= 0) this.#waiting.splice(index, 1);
+          line.leave(waiter);
           refuse(new PronkError("aborted", "aborted", { cause: signal?.reason }));
         };
         signal?.addEventListener("abort", abort, { once: true });
-        this.#waiting.push(waiter);
         this.serve();
       });
     } finally {
+      this.#waiting--;
       if (abort) signal?.removeEventListener("abort", abort);
     }
   }
@@ -209,13 +221,13 @@ export class SlotLender {
    * Up to `most` slots more that are free while nobody waits: empty ones, and of others as few as leave half of all
    * slots alone.
    */
-  borrowBeside(most: number, slotCount: number): Slot[] {
+  borrowBeside(most: number, slotCount: number, caller: string): Slot[] {
     const more: Slot[] = [];
-    while (this.#waiting.length === 0 && more.length < most) {
+    while (this.#host.line.length === 0 && more.length < most) {
       const slot = this.#host.prefixes.cheapest();
       if (slot === undefined) break;
       if (slot.length > 0 && more.length + 1 >= slotCount / 2) break;
-      this.#lend(slot);
+      this.#lend(slot, caller, true);
       more.push(slot);
     }
     return more;
@@ -229,26 +241,38 @@ export class SlotLender {
     // An empty one is the first to be taken, whatever the others are still worth.
     if (held.length === 0) slot.used = 0;
     slot.isLent = false;
+    const holder = this.#holders.get(slot);
+    this.#holders.delete(slot);
+    if (holder !== undefined) {
+      this.#host.line.gave(holder.caller, holder.sinceMs, holder.isPart);
+    }
     this.serve();
   }
 
   /** To be called when a slot becomes free; what it hands out is lent from this moment. */
   serve(): void {
-    while (this.#waiting.length > 0) {
-      const slot = this.#host.prefixes.cheapest();
+    const { line, prefixes } = this.#host;
+    while (this.#waiting > 0) {
+      const next = line.first();
+      // A generation whose turn it is takes its slot by itself.
+      if (next?.give === undefined) return;
+      const slot = prefixes.cheapest();
       if (slot === undefined) return;
-      this.#lend(slot);
-      this.#waiting.shift()?.give(slot);
+      line.leave(next);
+      this.#lend(slot, next.caller, !next.canGo);
+      next.give(slot);
     }
   }
 
-  #lend(slot: Slot): void {
-    this.#host.prefixes.evict(slot, 0);
+  #lend(slot: Slot, caller: string, isPart: boolean): void {
+    const { line, prefixes } = this.#host;
+    prefixes.evict(slot, 0);
     slot.isLent = true;
+    this.#holders.set(slot, { caller, sinceMs: line.took(caller), isPart });
   }
 
   close(error: PronkError): void {
     this.#closed = error;
-    for (const waiter of this.#waiting.splice(0)) waiter.refuse(error);
+    this.#host.line.close(error);
   }
 }

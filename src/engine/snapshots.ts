@@ -7,6 +7,7 @@
  */
 import type { Runner } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
+import type { AdapterChoice } from "../generate/request.ts";
 import type { Digest } from "../pack/digest.ts";
 import { openSealed, type Seal, SealedPieces, sealBytes, sealHead } from "../pack/sealed-bytes.ts";
 import { Sha256 } from "../pack/sha256-pieces.ts";
@@ -45,8 +46,16 @@ export interface FoundSnapshot {
 /** Adapters as another process names them: by content. */
 type SavedAdapter = readonly [fingerprint: string, scale: number];
 
+/** The text of a snapshot whose keys are another backend's. */
+export interface ForeignSnapshot {
+  readonly ids: readonly number[];
+  readonly adapters: readonly AdapterChoice[];
+}
+
 interface Header {
   readonly model: string;
+  /** What made it, and of what: another backend has other keys of the same model. */
+  readonly origin?: readonly [backend: string, contents: string];
   readonly kv: string;
   readonly adapters: readonly SavedAdapter[];
   readonly ids: readonly number[];
@@ -56,7 +65,15 @@ interface Header {
 
 type SnapshotRunner = Pick<
   Runner,
-  "ctx" | "vocab" | "layers" | "kv" | "isCutDependent" | "saveCache" | "loadCache"
+  | "backend"
+  | "ctx"
+  | "vocab"
+  | "layers"
+  | "kv"
+  | "isCutDependent"
+  | "positionBytes"
+  | "saveCache"
+  | "loadCache"
 >;
 
 export class SnapshotStore {
@@ -64,27 +81,28 @@ export class SnapshotStore {
   /** Of the model; what an engine calls its fingerprint. */
   readonly #model: string;
   readonly #adapters: Pick<AdapterSet, "list" | "resolve">;
+  readonly #contents: string | undefined;
   readonly #limit: number;
   readonly #digest: Digest | undefined;
   readonly #held = new Map<string, Snapshot>();
 
-  /** @param options the model's fingerprint, and the bytes of all that are loaded at most. */
+  /** @param options the model's fingerprints, and the bytes of all that are loaded at most. */
   constructor(
     runner: SnapshotRunner,
     adapters: Pick<AdapterSet, "list" | "resolve">,
-    options: { readonly fingerprint: string; readonly snapshotBytes: number },
+    options: {
+      readonly fingerprint: string;
+      readonly contents?: string | undefined;
+      readonly snapshotBytes: number;
+    },
     digest?: Digest,
   ) {
     this.#runner = runner;
     this.#model = options.fingerprint;
+    this.#contents = options.contents;
     this.#adapters = adapters;
     this.#limit = options.snapshotBytes;
     this.#digest = digest;
-  }
-
-  /** Of one layer's keys and values. @throws PronkError "unsupported" where the caches are elsewhere. */
-  get #positionBytes(): number {
-    return this.#runner.saveCache(0, 0, 1).length;
   }
 
   get list(): readonly SnapshotInfo[] {
@@ -99,12 +117,13 @@ export class SnapshotStore {
     throw new PronkError("unsupported", `snapshot: ${why}`);
   }
 
-  /** Of the tokens in a slot's cache. Not while a batch is being run. */
-  read(slot: number, tokens: number): Uint8Array[] {
+  /** Of the tokens in a slot's cache. No batch may run before it is done. */
+  read(slot: number, tokens: number): Uint8Array[] | Promise<Uint8Array[]> {
     const { layers } = this.#runner;
-    return Array.from({ length: layers }, (_, layer) =>
+    const saved = Array.from({ length: layers }, (_, layer) =>
       this.#runner.saveCache(slot, layer, tokens),
     );
+    return saved.every((bytes) => bytes instanceof Uint8Array) ? saved : Promise.all(saved);
   }
 
   /** @param mix adapters by their loaded names, with scales. */
@@ -118,23 +137,25 @@ export class SnapshotStore {
 
   /**
    * The same bytes layer by layer, for who has no room for all of them: made by who drives it, between two batches
-   * each, from a slot whose cache still holds the tokens then. A piece is overwritten by the next.
+   * each, from a slot whose cache still holds the tokens then. A piece is overwritten by the next. A promise, of a runner
+   * that gives one, is to be waited for before the next is asked, with no batch meanwhile.
    */
   *encodePieces(
     ids: readonly number[],
     mix: readonly SavedAdapter[],
     slot: number,
-  ): Generator<Uint8Array, void, undefined> {
+  ): Generator<Uint8Array | Promise<Uint8Array>, void, undefined> {
     const hash = new Sha256();
     const hashed = (piece: Uint8Array): Uint8Array => {
       hash.update(piece);
       return piece;
     };
-    const layer = ids.length * this.#positionBytes;
+    const layer = ids.length * this.#runner.positionBytes;
     yield hashed(sealHead(SEAL, this.#header(ids, mix, layer)));
     const room = new ArrayBuffer(layer);
     for (let i = 0; i < this.#runner.layers; i++) {
-      yield hashed(this.#runner.saveCache(slot, i, ids.length, room));
+      const saved = this.#runner.saveCache(slot, i, ids.length, room);
+      yield saved instanceof Promise ? saved.then(hashed) : hashed(saved);
     }
     yield hash.digest();
   }
@@ -165,12 +186,13 @@ export class SnapshotStore {
   }
 
   /**
-   * Keeps it for prompts that begin with its tokens; the same bytes again change nothing.
+   * Keeps it for prompts that begin with its tokens; the same bytes again change nothing. One of this model that another
+   * backend made is not kept: its text is told.
    *
    * @throws PronkError "bad_format", "unsupported", "corrupt" on bytes that are none, of another version or changed;
    *   "bad_request" when they are of another model, cache type or adapters; "out_of_memory" beyond the bound.
    */
-  async load(bytes: Uint8Array): Promise<SnapshotInfo> {
+  async load(bytes: Uint8Array): Promise<SnapshotInfo | ForeignSnapshot> {
     this.check();
     const held = [...this.#held.values()].reduce((sum, one) => sum + one.bytes, 0);
     if (held + bytes.length > this.#limit) {
@@ -183,6 +205,10 @@ export class SnapshotStore {
     if (!isHeader(header)) throw bad("its header is not that of a snapshot");
     const { ids, layer, adapters } = header;
     const { layers } = this.#runner;
+    if (this.#isForeign(header)) {
+      this.#refuseTokens(header);
+      return { ids, adapters: this.#choicesOf(adapters) };
+    }
     this.#refuse(header);
     if (body.length !== layer * layers) throw bad(`${body.length} bytes of ${layers} layers`);
     const snapshot: Snapshot = {
@@ -223,13 +249,27 @@ export class SnapshotStore {
   }
 
   #header(ids: readonly number[], adapters: readonly SavedAdapter[], layer: number): Header {
-    return { model: this.#model, kv: this.#runner.kv, adapters, ids, layer };
+    const { backend, kv } = this.#runner;
+    const contents = this.#contents;
+    const origin = contents === undefined ? {} : { origin: [backend, contents] as const };
+    return { model: this.#model, ...origin, kv, adapters, ids, layer };
   }
 
   /** What is of another model, or not this one's tokens and layers. */
   #refuse(header: Header): void {
     this.#refuseOthers(header);
+    this.#refuseTokens(header);
     const { ids, layer } = header;
+    if (layer !== ids.length * this.#runner.positionBytes) throw bad(`layers of ${layer} bytes`);
+  }
+
+  #isForeign({ origin }: Header): boolean {
+    if (origin === undefined || this.#contents === undefined) return false;
+    const [backend, contents] = origin;
+    return backend !== this.#runner.backend && contents === this.#contents;
+  }
+
+  #refuseTokens({ ids }: Header): void {
     const { ctx, vocab } = this.#runner;
     if (ids.length > ctx) {
       const found = `${ids.length} tokens, the context has ${ctx}`;
@@ -237,7 +277,6 @@ export class SnapshotStore {
     }
     if (ids.length === 0 || !ids.every((id) => id < vocab))
       throw bad("its tokens are not the model's");
-    if (layer !== ids.length * this.#positionBytes) throw bad(`layers of ${layer} bytes`);
   }
 
   #refuseOthers({ model, kv }: Header): void {
@@ -250,26 +289,34 @@ export class SnapshotStore {
   }
 
   #keyOf(adapters: readonly SavedAdapter[]): string {
-    const choices = adapters.map(([fingerprint, scale]) => {
+    return this.#adapters.resolve(this.#choicesOf(adapters)).key;
+  }
+
+  #choicesOf(adapters: readonly SavedAdapter[]): AdapterChoice[] {
+    return adapters.map(([fingerprint, scale]) => {
       const loaded = this.#adapters.list.find((one) => one.fingerprint === fingerprint);
       if (loaded !== undefined) return { name: loaded.name, scale };
       const missing = `made with the adapter ${fingerprint}, which is not loaded`;
       throw new PronkError("bad_request", `snapshot: ${missing}`);
     });
-    return this.#adapters.resolve(choices).key;
   }
 }
 
 function isHeader(value: unknown): value is Header {
   if (typeof value !== "object" || value === null) return false;
-  const { model, kv, adapters, ids, layer } = value as Record<string, unknown>;
+  const { model, origin, kv, adapters, ids, layer } = value as Record<string, unknown>;
   return (
     typeof model === "string" &&
+    (origin === undefined || isListOf(origin, isText)) &&
     typeof kv === "string" &&
     isListOf(adapters, isAdapter) &&
     isListOf(ids, isCount) &&
     isCount(layer)
   );
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
 }
 
 function isAdapter(value: unknown): boolean {

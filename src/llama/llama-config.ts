@@ -245,13 +245,11 @@ class FieldCheck {
 
   labels(): Readonly<Record<string, string>> {
     const { id2label, num_labels } = this.#given;
-    if (id2label === undefined || id2label === null) {
-      const count = num_labels ?? DEFAULT_LABELS;
-      if (!Number.isInteger(count) || count < 1 || count > MAX_LABELS) {
-        throw this.#bad("num_labels", count, "is not a positive integer");
-      }
-      return plainLabels(count);
+    const count = num_labels ?? DEFAULT_LABELS;
+    if (!Number.isInteger(count) || count < 1 || count > MAX_LABELS) {
+      throw this.#bad("num_labels", count, "is not a positive integer");
     }
+    if (id2label === undefined || id2label === null) return plainLabels(count);
     const entries = Object.entries(id2label);
     for (const [id, label] of entries) {
       if (!/^\d{1,7}$/.test(id) || typeof label !== "string") {
@@ -260,9 +258,9 @@ class FieldCheck {
     }
     if (entries.length === 0) throw this.#bad("id2label", id2label, "has no label");
     // As Hugging Face does: new labels where their number contradicts the names.
-    return num_labels === undefined || num_labels === entries.length
+    return num_labels === undefined || num_labels === null || count === entries.length
       ? Object.fromEntries(entries)
-      : plainLabels(num_labels);
+      : plainLabels(count);
   }
 
   labelIds(id2label: Readonly<Record<string, string>>): Readonly<Record<string, number>> {

@@ -11,13 +11,8 @@ import type { LlamaForTokenClassification } from "../modeling/llama-for-token-cl
 import type { LlamaModel } from "../modeling/llama-model.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
 import type { RandomOptions } from "../modeling/runnable-model.ts";
-import type { PreTrainedTokenizerBase } from "../tokenizer/pretrained-tokenizer-base.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
-import {
-  loadPretrainedTokenizer,
-  type PretrainedTokenizerOptions,
-  type TokenizerSource,
-} from "./auto-tokenizer.ts";
+import { type AutoTokenizerClass, bindAutoTokenizer } from "./auto-tokenizer.ts";
 
 /** An Auto class makes models of another class; it has no instances. */
 export interface AutoModelClass<Model> extends Pick<ModelClass<Model>, "fromPretrained"> {
@@ -30,13 +25,7 @@ export interface AutoClasses {
     /** @throws PronkError "unsupported" naming a model_type that is no Llama; "not_found"; "bad_format". */
     fromPretrained(source: PretrainedSource, options?: ConfigOptions): Promise<LlamaConfig>;
   };
-  readonly AutoTokenizer: {
-    /** @throws PronkError "not_found" without a tokenizer; "unsupported"; "bad_format". */
-    fromPretrained(
-      source: TokenizerSource,
-      options?: PretrainedTokenizerOptions,
-    ): Promise<PreTrainedTokenizerBase>;
-  };
+  readonly AutoTokenizer: AutoTokenizerClass;
   readonly AutoModel: AutoModelClass<LlamaModel>;
   readonly AutoModelForCausalLM: AutoModelClass<LlamaForCausalLM>;
   readonly AutoModelForSequenceClassification: AutoModelClass<LlamaForSequenceClassification>;
@@ -47,9 +36,7 @@ export interface AutoClasses {
 export function bindAutoClasses(opener: ModelOpener, classes: ModelClasses): AutoClasses {
   return {
     AutoConfig: { fromPretrained: (source, options) => loadConfig(opener, source, options) },
-    AutoTokenizer: {
-      fromPretrained: (source, options) => loadPretrainedTokenizer(opener, source, options),
-    },
+    AutoTokenizer: bindAutoTokenizer(opener),
     AutoModel: autoClass(classes.LlamaModel),
     AutoModelForCausalLM: autoClass(classes.LlamaForCausalLM),
     AutoModelForSequenceClassification: autoClass(classes.LlamaForSequenceClassification),

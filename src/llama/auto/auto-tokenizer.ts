@@ -32,6 +32,20 @@ export interface PretrainedTokenizerOptions extends SourceOptions, AutoTokenizer
 /** Also bytes by file name. */
 export type TokenizerSource = PretrainedSource | FilesByName;
 
+export interface AutoTokenizerClass {
+  /** @throws PronkError "not_found" without a tokenizer; "unsupported"; "bad_format". */
+  fromPretrained(
+    source: TokenizerSource,
+    options?: PretrainedTokenizerOptions,
+  ): Promise<PreTrainedTokenizerBase>;
+}
+
+export function bindAutoTokenizer(opener: Pick<ModelOpener, "open">): AutoTokenizerClass {
+  return {
+    fromPretrained: (source, options) => loadPretrainedTokenizer(opener, source, options),
+  };
+}
+
 /**
  * Of a GGUF file and a pack the tokenizer is that of their metadata, and `use_fast` chooses nothing.
  *

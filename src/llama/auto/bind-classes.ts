@@ -1,4 +1,4 @@
-/** Everything of an entry that loads by name: models, Auto classes, the configuration, pipelines. */
+/** Everything of an entry that loads models by name: their classes, Auto classes, the configuration, pipelines. */
 import { LlamaConfig } from "../llama-config.ts";
 import { bindModels, type ModelClasses } from "../modeling/bind-models.ts";
 import type { ModelOpener, PretrainedSource } from "../modeling/pretrained-source.ts";
@@ -6,7 +6,6 @@ import { bindPipeline, type PipelineFunction } from "../pipelines/pipeline.ts";
 import { type AutoClasses, bindAutoClasses } from "./auto-classes.ts";
 import { type ConfigOptions, loadConfig } from "./auto-config.ts";
 import { bindGenerationConfig, type GenerationConfigClass } from "./generation-config-class.ts";
-import { bindTokenizers, type TokenizerClasses } from "./tokenizer-classes.ts";
 
 /** LlamaConfig of an entry. Configurations of models are its instances, whoever made them. */
 export type ConfigClass = typeof LlamaConfig & {
@@ -15,8 +14,7 @@ export type ConfigClass = typeof LlamaConfig & {
 };
 
 export type PretrainedClasses = ModelClasses &
-  AutoClasses &
-  TokenizerClasses & {
+  AutoClasses & {
     readonly LlamaConfig: ConfigClass;
     readonly GenerationConfig: GenerationConfigClass;
     readonly pipeline: PipelineFunction;
@@ -38,7 +36,6 @@ export function bindClasses(opener: ModelOpener): PretrainedClasses {
   return {
     ...models,
     ...auto,
-    ...bindTokenizers(opener),
     LlamaConfig: Config,
     GenerationConfig: bindGenerationConfig(opener),
     pipeline,

@@ -1,4 +1,7 @@
-/** What loads a tokenizer by its class: LlamaTokenizer, LlamaTokenizerFast, AttentionMaskVisualizer, from names too. */
+/**
+ * Everything of an entry that loads tokenizers by name: AutoTokenizer, LlamaTokenizer, LlamaTokenizerFast,
+ * AttentionMaskVisualizer. Apart from the models, whose code a program that only tokenizes does without.
+ */
 import type { ModelInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import type { SourceFolder } from "../../sources/source.ts";
@@ -9,6 +12,8 @@ import { LlamaTokenizerFast } from "../tokenizer/llama-tokenizer-fast.ts";
 import type { FilesByName } from "../tokenizer/tokenizer-files.ts";
 import type { TokenizerOptions } from "../tokenizer/tokenizer-options.ts";
 import {
+  type AutoTokenizerClass,
+  bindAutoTokenizer,
   isFilesByName,
   loadPretrainedTokenizer,
   type PretrainedTokenizerOptions,
@@ -37,6 +42,7 @@ export type VisualizerClass = typeof AttentionMaskVisualizer & {
 };
 
 export interface TokenizerClasses {
+  readonly AutoTokenizer: AutoTokenizerClass;
   readonly LlamaTokenizer: TokenizerClass<typeof LlamaTokenizer>;
   readonly LlamaTokenizerFast: TokenizerClass<typeof LlamaTokenizerFast>;
   readonly AttentionMaskVisualizer: VisualizerClass;
@@ -98,7 +104,12 @@ export function bindTokenizers(opener: Pick<ModelOpener, "open">): TokenizerClas
       });
     }
   }
-  return { LlamaTokenizer: Slow, LlamaTokenizerFast: Fast, AttentionMaskVisualizer: Visualizer };
+  return {
+    AutoTokenizer: bindAutoTokenizer(opener),
+    LlamaTokenizer: Slow,
+    LlamaTokenizerFast: Fast,
+    AttentionMaskVisualizer: Visualizer,
+  };
 }
 
 async function filesOf(

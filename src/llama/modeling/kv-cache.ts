@@ -17,12 +17,11 @@ export interface CachedSequence {
 export interface CacheOwner {
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Gives the cache's sequences slots, computed again where they were lost. */
-  restore(cache: KvCache): Promise<void>;
   /** Gives `to` slots with what those of `from` hold, if there are any to have. */
   copy(from: KvCache, to: KvCache): void;
   release(cache: KvCache): void;
-  readLayer(cache: KvCache, layer: number): readonly CachedLayer[];
+  /** Of each sequence; what was lost is computed again. */
+  readLayer(cache: KvCache, layer: number): Promise<readonly CachedLayer[]>;
   save(cache: KvCache): Promise<Uint8Array>;
 }
 
@@ -90,9 +89,8 @@ export class KvCache {
    * Keys, rotated, and values of a layer: (batch, kvHeads, length, headDim) each; zeros at padding.
    */
   async layer(index: number): Promise<{ readonly keys: Tensor; readonly values: Tensor }> {
-    await this.#owner.restore(this);
     const { kvHeads, headDim } = this.#owner;
-    const found = this.#owner.readLayer(this, index);
+    const found = await this.#owner.readLayer(this, index);
     const gather = (which: "keys" | "values"): Tensor => {
       const out = zeros(this.batchSize, kvHeads, this.#length, headDim);
       for (const [b, { columns }] of this.sequences.entries()) {

@@ -3,9 +3,11 @@ import { generate } from "../generation/generate.ts";
 import type { GenerateOptions } from "../generation/generate-options.ts";
 import { GenerationConfig } from "../generation/generation-config.ts";
 import type { GenerateOutput } from "../generation/generation-run.ts";
+import type { GenerationCache, GenerativeModel } from "../generation/generative-model.ts";
 import { RunnerModel } from "../generation/runner-model.ts";
 import { LlamaConfig } from "../llama-config.ts";
 import { type ForwardInputs, IGNORED_LABEL } from "./forward-inputs.ts";
+import { LentModel } from "./lent-model.ts";
 import { crossEntropy } from "./losses.ts";
 import { spanAdapters } from "./model-adapters.ts";
 import { PreTrainedModel } from "./pretrained-model.ts";
@@ -32,10 +34,11 @@ export interface CausalLMOutputWithPast extends CommonOutput {
   readonly logits: Tensor;
 }
 
-/** A Llama with its language model head. */
-export class LlamaForCausalLM extends PreTrainedModel {
+/** A Llama with its language model head: also what `generate`, `assistant_model` and fairseq2's generator take. */
+export class LlamaForCausalLM extends PreTrainedModel implements GenerativeModel {
   /** Defaults of `generate`. */
   generation_config: GenerationConfig;
+  readonly #lent = new LentModel((work) => this.#exclusively(work));
 
   constructor(source: ModelParts | LlamaConfig, options?: RandomOptions) {
     super(source, "causal-lm", options);
@@ -61,13 +64,34 @@ export class LlamaForCausalLM extends PreTrainedModel {
     options: GenerateOptions & { readonly return_dict_in_generate?: false },
   ): Promise<number[][]>;
   generate(options: GenerateOptions): Promise<number[][] | GenerateOutput> {
+    return this.#exclusively((model) => {
+      const isOwn = options.assistant_model === this;
+      return generate(model, isOwn ? { ...options, assistant_model: model } : options);
+    });
+  }
+
+  get isCutDependent(): boolean {
+    return this.core.runner.isCutDependent ?? false;
+  }
+
+  /**
+   * Slots for rows of tokens that go on, for algorithms of one's own. Until the last of them is disposed, `forward` and
+   * `generate` of this model wait.
+   *
+   * @throws PronkError "context_overflow", "overloaded" where there is no such room.
+   */
+  createCache(rows: number, length: number): Promise<GenerationCache> {
+    return this.#lent.createCache(rows, length);
+  }
+
+  #exclusively<Result>(work: (model: GenerativeModel) => Promise<Result>): Promise<Result> {
     const { hidden_size, max_position_embeddings } = this.config;
     const { generation_config, yieldTask } = this;
     const applied = this.appliedAdapters;
     return this.core.exclusively((runner) => {
       const adapters = applied && spanAdapters(applied);
       const sizes = { hidden_size, max_position_embeddings, generation_config, adapters };
-      return generate(new RunnerModel(runner, { ...sizes, yieldTask }), options);
+      return work(new RunnerModel(runner, { ...sizes, yieldTask }));
     });
   }
 

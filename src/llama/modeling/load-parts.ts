@@ -57,7 +57,7 @@ export async function loadParts(
   });
   const { generation_config: generationConfig } = opened.facts;
   const kept = found.note === undefined ? [] : [found.note];
-  const notes = [...resolved.notes, ...kept, ...configNotes(opened.config, backend)];
+  const notes = [...resolved.notes, ...kept, ...configNotes(opened.config, built.runner.backend)];
   for (const note of notes) options.onNote?.(note);
   if (found.warning) {
     (options.onNote ?? console.warn)(found.warning);

@@ -8,7 +8,8 @@ import type { Checkpoint } from "../../checkpoints/checkpoint.ts";
 import { asTensorInfo } from "../../checkpoints/checkpoint-entries.ts";
 import { packedFloatTensor } from "../../checkpoints/packed-tensors.ts";
 import { EMBEDDING } from "../../model/tensors.ts";
-import { type PackEntry, packTensors, planImage } from "../../pack/packer.ts";
+import { type PackEntry, planImage } from "../../pack/image-plan.ts";
+import { packTensors } from "../../pack/packer.ts";
 import type { LlamaConfig } from "../llama-config.ts";
 import type { BuildRunner, BuiltRunner } from "./runner-build.ts";
 

@@ -2,15 +2,16 @@
  * Runs batches of sequences on a runner: padding is left out, each sequence has a slot, long ones go in chunks;
  * logits, states and attention are put back where their columns are.
  */
-import type { CachedLayer, Runner, Span } from "../../backends/backend.ts";
+import type { CachedLayer, Runner } from "../../backends/backend.ts";
 import type { Tap } from "../../backends/runner-options.ts";
+import { isLoss } from "../../engine/flight.ts";
 import { PronkError } from "../../errors.ts";
 import type { LlamaConfig } from "../../model/config.ts";
-import type { BatchInput, SequenceInput } from "./forward-inputs.ts";
+import type { BatchInput } from "./forward-inputs.ts";
 import { type CacheOwner, KvCache } from "./kv-cache.ts";
 import { decodeCache, encodeCache } from "./kv-cache-bytes.ts";
-import { spanAdapters } from "./model-adapters.ts";
 import { modelFingerprint } from "./model-fingerprint.ts";
+import { joined, type Piece, packBatches, spanOf } from "./row-pieces.ts";
 import type { BuiltRunner } from "./runner-build.ts";
 import { type Tensor, zeros } from "./tensor.ts";
 
@@ -31,23 +32,13 @@ export interface CoreOutput {
   readonly attentions?: readonly Tensor[];
 }
 
-/** Consecutive rows of a sequence, of what is run at once. */
-interface Piece {
-  readonly b: number;
-  readonly input: SequenceInput;
-  /** Rows [from, to) of the input. */
-  readonly from: number;
-  readonly to: number;
-  /** Rows that are cached before the input's first. */
-  readonly cachedRows: number;
-}
-
 const NOTHING: Wanted = { columns: [], states: "none", attentions: false };
 
 /** How a runner for `ModelCore` is made: what its taps call is set for each batch. */
 export class TapSwitch {
   current: ((tap: Tap) => void) | undefined;
   readonly tap = (tap: Tap): void => this.current?.(tap);
+  readonly isTapped = (): boolean => this.current !== undefined;
 }
 
 export class ModelCore implements CacheOwner {
@@ -150,7 +141,16 @@ export class ModelCore implements CacheOwner {
    * @throws PronkError "bad_request" where it does not fit the context, the slots or a chunk.
    */
   forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
-    return this.inTurn(() => this.#forward(input, cache, wanted));
+    return this.inTurn(async () => {
+      try {
+        return await this.#forward(input, cache, wanted);
+      } catch (error) {
+        if (!isLoss(error)) throw error;
+        // A GPU was lost, and another has the weights: what the caches held is computed again.
+        for (const held of [...this.#holders]) this.release(held);
+        return this.#forward(input, cache, wanted);
+      }
+    });
   }
 
   async #forward(input: BatchInput, cache: KvCache, wanted: Wanted): Promise<CoreOutput> {
@@ -209,10 +209,6 @@ export class ModelCore implements CacheOwner {
     });
   }
 
-  restore(cache: KvCache): Promise<void> {
-    return this.inTurn(() => this.#restore(cache));
-  }
-
   async #restore(cache: KvCache): Promise<void> {
     const at = this.#holders.indexOf(cache);
     if (at >= 0) {
@@ -264,14 +260,18 @@ export class ModelCore implements CacheOwner {
     const model = await this.#fingerprint();
     return this.inTurn(async ({ runner }) => {
       const { sequences } = cache;
-      let layers: Uint8Array[][] = [];
+      let layers: (readonly Uint8Array[])[] = [];
       // What such scalings keep of a text's length is made again with the text.
       if (!runner.isCutDependent) {
         await this.#restore(cache);
-        layers = sequences.map(({ columns }, b) =>
-          Array.from({ length: this.#config.num_hidden_layers }, (_, layer) =>
-            runner.saveCache(this.#slotOf(cache, b), layer, columns.length),
-          ),
+        const saveLayers = (columns: number, slot: number): Promise<Uint8Array[]> =>
+          Promise.all(
+            Array.from({ length: this.#config.num_hidden_layers }, (_, layer) =>
+              runner.saveCache(slot, layer, columns),
+            ),
+          );
+        layers = await Promise.all(
+          sequences.map(({ columns }, b) => saveLayers(columns.length, this.#slotOf(cache, b))),
         );
       }
       return encodeCache({ model, length: cache.getSeqLength(), sequences, layers });
@@ -306,10 +306,15 @@ export class ModelCore implements CacheOwner {
     return this.inTurn(({ runner }) => modelFingerprint(runner, this.#config));
   }
 
-  readLayer(cache: KvCache, layer: number): readonly CachedLayer[] {
-    return cache.sequences.map(({ columns }, b) =>
-      this.runner.readCache(this.#slotOf(cache, b), layer, columns.length),
-    );
+  readLayer(cache: KvCache, layer: number): Promise<readonly CachedLayer[]> {
+    return this.inTurn(async ({ runner }) => {
+      await this.#restore(cache);
+      return Promise.all(
+        cache.sequences.map(({ columns }, b) =>
+          runner.readCache(this.#slotOf(cache, b), layer, columns.length),
+        ),
+      );
+    });
   }
 
   #slotOf({ slots }: KvCache, b: number): number {
@@ -347,7 +352,7 @@ export class ModelCore implements CacheOwner {
         all || wanted.columns.includes(column) ? [row] : [],
       );
       const { taps, outputs } = this.built;
-      if (target) taps.current = (tap) => this.#collect(tap, rows, cache, wanted, target);
+      if (target && all) taps.current = (tap) => this.#collect(tap, rows, cache, wanted, target);
       try {
         await this.runner.forward({
           ids: batch.flatMap(({ input, from, to }) => input.ids.slice(from, to)),
@@ -411,76 +416,4 @@ export class ModelCore implements CacheOwner {
 
 function disposed(cause?: unknown): PronkError {
   return new PronkError("engine_failed", "the model was disposed", { cause });
-}
-
-function spanOf(piece: Piece, slot: number, probabilities: boolean): Span {
-  const { input, from, to, cachedRows } = piece;
-  const count = to - from;
-  const start = cachedRows + from;
-  const positions = input.positions.slice(from, to);
-  const counts = positions.every((position, i) => position === start + i);
-  return {
-    slot,
-    start,
-    count,
-    length: input.length,
-    ...(!counts && { positions }),
-    ...(input.visible && { visible: visibleRows(input.visible, piece) }),
-    ...(probabilities && { probabilities }),
-    ...(input.adapters && { adapters: spanAdapters(input.adapters) }),
-  };
-}
-
-/** The mask of a piece's rows, whose keys end with it. */
-function visibleRows(visible: Uint8Array, { input, from, to, cachedRows }: Piece): Uint8Array {
-  const all = cachedRows + input.columns.length;
-  const keys = cachedRows + to;
-  const rows = new Uint8Array((to - from) * keys);
-  for (let row = from; row < to; row++) {
-    const own = visible.subarray(row * all, (row + 1) * all);
-    if (own.indexOf(1, keys) >= 0) {
-      throw new PronkError(
-        "unsupported",
-        `attention_mask: it looks ahead of a chunk of ${to - from}`,
-      );
-    }
-    rows.set(own.subarray(0, keys), (row - from) * keys);
-  }
-  return rows;
-}
-
-/** Batches of at most `maxRows`, in which no sequence comes twice and all have embeddings or none. */
-function* packBatches(pieces: readonly Piece[], maxRows: number): Generator<readonly Piece[]> {
-  let left = pieces.filter(({ from, to }) => to > from);
-  while (left.length > 0) {
-    const batch: Piece[] = [];
-    const rest: Piece[] = [];
-    let room = maxRows;
-    const hasEmbeds = left[0].input.embeds !== undefined;
-    for (const piece of left) {
-      const count = Math.min(room, piece.to - piece.from);
-      if (count === 0 || (piece.input.embeds !== undefined) !== hasEmbeds) {
-        rest.push(piece);
-        continue;
-      }
-      room -= count;
-      batch.push({ ...piece, to: piece.from + count });
-      if (count < piece.to - piece.from) rest.push({ ...piece, from: piece.from + count });
-    }
-    yield batch;
-    left = rest;
-  }
-}
-
-function joined(pieces: readonly Piece[], width: number): Float32Array {
-  const parts = pieces.map(({ input, from, to }) =>
-    input.embeds?.subarray(from * width, to * width),
-  );
-  const out = new Float32Array(parts.reduce((sum, part) => sum + (part?.length ?? 0), 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part ?? [], at);
-    at += part?.length ?? 0;
-  }
-  return out;
 }

@@ -123,8 +123,10 @@ export abstract class PreTrainedModel extends AdaptedModel {
     const id = this.config.pad_token_id;
     if (id === null || id === this.#padding || id < this.#added.from || id >= this.#added.to)
       return;
-    const { runner, tensors } = this.core.built;
-    writeRows(runner.weights, tableOf(tensors, EMBEDDING), id, id + 1, () => {});
+    const { runner, tensors, changed } = this.core.built;
+    const table = tableOf(tensors, EMBEDDING);
+    writeRows(runner.weights, table, id, id + 1, () => {});
+    changed?.(table.offset, table.bytes);
     this.#padding = id;
   }
 

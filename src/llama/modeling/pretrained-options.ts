@@ -1,6 +1,7 @@
 /** The options of `fromPretrained`, under Hugging Face's names: honoured, without effect, or refused by name. */
 import { parseDtype } from "../../checkpoints/dtype.ts";
 import type { CheckpointKind } from "../../checkpoints/open-folder.ts";
+import type { Backend } from "../../engine/backend-name.ts";
 import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
 import type { FloatType } from "../../formats/float-tensor.ts";
@@ -82,7 +83,8 @@ export interface PretrainedOptions extends SourceOptions, ConfigOverrides {
   readonly from_flax?: boolean;
   /** PyTorch's weights alone: safetensors, pytorch_model.bin. */
   readonly from_pt?: boolean;
-  readonly backend?: "wasm" | "reference";
+  /** Default "wasm". "webgpu" keeps the weights in memory, too: they are what is saved, resized and looked up. */
+  readonly backend?: Backend;
   /** Positions of a sequence. Default: config.max_position_embeddings, at most 2,048. */
   readonly ctx?: number;
   /** Sequences whose keys and values are kept at once: rows of a batch at most. Default 8. */

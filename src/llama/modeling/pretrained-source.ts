@@ -8,6 +8,7 @@ import { PronkError } from "../../errors.ts";
 import type { OutputFolder } from "../../formats/output-file.ts";
 import { MANIFEST_NAME } from "../../pack/manifest.ts";
 import type { ByteSource, SourceFolder } from "../../sources/source.ts";
+import type { ModelRuntime } from "./runner-build.ts";
 
 /** A name (a path, a URL, a model of the hub), a folder of files, or opened files. */
 export type PretrainedSource = string | SourceFolder | ModelInput;
@@ -69,7 +70,7 @@ export interface ModelOpener {
   /** @throws PronkError "not_found", "bad_request", "unsupported", "source_failed", "aborted". */
   open(name: string, request: OpenRequest): Promise<OpenedName>;
   /** @param given modules that the caller compiled */
-  runtime(given?: Runtime["kernels"]): Promise<Pick<Runtime, "kernels" | "now">>;
+  runtime(given?: Runtime["kernels"]): Promise<ModelRuntime>;
   /** Where models are saved, where there are paths. */
   outputFolder?(path: string): OutputFolder;
   /** A macrotask: timers, sockets and aborts run while models do. */

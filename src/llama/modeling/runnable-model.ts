@@ -63,7 +63,7 @@ export abstract class RunnableModel {
   readonly unexpected_keys: readonly string[];
   protected readonly core: ModelCore;
   readonly #head: HeadKind;
-  readonly #backend: string;
+  #backend: string;
   #build: BuildRunner | undefined;
   #notes: readonly string[] = [];
 
@@ -107,6 +107,7 @@ export abstract class RunnableModel {
       const parts = await loadParts({ checkpoint }, this.#head, runtime, options);
       this.#build = parts.build;
       this.#notes = parts.notes ?? [];
+      this.#backend = parts.runner.backend;
       return parts;
     };
   }
@@ -131,7 +132,7 @@ export abstract class RunnableModel {
     return this.core.inTurn(({ runner }) => runner.ctx);
   }
 
-  /** reference or wasm. */
+  /** reference, wasm or webgpu; of random weights under "auto", what was asked for until they are made. */
   get backend(): string {
     return this.#backend;
   }

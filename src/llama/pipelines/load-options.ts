@@ -66,8 +66,8 @@ export interface PipelineLoadOptions extends Pick<PretrainedOptions, ModelNames>
   readonly use_fast?: boolean;
   /** More options for the model's `fromPretrained`. */
   readonly model_kwargs?: PretrainedOptions;
-  /** Where the model runs: "wasm", "cpu", -1 and 0 are this machine's processor. */
-  readonly device?: "wasm" | "cpu" | -1 | 0 | (string & {}) | number | null;
+  /** Where the model runs: "wasm", "cpu", -1 and 0 are this machine's processor; "webgpu" is `backend: "webgpu"`. */
+  readonly device?: "wasm" | "cpu" | "webgpu" | -1 | 0 | (string & {}) | number | null;
   /** Without effect: there is one. */
   readonly framework?: "pt" | null;
 }
@@ -95,7 +95,11 @@ export function splitOptions<TaskOptions extends object>(
   const { use_fast, model_kwargs } = load;
   return {
     load,
-    model: { ...pick(MODEL_NAMES), ...model_kwargs },
+    model: {
+      ...(load.device === "webgpu" && { backend: "webgpu" as const }),
+      ...pick(MODEL_NAMES),
+      ...model_kwargs,
+    },
     tokenizer: { ...pick(SOURCE_NAMES), ...(use_fast !== undefined && { use_fast }) },
     task: Object.fromEntries(given.filter(([name]) => !loads.has(name))) as TaskOptions,
   };
@@ -114,13 +118,11 @@ function isSource(name: string): boolean {
   return (SOURCE_NAMES as readonly string[]).includes(name);
 }
 
-const DEVICES: readonly unknown[] = ["wasm", "cpu", -1, 0];
+const DEVICES: readonly unknown[] = ["wasm", "cpu", "webgpu", -1, 0];
 
 function checkDevice(device: PipelineLoadOptions["device"]): void {
   if (device === undefined || device === null || DEVICES.includes(device)) return;
-  const why =
-    device === "webgpu" ? "webgpu is not there yet" : `${device} is none of ${DEVICES.join(", ")}`;
-  throw unsupported("device", why);
+  throw unsupported("device", `${device} is none of ${DEVICES.join(", ")}`);
 }
 
 function unsupported(param: string, why: string): PronkError {

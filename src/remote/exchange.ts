@@ -3,6 +3,7 @@
  * not. Ends once: with an answer, or lost.
  */
 import type { Channel } from "./channel.ts";
+import { checkTold } from "./check-told.ts";
 import { type Asked, type Heard, PING_MS, SILENCE_MS, type Told } from "./messages.ts";
 import type { EnginePeer } from "./peers.ts";
 import type { Timer } from "./timer.ts";
@@ -54,7 +55,13 @@ export class Exchange {
       message: ({ head, body }) => {
         if (this.#isOver) return;
         this.#silence = 0;
-        this.#listener.told(head as Told, body);
+        try {
+          this.#listener.told(checkTold(head), body);
+        } catch (cause) {
+          // What cannot be read is no answer, and no more of it comes.
+          this.close();
+          this.#listener.lost(cause);
+        }
       },
       closed: () => this.#lose(undefined),
     });

@@ -4,7 +4,7 @@
  * parts were read, which lets more come, and that it is still there; closing the channel stops what was asked for.
  */
 import type { AdapterInfo } from "../engine/adapter-set.ts";
-import type { EngineStats, ModelInfo } from "../engine/engine.ts";
+import type { CallOptions, EngineStats, ModelInfo } from "../engine/engine.ts";
 import type { SnapshotInfo } from "../engine/snapshots.ts";
 import { type ErrorCode, PronkError } from "../errors.ts";
 import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
@@ -43,12 +43,21 @@ export type CallName = (typeof CALLS)[number];
 
 export type Asked =
   | { readonly ask: "describe" }
-  | { readonly ask: "stream"; readonly request: WireRequest; readonly fingerprint: string }
+  | {
+      readonly ask: "stream";
+      readonly request: WireRequest;
+      readonly fingerprint: string;
+      /** Absent from fronts that do not know it. */
+      readonly call?: WireCall;
+    }
   | {
       readonly ask: CallName;
       readonly args: readonly unknown[];
       readonly fingerprint: string;
     };
+
+/** Whose it is and how long it may wait. */
+export type WireCall = Pick<CallOptions, "caller" | "maxWaitMs" | "isPart">;
 
 /** What the asker says after that. */
 export type Heard = { readonly read: number } | { readonly ping: true };

@@ -9,7 +9,13 @@ import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
 import type { ChatTemplate } from "../templates/chat-template.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { Exchange } from "./exchange.ts";
-import { type Asked, type CallName, type EngineDescription, fromWireError } from "./messages.ts";
+import {
+  type Asked,
+  type CallName,
+  type EngineDescription,
+  fromWireError,
+  type Told,
+} from "./messages.ts";
 import { type EnginePeer, peerForTry, rankPeers } from "./peers.ts";
 import {
   lostError,
@@ -101,10 +107,13 @@ function remoteEngine(
       });
       return value;
     };
-    const stream: Engine["stream"] = (request, { signal } = {}) => {
+    const stream: Engine["stream"] = (request, { signal, caller, maxWaitMs, isPart } = {}) => {
       const seeded = { ...request, seed: request.seed ?? randomSeed() };
       const opening = request.prompt_ids.slice(0, OPENING_TOKENS).join();
-      return remoteGeneration(seeded, ranked(opening), setting, signal);
+      return remoteGeneration(seeded, ranked(opening), setting, {
+        signal,
+        call: { caller, maxWaitMs, isPart },
+      });
     };
     return {
       info,
@@ -171,6 +180,8 @@ async function ask<Answer extends object>(
             if ("error" in message) {
               if (message.error.changed) setting?.changed();
               reject(fromWireError(message.error));
+            } else if (!answers(asked, message)) {
+              throw new PronkError("bad_format", "remote engine: an answer to something else");
             } else if ("vectors" in message) {
               resolve({ value: vectorsOf(message.vectors, body) } as unknown as Answer);
             } else if ("bytes" in message) resolve({ value: body } as unknown as Answer);
@@ -194,6 +205,11 @@ async function ask<Answer extends object>(
       });
     }
   }
+}
+
+function answers({ ask }: Asked, message: Told): boolean {
+  if (ask === "describe") return "description" in message;
+  return "value" in message || "vectors" in message || "bytes" in message;
 }
 
 class Lost extends Error {

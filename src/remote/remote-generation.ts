@@ -14,6 +14,7 @@ import {
   fromWireResult,
   type Told,
   toWireRequest,
+  type WireCall,
 } from "./messages.ts";
 import { type EnginePeer, peerForTry } from "./peers.ts";
 import type { Timer } from "./timer.ts";
@@ -38,9 +39,9 @@ export function remoteGeneration(
   request: GenerateRequest & { readonly seed: number },
   ranked: readonly EnginePeer[],
   setting: RemoteSetting,
-  signal: AbortSignal | undefined,
+  { signal, call }: { readonly signal: AbortSignal | undefined; readonly call: WireCall },
 ): Generation {
-  const generation = new RemoteGeneration(request, ranked, setting);
+  const generation = new RemoteGeneration(request, ranked, setting, call);
   generation.start(signal);
   return generation.outlet;
 }
@@ -50,6 +51,7 @@ class RemoteGeneration {
   readonly #request: GenerateRequest;
   readonly #ranked: readonly EnginePeer[];
   readonly #setting: RemoteSetting;
+  readonly #call: WireCall;
   readonly #startedMs: number;
   /** Tokens of the output, those that the request itself came with included. */
   readonly #ids: number[] = [];
@@ -63,8 +65,14 @@ class RemoteGeneration {
   #isOver = false;
   #forget: () => void = () => {};
 
-  constructor(request: GenerateRequest, ranked: readonly EnginePeer[], setting: RemoteSetting) {
+  constructor(
+    request: GenerateRequest,
+    ranked: readonly EnginePeer[],
+    setting: RemoteSetting,
+    call: WireCall,
+  ) {
     this.#request = request;
+    this.#call = call;
     this.#ranked = ranked;
     this.#setting = setting;
     this.#startedMs = setting.now();
@@ -98,7 +106,9 @@ class RemoteGeneration {
     const peer = peerForTry(this.#ranked, this.#tries++);
     const { fingerprint, timer } = this.#setting;
     const request = toWireRequest(this.#continued());
-    this.#exchange = new Exchange(peer, { ask: "stream", request, fingerprint }, timer, {
+    // What has given tokens already is not refused for a queue that is full elsewhere.
+    const call = { ...this.#call, isPart: this.#call.isPart || this.#ids.length > 0 };
+    this.#exchange = new Exchange(peer, { ask: "stream", request, fingerprint, call }, timer, {
       told: (message) => this.#told(message, peer),
       lost: (cause) => this.#again(cause),
     });

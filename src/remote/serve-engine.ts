@@ -13,6 +13,7 @@ import {
   type Told,
   toWireError,
   WINDOW_PARTS,
+  type WireCall,
 } from "./messages.ts";
 import { platformTimer, type Timer } from "./timer.ts";
 
@@ -97,7 +98,7 @@ async function answer<Hosted extends Engine>(
     return;
   }
   if (asked.ask === "stream") {
-    await answerStream(fromWireRequest(asked.request), engine, host, answering);
+    await answerStream(fromWireRequest(asked.request), asked.call, engine, host, answering);
     return;
   }
   if (!CALLS.includes(asked.ask)) {
@@ -116,6 +117,7 @@ async function answer<Hosted extends Engine>(
 
 async function answerStream<Hosted extends Engine>(
   request: GenerateRequest,
+  call: WireCall | undefined,
   engine: Hosted,
   host: EngineHost<Hosted>,
   { abort, reader, tell }: Answering,
@@ -128,7 +130,7 @@ async function answerStream<Hosted extends Engine>(
     }
   };
   await aside(host.beforeTurn?.(engine, request));
-  const generation: Generation = engine.stream(request, { signal: abort.signal });
+  const generation: Generation = engine.stream(request, { ...call, signal: abort.signal });
   for await (const part of generation) {
     tell({ part });
     // Not read on: the engine gives the slot to others then, and after a minute the generation up.

@@ -7,6 +7,7 @@
  * its sizes are checked against the bytes that are there before anything is made of it.
  */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 
 /** Raised with every change of what is sent; another one is refused. */
 const STAGE_PROTOCOL = 1;
@@ -63,14 +64,10 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   if (headBytes > MAX_HEAD_BYTES || headBytes % WORD !== 0 || start > bytes.length) {
     throw bad(`a head of ${headBytes} bytes in ${bytes.length}`);
   }
-  let head: unknown;
-  try {
-    head = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(WORD, start)),
-    );
-  } catch (cause) {
-    throw bad("its head is no JSON", cause);
-  }
+  // Bounded in depth, too: what is wrong with a head is told with some of it.
+  const head = parseBoundedJson(bytes.subarray(WORD, start), (why, cause) =>
+    bad(`its head ${why}`, cause),
+  );
   if (typeof head !== "object" || head === null || Array.isArray(head)) {
     throw bad("its head is no object");
   }

@@ -23,6 +23,16 @@ export interface HostedStage {
   readonly instance: string;
 }
 
+/** What gives the stage: loaded by the first who asks, and again by who asks after a load that failed or a trap. */
+export function keepLoaded(load: () => Promise<HostedStage>): () => Promise<HostedStage> {
+  let hosted: Promise<HostedStage> | undefined;
+  return () => {
+    hosted =
+      hosted?.then((one) => (one.stage.failure === undefined ? one : load()), load) ?? load();
+    return hosted;
+  };
+}
+
 export interface StageSession {
   /** Answers a message; what is wrong with it, or fails, is an answer, too. */
   answer(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
@@ -43,6 +53,8 @@ export interface StageHostOptions {
 
 /** Of a session that is open. */
 interface Lease {
+  /** Whose cache has what the session wrote. */
+  readonly stage: Stage;
   readonly slots: readonly number[];
   usedMs: number;
 }
@@ -97,6 +109,10 @@ export class StageHost {
         return encodeOpened({ ...stage.info, sizes, fingerprint, instance });
       }
       if (!lease) throw new PronkError("bad_request", "stage: no session is open");
+      if (lease.stage !== hosted.stage) {
+        const why = "stage: it was loaded anew";
+        throw new PronkError("engine_failed", why, { retryAfterMs: 0 });
+      }
       if (!this.#leases.has(lease)) {
         const why = "stage: the session was silent for too long";
         throw new PronkError("engine_failed", why, { retryAfterMs: 0 });
@@ -144,6 +160,7 @@ export class StageHost {
       throw new PronkError("bad_request", `stage: another model or form: ${found}`);
     }
     const all = stage.info.sizes.slots;
+    for (const lease of this.#leases) if (lease.stage !== stage) this.#leases.delete(lease);
     let free = this.#free(all);
     if (free.length < (asked.slots || 1)) {
       for (const lease of this.#leases) {
@@ -156,7 +173,7 @@ export class StageHost {
       const found = `${free.length} of ${all} slots are free, ${asked.slots || 1} are needed`;
       throw new PronkError("overloaded", `stage: ${found}`);
     }
-    const lease = { slots: free.slice(0, count), usedMs: this.#now() };
+    const lease = { stage, slots: free.slice(0, count), usedMs: this.#now() };
     this.#leases.add(lease);
     return lease;
   }

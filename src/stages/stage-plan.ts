@@ -4,6 +4,7 @@
  * of the head. Pure arithmetic over the memory plan: nothing is loaded.
  */
 import type { MemoryUse } from "../backends/backend.ts";
+import { checkTensors } from "../backends/check-tensors.ts";
 import type { RunnerOptions } from "../backends/runner-options.ts";
 import { planMemory } from "../backends/wasm/memory-layout.ts";
 import { PronkError } from "../errors.ts";
@@ -171,6 +172,7 @@ export function planStage(
   part: StagePart,
   options: StageOptions,
 ): PlannedStage & { readonly image: PartImage } {
+  checkTensors(plan, tensors);
   const image = partImage(plan, part, tensors);
   const { start, end } = image;
   const { use } = planMemory(

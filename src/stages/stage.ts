@@ -49,6 +49,8 @@ export interface StageInfo {
 
 /** A stage's part of the cache, where it is in this process. Layers are counted in the model. */
 export interface StageCache {
+  /** Of `save`, for each position. */
+  positionBytes(): number;
   read(
     slot: number,
     layer: number,
@@ -60,6 +62,8 @@ export interface StageCache {
 
 export interface Stage {
   readonly info: StageInfo;
+  /** Why it runs nothing any more, in this process: a kernel trapped, or it was disposed. It has to be loaded anew. */
+  readonly failure?: string | undefined;
   /**
    * @throws PronkError "bad_request" for what does not fit the stage, which is as it was; "engine_failed" after a trap,
    *   and, with `retryAfterMs`, when the stage was lost: its cache is empty when it is reached again.

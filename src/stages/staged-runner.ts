@@ -283,6 +283,10 @@ class StagedRunner implements Runner {
     return this.#cacheOf(layer).read(slot, layer, positions);
   }
 
+  get positionBytes(): number {
+    return this.#cacheOf(0).positionBytes();
+  }
+
   saveCache(slot: number, layer: number, positions: number): Uint8Array {
     return this.#cacheOf(layer).save(slot, layer, positions);
   }

@@ -12,6 +12,7 @@ import {
   loadCachedLayer,
   readCachedLayer,
   saveCachedLayer,
+  savedLayerBytes,
 } from "../backends/wasm/cached-layer.ts";
 import { instantiateKernels } from "../backends/wasm/kernel-loader.ts";
 import type { Kernels } from "../backends/wasm/kernels.gen.ts";
@@ -23,10 +24,11 @@ import {
   RESERVED_BYTES,
   WASM32_BYTES,
 } from "../backends/wasm/memory-layout.ts";
+import type { MemoryPool } from "../backends/wasm/memory-pool.ts";
 import { RopeTables } from "../backends/wasm/rope-tables.ts";
 import { WHOLE } from "../backends/wasm/threads/part.ts";
 import { runPart } from "../backends/wasm/threads/thread-program.ts";
-import type { SelectedKernel } from "../backends/wasm/wasm-runner.ts";
+import { requireWholePanels, type SelectedKernel } from "../backends/wasm/wasm-runner.ts";
 import { PronkError } from "../errors.ts";
 import type { BufferName, Plan } from "../model/plan.ts";
 import {
@@ -72,19 +74,28 @@ export class WasmStage implements Stage {
   readonly #f32: Float32Array;
   readonly #ids: Int32Array;
   #broken: string | undefined;
+  #release: (() => void) | undefined;
 
   /**
-   * Allocates the stage's memory; the caller fills `weights`.
+   * Allocates the stage's memory, or takes it of `memories`; the caller fills `weights`.
    *
    * @throws PronkError "out_of_memory" with the plan's numbers; "bad_request" for a part that the model has not.
    */
-  constructor(model: StageModel, part: StagePart, sizes: StageOptions, kernel: SelectedKernel) {
+  constructor(
+    model: StageModel,
+    part: StagePart,
+    sizes: StageOptions,
+    kernel: SelectedKernel,
+    memories?: MemoryPool,
+  ) {
+    requireWholePanels(model.plan);
     const own: PartPlan = planPart(model.plan, part);
     const { image, memory: use } = planStage(model, part, sizes);
     const options = stageOptions(part, sizes);
     const weightBytes = image.end - image.start;
     const layout = planMemory(own.plan, image.tensors, weightBytes, options);
-    const memory = allocate(use.total);
+    const memory = allocate(use.total, memories);
+    this.#release = () => memories?.giveBack(memory);
     const kernels = instantiateKernels(kernel.module, memory, RESERVED_BYTES);
     const tensors = new Map(image.tensors.map((tensor) => [tensor.name, tensor]));
     const variant: KernelVariant = kernel.variant;
@@ -125,14 +136,30 @@ export class WasmStage implements Stage {
   }
 
   run(request: StageRequest): StageReply {
-    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
+    this.#requireWhole();
     this.#check(request);
     try {
       return this.#run(request);
     } catch (cause) {
-      this.#broken = `stage: kernel trapped: ${String(cause)}`;
-      throw new PronkError("engine_failed", this.#broken, { cause });
+      const why = `stage: kernel trapped: ${String(cause)}`;
+      this.#break(why);
+      throw new PronkError("engine_failed", why, { cause });
     }
+  }
+
+  get failure(): string | undefined {
+    return this.#broken;
+  }
+
+  #requireWhole(): void {
+    if (this.#broken) throw new PronkError("engine_failed", this.#broken);
+  }
+
+  /** From now on its memory is another's. */
+  #break(why: string): void {
+    this.#broken ??= why;
+    this.#release?.();
+    this.#release = undefined;
   }
 
   #run({ rows, ids, x, spans, wanted, states, head }: StageRequest): StageReply {
@@ -219,6 +246,7 @@ export class WasmStage implements Stage {
   }
 
   copySlot(from: number, to: number, positions: number): void {
+    this.#requireWhole();
     this.#rope.copySlot(from, to);
     const { cache } = this.#layout;
     const bytes = new Uint8Array(this.#f32.buffer);
@@ -240,6 +268,7 @@ export class WasmStage implements Stage {
         this.#options,
         positions,
       ),
+    positionBytes: () => savedLayerBytes(this.#plan.config, this.#options, 1),
     save: (slot, layer, positions) =>
       saveCachedLayer(
         this.#f32.buffer,
@@ -260,11 +289,12 @@ export class WasmStage implements Stage {
   };
 
   #region(slot: number, layer: number): CacheRegion {
+    this.#requireWhole();
     return this.#layout.cache[slot][layer - this.info.part.layers.from];
   }
 
   dispose(): void {
-    this.#broken ??= "disposed";
+    this.#break("disposed");
   }
 
   /** No kernel is reached with sizes that do not fit. */
@@ -303,13 +333,13 @@ export class WasmStage implements Stage {
   }
 }
 
-function allocate(bytes: number): WebAssembly.Memory {
+function allocate(bytes: number, memories: MemoryPool | undefined): WebAssembly.Memory {
   if (bytes > WASM32_BYTES) {
     throw new PronkError("out_of_memory", `stage: ${bytes} bytes is over the 4 GiB of wasm32`);
   }
   const pages = Math.ceil(bytes / PAGE_BYTES);
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return memories?.take(pages) ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {
     throw new PronkError("out_of_memory", `stage: could not allocate ${bytes} bytes`, { cause });
   }

@@ -4,6 +4,7 @@ import { WorkBudget } from "../engine/work-budget.ts";
 import { PronkError } from "../errors.ts";
 import { ANYBODY } from "./auth.ts";
 import type { AppContext, Clock, Limits, LogEntry } from "./context.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
 import { createMemoryQuotaStore } from "./memory-quota-store.ts";
 import { meteredEngine } from "./metered-engine.ts";
 import type { ServerMetrics } from "./metrics.ts";
@@ -48,11 +49,12 @@ export class Accounts {
 
   engineFor(c: AppContext, engine: Engine): Engine {
     const record = c.get("record");
-    const { workMs } = this.#options.limits ?? {};
+    const { workMs, waitMs = DEFAULT_LIMITS.waitMs } = this.#options.limits ?? {};
     if (workMs !== undefined) record.work ??= new WorkBudget(workMs);
     return meteredEngine(engine, {
       record,
       work: record.work,
+      waitMs,
       now: () => this.#clock.now(),
       spend: (tokens) => this.#spend(c, record, tokens),
       onGeneration: (end) => {

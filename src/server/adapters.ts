@@ -6,6 +6,7 @@ import type { Engine } from "../engine/engine.ts";
 import { PronkError } from "../errors.ts";
 import type { AdapterChoice } from "../generate/request.ts";
 import { RequestError } from "./errors.ts";
+import { mayBeTold } from "./metered-engine.ts";
 import type { LoraScale } from "./schemas/lora.ts";
 
 /** What an answer is of. */
@@ -55,7 +56,8 @@ export function chooseByIds(
     }
     const adapter = engine.adapters.find((one) => one.id === id);
     if (adapter !== undefined) return { name: adapter.name, scale };
-    const present = engine.adapters.map((one) => `${one.id} (${one.name})`).join(", ");
+    const told = engine.adapters.filter(({ name }) => mayBeTold(engine, name));
+    const present = told.map((one) => `${one.id} (${one.name})`).join(", ");
     throw new PronkError(
       "not_found",
       `${at}: no adapter ${id} is loaded; ${present || "there is none"}`,
@@ -77,11 +79,12 @@ export function fingerprintOf(engine: Engine, choices: readonly AdapterChoice[])
 /** A 404 that says what is served. */
 export function noSuchModel(engine: Engine, id: string): RequestError {
   const shown = id.length > 80 ? `${id.slice(0, 80)}…` : id;
-  const served = [engine.info.id, ...engine.adapters.map(({ name }) => name)];
+  const all = [engine.info.id, ...engine.adapters.map(({ name }) => name)];
+  const served = all.filter((name) => mayBeTold(engine, name));
   const names = served.map((name) => JSON.stringify(name)).join(", ");
   return new RequestError(
     "model_not_found",
-    `model: ${JSON.stringify(shown)} is not served here, ${names} ${served.length > 1 ? "are" : "is"}`,
+    `model: ${JSON.stringify(shown)} is not served here, ${names || "nothing"} ${served.length > 1 ? "are" : "is"}`,
     { param: "model" },
   );
 }

@@ -23,10 +23,12 @@ import type {
 import { type CorsOptions, cors } from "./cors.ts";
 import { DIALECTS, type Dialect, dialectRoutes } from "./dialects.ts";
 import { RequestError, toErrorReply } from "./errors.ts";
+import { onlyHosts } from "./hosts.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { OLLAMA_ERRORS } from "./ollama/routes.ts";
 import type { Route } from "./operation.ts";
+import type { PlaygroundFiles } from "./playground/files.ts";
 import type { Quota, QuotaStore } from "./quota.ts";
 import { requestId, traceParent } from "./request-id.ts";
 import { RequestRecord } from "./request-record.ts";
@@ -42,6 +44,7 @@ import { loraRoutes } from "./routes/lora.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { playgroundRoutes } from "./routes/playground.ts";
 import { rerankRoute } from "./routes/rerank.ts";
 import { responseRoutes } from "./routes/responses.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -66,6 +69,7 @@ export {
 } from "./llm.ts";
 export { jsonLogLine, textLogLine } from "./log-line.ts";
 export { createMemoryQuotaStore } from "./memory-quota-store.ts";
+export type { PlaygroundFiles } from "./playground/files.ts";
 export type { Admission, Quota, QuotaStore, Standing } from "./quota.ts";
 export {
   memoryResponseCache,
@@ -101,6 +105,11 @@ export interface AppOptions {
   readonly responses?: ResponsesOptions;
   /** Default: every origin. false: no CORS headers. */
   readonly cors?: CorsOptions | false;
+  /**
+   * Names and addresses, without ports, that requests may be for beside `localhost` and 127.0.0.1; others are 403. For
+   * servers that listen on this machine alone, without keys: a foreign page may have its name point here. Default: any.
+   */
+  readonly hosts?: readonly string[];
   /** Default: performance.now and Date.now. */
   readonly clock?: Clock;
   /** Unique, of letters and digits. Default: crypto.randomUUID without its dashes. */
@@ -117,6 +126,8 @@ export interface AppOptions {
   readonly metrics?: "key" | "public" | "off";
   /** APIs of other families, beside OpenAI's: Ollama's /api routes, Anthropic's /v1/messages. Default: all. */
   readonly dialects?: readonly Dialect[];
+  /** The page at `/`: `playgroundFiles()` of the runtime's entry. Default: none. */
+  readonly playground?: PlaygroundFiles;
 }
 
 /** Proxies cut silent connections after 30 seconds or more. */
@@ -134,6 +145,12 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const { store, ttlSeconds = RESPONSE_TTL_SECONDS } = options.responses ?? {};
   const server: ServerContext = {
     engine: async (c) => accounts.engineFor(c, await resolveEngine(options, c)),
+    engineWithRoom: async (c) => {
+      const engine = await server.engine(c);
+      // An answer that is kept takes no slot.
+      if (options.cache === undefined) engine.checkRoom?.();
+      return engine;
+    },
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     allowAdapterLoading: options.allowAdapterLoading ?? false,
     cache: options.cache,
@@ -155,6 +172,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     );
     c.set("record", record);
     c.header("x-request-id", record.id);
+    // Answers repeat what was asked; none of them is to be taken for a page or a script.
+    c.header("x-content-type-options", "nosniff");
     const trace = traceParent(c.req.raw.headers);
     if (trace !== undefined) c.header("traceparent", trace);
     accounts.begin();
@@ -173,6 +192,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.onError(answerError);
   const isKeyed = options.auth !== undefined;
   const { dialects = DIALECTS } = options;
+  const page = options.playground && playgroundRoutes(options.playground);
   const routes = [
     chatRoute(server),
     completionsRoute(server),
@@ -186,11 +206,13 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     healthRoute((c) => resolveEngine(options, c), options.ready),
     ...metricsRoutes(options, metrics),
     ...dialectRoutes(server, dialects),
+    ...(page?.routes ?? []),
   ];
   const described = [...routes, ...openApiRoutes(routes, isKeyed)];
   const paths = new Set(described.map(({ path }) => path));
   const allow = cors(options.cors ?? { origins: "*" });
-  for (const middleware of [observe, allow]) {
+  const named = onlyHosts(options.hosts);
+  for (const middleware of [observe, named, allow]) {
     app.use((c, next) => (isEmbeddedElsewhere(c, paths) ? next() : middleware(c, next)));
   }
   if (dialects.includes("ollama")) {
@@ -200,7 +222,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
       await next();
     });
   }
-  addRoutes(app, described, authenticate, (c) => accounts.admit(c));
+  addRoutes(app, described, authenticate, (c) => accounts.admit(c), page?.home);
   // Of this app alone: below another's root, what is not here is that one's to answer.
   app.notFound(async (c) => {
     const fail = async (): Promise<void> => {
@@ -208,8 +230,15 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
       c.res = answerError(c.error, c);
     };
     await observe(c, async () => {
-      const answer = await allow(c, fail);
-      if (answer) c.res = answer;
+      try {
+        await named(c, async () => {
+          const answer = await allow(c, fail);
+          if (answer) c.res = answer;
+        });
+      } catch (error) {
+        c.error = error as Error;
+        c.res = answerError(c.error, c);
+      }
     });
     return c.res;
   });

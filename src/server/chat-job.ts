@@ -12,7 +12,7 @@ import { chatLogprobs } from "./logprobs.ts";
 import { toSampling } from "./sampling.ts";
 import { type ChatRequest, chatRequest, promptRequest } from "./schemas/chat.ts";
 import { readTools } from "./tools/read-tools.ts";
-import { toolRun } from "./tools/tool-run.ts";
+import type { ToolRun } from "./tools/tool-run.ts";
 import { refuseUnsupportedInChat } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
@@ -25,6 +25,10 @@ const SHAPE: AnswerShape = {
   piece: (content) => ({ delta: { content } }),
   closing: { delta: {} },
 };
+
+function withoutTools(messages: ToolRun["conversation"]["messages"]): ToolRun {
+  return { conversation: { messages, tools: undefined }, grammar: undefined, reader: undefined };
+}
 
 /**
  * @param engineOf asked for only when the body is sound.
@@ -53,13 +57,18 @@ export async function chatJob(
   const sampling = toSampling(request, maxTokensOf(request), alternatives, engine, limits);
   // Every message takes a token at least: spares rendering and encoding what cannot fit.
   checkPrompt(messages.length, info.ctx, "messages", limits);
-  const { conversation, grammar, reader } = toolRun(
-    template,
-    messages,
-    tools,
-    sampling.grammar,
-    engine,
-  );
+  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
+  // Loaded only here: most chats have no tools.
+  const { conversation, grammar, reader } =
+    tools === undefined && !hasCalls
+      ? withoutTools(messages)
+      : (await import("./tools/tool-run.ts")).toolRun(
+          template,
+          messages,
+          tools,
+          sampling.grammar,
+          engine,
+        );
   const prompt = encodeChat(template, tokenizer, conversation.messages, conversation.tools);
   checkPrompt(prompt.length, info.ctx, "messages", limits);
   return {

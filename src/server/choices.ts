@@ -5,7 +5,7 @@
  * fills the queue that others wait in. Nothing runs ahead: a choice is asked for its next token
  * after its last one was taken.
  */
-import type { Engine } from "../engine/engine.ts";
+import type { CallOptions, Engine } from "../engine/engine.ts";
 import type { GenerateRequest, GenerateResult, TokenPart } from "../generate/request.ts";
 
 /** One token of a choice, or its end. */
@@ -43,7 +43,9 @@ export async function* runChoices(
   const startMore = (): void => {
     while (started < requests.length && running.size < Math.max(1, engine.info.slots)) {
       const request = requests[started] as GenerateRequest; // started < length
-      advance(started, startChoice(engine, request, started, abort.signal));
+      // One that was let in is not refused for its later choices.
+      const call = { signal: abort.signal, isPart: started > 0 };
+      advance(started, startChoice(engine, request, started, call));
       started++;
     }
   };
@@ -65,9 +67,9 @@ async function startChoice(
   engine: Engine,
   request: GenerateRequest,
   index: number,
-  signal: AbortSignal,
+  call: CallOptions,
 ): Promise<Step> {
-  const generation = engine.stream(request, { signal });
+  const generation = engine.stream(request, call);
   generation.result.catch(() => {}); // iteration throws the same error
   const parts = generation[Symbol.asyncIterator]();
   const proceed = async (): Promise<Step> => {

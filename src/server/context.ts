@@ -19,6 +19,11 @@ export interface Limits {
    * `resume` token, what has no part to give is 400. Default: no limit.
    */
   readonly workMs?: number;
+  /**
+   * Milliseconds that a request may be expected to wait for a slot, by what answers took lately; 429 beyond. Four a slot
+   * may wait in any case. Default 10,000.
+   */
+  readonly waitMs: number;
   /** Choices of one request: n, or n times the number of prompts; 400 beyond. */
   readonly choices: number;
 }
@@ -69,6 +74,12 @@ export interface ServerContext {
    * @throws PronkError "loading" while there is no model; RequestError "load_failed".
    */
   engine(c: AppContext): Promise<Engine>;
+  /**
+   * The same for what will take a slot, before its prompt is encoded.
+   *
+   * @throws PronkError also "overloaded", where it would be refused all the same.
+   */
+  engineWithRoom(c: AppContext): Promise<Engine>;
   readonly limits: Limits;
   readonly allowAdapterLoading: boolean;
   readonly responses: {

@@ -7,11 +7,16 @@
  * Source: https://fetch.spec.whatwg.org/#http-cors-protocol
  */
 import type { MiddlewareHandler } from "hono";
-import type { AppEnv } from "./context.ts";
+import type { AppContext, AppEnv } from "./context.ts";
+import { RequestError } from "./errors.ts";
+import { isLoopbackName } from "./hosts.ts";
 
 export interface CorsOptions {
-  /** `"*"` or the exact origins that may call, such as `https://example.com`. */
-  readonly origins: "*" | readonly string[];
+  /**
+   * `"*"`; or the exact origins that may call, such as `https://example.com`; or `"loopback"`: pages that this machine
+   * serves itself. But for `"*"`, requests of pages from elsewhere are 403: what a page cannot read it can still send.
+   */
+  readonly origins: "*" | "loopback" | readonly string[];
 }
 
 const ALLOW_METHODS = "GET,POST,DELETE,OPTIONS";
@@ -37,7 +42,10 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/;
 /** Clients send about a dozen; more is no client. */
 const MAX_REQUESTED_HEADERS = 64;
 
-/** Answers every OPTIONS request with 204, and marks every other answer, errors included. */
+/**
+ * Answers every OPTIONS request with 204, and marks every other answer, errors included. Throws RequestError
+ * "foreign_origin" where a page from elsewhere asks.
+ */
 export function cors(options: CorsOptions | false): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const preflight = c.req.method === "OPTIONS";
@@ -47,7 +55,10 @@ export function cors(options: CorsOptions | false): MiddlewareHandler<AppEnv> {
       c.header("access-control-allow-origin", origin);
       c.header("access-control-expose-headers", EXPOSE_HEADERS);
     }
-    if (!preflight) return next();
+    if (!preflight) {
+      if (options !== false && origin === undefined) refuseForeign(c);
+      return next();
+    }
     if (origin !== undefined) {
       const requested = c.req.header("access-control-request-headers");
       c.header("access-control-allow-methods", ALLOW_METHODS);
@@ -61,7 +72,31 @@ export function cors(options: CorsOptions | false): MiddlewareHandler<AppEnv> {
 
 function allowedOrigin(options: CorsOptions, origin: string | undefined): string | undefined {
   if (options.origins === "*") return "*";
-  return origin !== undefined && options.origins.includes(origin) ? origin : undefined;
+  if (origin === undefined) return undefined;
+  const isAllowed =
+    options.origins === "loopback" ? isLoopbackOrigin(origin) : options.origins.includes(origin);
+  return isAllowed ? origin : undefined;
+}
+
+/**
+ * Browsers say where a page is from that sends anything but GET and HEAD, and nothing else does. A form or a text/plain
+ * body needs no preflight, so that it would be run, and only its answer withheld.
+ */
+function refuseForeign(c: AppContext): void {
+  const origin = c.req.header("origin");
+  if (origin === undefined || c.req.header("sec-fetch-site") === "same-origin") return;
+  if (URL.canParse(origin) && new URL(origin).host === new URL(c.req.url).host) return;
+  throw new RequestError(
+    "foreign_origin",
+    "origin: pages of other sites may not ask this server; --cors of pronk serve, or cors of createApp, lets them",
+    { param: "origin" },
+  );
+}
+
+function isLoopbackOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, hostname } = new URL(origin);
+  return /^https?:$/.test(protocol) && isLoopbackName(hostname);
 }
 
 function allowedHeaders(requested: string | undefined): string {

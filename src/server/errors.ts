@@ -19,6 +19,8 @@ export type RequestErrorCode =
   | "rate_limited" // a window is used up; waiting for the next is sensible
   | "quota_exceeded" // a window is used up for longer than a client waits
   | "not_allowed" // a route that the server's owner has to open
+  | "foreign_origin" // of a page that this server is not for
+  | "foreign_host" // for a name that is not this server's
   | "method_not_allowed"
   | "request_too_large"
   | "load_failed" // the model cannot be loaded; retrying cannot help
@@ -82,6 +84,8 @@ const REPLIES: Record<ErrorCode | RequestErrorCode, Reply> = {
   model_not_found: refusal(404, "model_not_found"),
   previous_response_not_found: refusal(400, "previous_response_not_found"),
   not_allowed: refusal(403, "not_allowed"),
+  foreign_origin: refusal(403, "origin_not_allowed"),
+  foreign_host: refusal(403, "host_not_allowed"),
   permission_denied: refusal(403, "permission_denied"),
   rate_limited: later(429, "rate_limit_error", "rate_limit_exceeded"),
   quota_exceeded: {

@@ -10,6 +10,8 @@ export const DEFAULT_LIMITS: Limits = {
   // The context bounds both.
   promptTokens: Number.POSITIVE_INFINITY,
   maxTokens: Number.POSITIVE_INFINITY,
+  // As long as people wait (Nielsen, 1993), and below a ping's silence: a refusal is still a status.
+  waitMs: 10_000,
   // OpenAI's bound on n.
   choices: 128,
 };

@@ -9,6 +9,7 @@ import { selectModel } from "./adapters.ts";
 import type { ChatEnd, ChatServer, TokenEntry, ToolCall, ToolCallDelta } from "./chat-run.ts";
 import { type RunningChat, runChat, runPrompt } from "./chat-run.ts";
 import type { Limits } from "./context.ts";
+import { continuedCall } from "./continued-call.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import type { ChatRequest, RequestMessage } from "./schemas/chat.ts";
 import { inputIds } from "./text-inputs.ts";
@@ -207,22 +208,12 @@ async function* parts({ head, job, events }: RunningChat): AsyncGenerator<LlmPar
     }
     text += event.content;
     logprobs.push(...event.logprobs);
-    for (const delta of event.toolCalls) calls[delta.index] = continued(calls[delta.index], delta);
+    for (const delta of event.toolCalls)
+      calls[delta.index] = continuedCall(calls[delta.index], delta);
     yield {
       text: event.content,
       ...(event.toolCalls.length > 0 && { tool_calls: event.toolCalls }),
       ...(event.logprobs.length > 0 && { logprobs: event.logprobs }),
     };
   }
-}
-
-function continued(call: ToolCall | undefined, { id, function: more }: ToolCallDelta): ToolCall {
-  return {
-    id: call?.id ?? id ?? "",
-    type: "function",
-    function: {
-      name: call?.function.name ?? more?.name ?? "",
-      arguments: (call?.function.arguments ?? "") + (more?.arguments ?? ""),
-    },
-  };
 }

@@ -12,11 +12,12 @@ const MAX_CAUSES = 4;
 
 /** One JSON object, without a line break; fields that are not known are left out. */
 export function jsonLogLine(entry: LogEntry): string {
-  const { time, error, ms, first_token_ms, ...rest } = entry;
+  const { time, error, ms, path, first_token_ms, ...rest } = entry;
   return JSON.stringify({
     time: new Date(time).toISOString(),
     level: levelOf(entry),
     ...rest,
+    path: oneLine(path),
     ms: rounded(ms),
     first_token_ms: first_token_ms === undefined ? undefined : rounded(first_token_ms),
     ...(error === undefined ? {} : { error: describeError(error, entry.status) }),
@@ -29,9 +30,14 @@ export function textLogLine(entry: LogEntry): string {
   const { prompt_tokens, generated_tokens } = entry;
   const tokens = prompt_tokens === undefined ? "" : `${prompt_tokens}+${generated_tokens} tokens`;
   const failed = error === undefined ? "" : errorText(describeError(error, status));
-  return [method, path, status, `${Math.round(ms)} ms`, tokens, request_id, key, failed]
+  return [method, oneLine(path), status, `${Math.round(ms)} ms`, tokens, request_id, key, failed]
     .filter((part) => part !== "" && part !== undefined)
     .join(" ");
+}
+
+/** Paths arrive decoded: what they hold must not end a line, nor be obeyed by the terminal that shows it. */
+function oneLine(path: string): string {
+  return path.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, encodeURIComponent);
 }
 
 interface LoggedError {

@@ -3,6 +3,7 @@
  *
  * Every route gets its engine so; none can forget to count, or to ask whether it may.
  */
+import type { AdapterInfo } from "../engine/adapter-set.ts";
 import type { CallOptions, Engine, Generation } from "../engine/engine.ts";
 import type { WorkBudget } from "../engine/work-budget.ts";
 import type {
@@ -18,6 +19,8 @@ export interface Meter {
   /** What may be computed for this request; undefined: anything. */
   readonly work?: WorkBudget | undefined;
   readonly record: RequestRecord;
+  /** How long it may be expected to wait for a slot. */
+  readonly waitMs: number;
   now(): number;
   /** Called as soon as tokens are known to be the caller's. */
   spend(tokens: number): void;
@@ -42,6 +45,8 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
   const within = <Options extends CallOptions>(options?: Options) => ({
     ...(options as Options),
     work: meter.work,
+    caller: record.caller.name,
+    maxWaitMs: meter.waitMs,
   });
   const manages = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
     models === undefined ? run : refuseManagement;
@@ -63,6 +68,7 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     | "saveSnapshot"
     | "loadSnapshot"
     | "unloadSnapshot"
+    | "checkRoom"
     | "loadAdapter"
     | "unloadAdapter"
     | "setAdapters"
@@ -102,10 +108,11 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     },
     async saveSnapshot(request, options) {
       checkAdapters(engine, models, request.adapters);
-      const bytes = await engine.saveSnapshot(request, options);
+      const bytes = await engine.saveSnapshot(request, within(options));
       read([request.prompt_ids]);
       return bytes;
     },
+    checkRoom: (options) => engine.checkRoom?.(within(options)),
     loadSnapshot: manages(engine.loadSnapshot),
     unloadSnapshot: manages(engine.unloadSnapshot),
     loadAdapter: manages(engine.loadAdapter),
@@ -113,7 +120,22 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     setAdapters: manages(engine.setAdapters),
   };
   // What is not named here is the engine's own.
-  return Object.create(engine, Object.getOwnPropertyDescriptors(own));
+  const seen: Engine = Object.create(engine, Object.getOwnPropertyDescriptors(own));
+  if (models !== undefined) NAMED.set(seen, models);
+  return seen;
+}
+
+/** Of engines as keys see them that may ask for some names only: these. */
+const NAMED = new WeakMap<Engine, readonly string[]>();
+
+/** Whether who has this engine may be told of a model or an adapter of this name. */
+export function mayBeTold(engine: Engine, name: string): boolean {
+  return NAMED.get(engine)?.includes(name) ?? true;
+}
+
+/** Where an adapter came from: a path of the server's is for those who may load some. */
+export function shownPath(engine: Engine, { name, path }: AdapterInfo): string {
+  return NAMED.has(engine) ? name : path;
 }
 
 function metered(generation: Generation, request: GenerateRequest, meter: Meter): Generation {

@@ -41,7 +41,9 @@ export async function throughCache(
   if (!cache || !isRepeatable || top_logprobs !== undefined || max_time_ms !== undefined) {
     return undefined;
   }
-  const scope = cache.isShared ? "" : `${c.get("record").caller.name} `;
+  // Not by the name, which may be a place in a list: another key's after the list has changed.
+  const { owner = "" } = c.get("record").caller;
+  const scope = cache.isShared ? "" : `${owner} `;
   const key = await hashOf(`${scope}${c.req.path}`, job);
   const found = await cache.store.get(key);
   if (found) return { isHit: true, events: replay(JSON.parse(found)) };

@@ -6,12 +6,17 @@ import type { AppContext, AppEnv } from "./context.ts";
 import { RequestError } from "./errors.ts";
 import { pathTemplate, type Route } from "./operation.ts";
 
-/** Adds the routes, and after them the answer for every other path. */
+/**
+ * Adds the routes, and after them the answer for every other path.
+ *
+ * @param home the page at the app's root
+ */
 export function addRoutes(
   app: Hono<AppEnv>,
   routes: readonly Route[],
   authenticate: Authenticate,
   admit: (c: AppContext) => Promise<void>,
+  home?: (c: AppContext) => Promise<Response>,
 ): void {
   for (const route of routes) {
     const { path, isPublic, methods, errors } = route;
@@ -41,6 +46,12 @@ export function addRoutes(
   }
   app.all("*", (c, next) => {
     const { base, isLast } = placeOf(c);
+    // The app around matches its paths strictly: `/llm/` is none of the routes of `/llm`.
+    const isHome = base !== "/" && c.req.path === `${base}/`;
+    if (home !== undefined && isHome && ["GET", "HEAD"].includes(c.req.method)) {
+      c.get("record").route = "/";
+      return home(c);
+    }
     // Its own app's notFound, or what the one around it has behind.
     if (base === "/" || !isLast) return next();
     throw unknownUrl(c);

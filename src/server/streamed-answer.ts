@@ -92,13 +92,17 @@ export async function* streamedAnswer(
       }
     } else {
       const result = withEcho(event.result, echoOf(job, index), index % n === 0);
-      results[index] = result;
+      // For the usage alone: log-probabilities are megabytes a choice, and have been sent.
+      const { logprobs: _, ...counted } = result;
+      results[index] = counted;
       for (const body of reader?.end() ?? []) yield chunk(index, { body });
       const finish_reason = reader?.finish(result.finish_reason) ?? result.finish_reason;
       const { stop: stop_reason } = result;
       const logprobs = writer?.takeRest();
       const closing = chunk(index, { body: shape.closing, logprobs, finish_reason, stop_reason });
-      yield { ...closing, timings: timingsOf([result], job.engine.info) };
+      writers.set(index, undefined);
+      readers.set(index, undefined);
+      yield { ...closing, timings: timingsOf([counted], job.engine.info) };
     }
   }
   if (withUsage) yield { ...common, choices: [], usage: usageOf(prompts, results, n) };

@@ -42,7 +42,7 @@ export function anthropicRoutes(server: ServerContext): Route[] {
             const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
             const request = validate(messagesRequest, body);
             const abort = abortOf(c);
-            const chats: ChatServer = { ...server, engine: () => server.engine(c) };
+            const chats: ChatServer = { ...server, engine: () => server.engineWithRoom(c) };
             const chat = await runChat(messagesBody(request), chats, abort).catch(rename);
             if (request.stream === true) return streamMessage(c, server, chat, abort);
             return c.json(wholeMessage(chat, await chat.whole()));

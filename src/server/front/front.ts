@@ -16,6 +16,7 @@ import { parseBody, readBytes } from "../body.ts";
 import type { AppContext, AppEnv, Clock, LogEntry } from "../context.ts";
 import { type CorsOptions, cors } from "../cors.ts";
 import { RequestError, toErrorReply } from "../errors.ts";
+import { onlyHosts } from "../hosts.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { OLLAMA_ERRORS } from "../ollama/routes.ts";
 import { requestId } from "../request-id.ts";
@@ -39,6 +40,8 @@ export interface FrontOptions {
   readonly isStopping?: () => boolean;
   /** Default: every origin. */
   readonly cors?: CorsOptions | false;
+  /** As of createApp. Default: any. */
+  readonly hosts?: readonly string[];
   /** Called when an answer has ended. */
   readonly log?: (entry: LogEntry) => void;
   /** Default: performance.now and Date.now. */
@@ -96,6 +99,7 @@ export function createFront(options: FrontOptions): Hono<AppEnv> {
     );
     c.set("record", record);
     c.header("x-request-id", record.id);
+    c.header("x-content-type-options", "nosniff");
     if (c.req.path === "/v1/messages") c.set("errorForm", ANTHROPIC_ERRORS);
     if (c.req.path.startsWith("/api/")) c.set("errorForm", OLLAMA_ERRORS);
     await next();
@@ -109,6 +113,7 @@ export function createFront(options: FrontOptions): Hono<AppEnv> {
       options.log?.({ time: arrivedMs, request_id: id, method, path, status, ms, ...failed });
     });
   });
+  app.use(onlyHosts(options.hosts));
   app.use(cors(options.cors ?? { origins: "*" }));
   app.onError((error, c) => {
     const reply = toErrorReply(error);
@@ -246,7 +251,15 @@ function onward(given: Headers): Headers {
 function baseOf(upstream: string): string {
   const url = URL.canParse(upstream) ? new URL(upstream) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.search || url.hash) {
-    throw new PronkError("bad_request", `upstream: expected an http URL, got ${upstream}`);
+    const shown = url === undefined ? "none" : `${url.protocol}//${url.host}`;
+    throw new PronkError("bad_request", `upstream: expected an http URL, got ${shown}`);
+  }
+  // fetch() takes none, and would repeat them.
+  if (url.username || url.password) {
+    throw new PronkError(
+      "bad_request",
+      `upstream: ${url.host}: credentials in a URL cannot be sent`,
+    );
   }
   return url.href.replace(/\/+$/, "");
 }

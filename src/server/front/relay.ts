@@ -103,7 +103,11 @@ class EventCutter {
   /** The text of the last event that is no comment; "" where there is none. */
   lastOf(whole: Uint8Array): string {
     const separator = "\n".repeat(this.#feeds);
-    const events = new TextDecoder().decode(whole).split(separator);
+    // Further line feeds between events are none of either.
+    const events = new TextDecoder()
+      .decode(whole)
+      .split(separator)
+      .map((event) => event.replace(/^\n/, ""));
     return events.findLast((event) => event !== "" && !event.startsWith(":")) ?? "";
   }
 

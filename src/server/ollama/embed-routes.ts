@@ -32,7 +32,7 @@ export function embedRoutes(server: ServerContext, errors: ErrorForm, tag: strin
             const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
             const request = validate(ollamaEmbedRequest, body);
             const { model, input, dimensions, truncate } = request;
-            const engine = await server.engine(c);
+            const engine = await server.engineWithRoom(c);
             const texts = [input ?? []].flat();
             const found = await embedTexts(
               engine,
@@ -70,7 +70,7 @@ export function embedRoutes(server: ServerContext, errors: ErrorForm, tag: strin
           handle: async (c) => {
             const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
             const { model, prompt } = validate(ollamaEmbeddingsRequest, body);
-            const engine = await server.engine(c);
+            const engine = await server.engineWithRoom(c);
             const name = modelOf(engine, model);
             const { signal } = c.req.raw;
             const options = { truncate: true, signal };

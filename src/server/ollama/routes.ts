@@ -67,7 +67,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
               return c.json(loaded(model, CHAT_SHAPE));
             }
             const asked = chatBody(request, engine);
-            const chats: ChatServer = { ...server, engine: () => engine };
+            const chats: ChatServer = { ...server, engine: () => server.engineWithRoom(c) };
             const begin = (abort: AbortController): Promise<RunningChat> =>
               runChat(asked, chats, abort).catch(rename);
             const isStream = request.stream !== false;
@@ -96,7 +96,7 @@ export function ollamaRoutes(server: ServerContext): Route[] {
               return c.json(loaded(model, GENERATE_SHAPE));
             }
             const asked = generateBody(request, engine);
-            const chats: ChatServer = { ...server, engine: () => engine };
+            const chats: ChatServer = { ...server, engine: () => server.engineWithRoom(c) };
             const begin = (abort: AbortController): Promise<RunningChat> =>
               (raw === true
                 ? runPrompt(prompt, asked, chats, abort)

@@ -27,7 +27,7 @@ export async function answerResponse(
   const conversation = await conversationOf(request, saved);
   const abort = abortOf(c);
   const { chat, used } = await preparePrompt(request, {
-    engine: await server.engine(c),
+    engine: await server.engineWithRoom(c),
     server,
     abort,
     ...conversation,

@@ -25,7 +25,11 @@ export function chatRoute(server: ServerContext): Route {
         },
         handle: async (c) => {
           const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
-          return answer(c, server, await chatJob(body, () => server.engine(c), server.limits));
+          return answer(
+            c,
+            server,
+            await chatJob(body, () => server.engineWithRoom(c), server.limits),
+          );
         },
       },
     },

@@ -62,7 +62,7 @@ export function completionsRoute(server: ServerContext): Route {
           const prompts = inputList(request.prompt);
           checkChoices(n, prompts.length, server.limits);
 
-          const engine = await server.engine(c);
+          const engine = await server.engineWithRoom(c);
           const served = selectModel(engine, request.model, request.lora);
           const { tokenizer, info } = engine;
           const limit = Math.min(DEFAULT_MAX_TOKENS, server.limits.maxTokens);

@@ -27,7 +27,7 @@ export function embeddingsRoute(server: ServerContext): Route {
           const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
           const request = validate(embeddingRequest, body);
           const { input, pooling, normalize, dimensions } = request;
-          const engine = await server.engine(c);
+          const engine = await server.engineWithRoom(c);
           const served = selectModel(engine, request.model, request.lora);
           const { tokenizer, info } = engine;
           const texts = inputList(input).map((one, i) => {

@@ -34,7 +34,8 @@ export function healthRoute(
   const readiness = async (c: AppContext): Promise<Readiness> => {
     if (ready !== undefined) return ready();
     try {
-      const { info } = await engine(c);
+      const { info, failure } = await engine(c);
+      if (failure !== undefined) return { status: "failed", error: failure };
       return { status: "ready", loading: info.loading };
     } catch (error) {
       const isLoading = toErrorReply(error).body.error.code === "model_loading";

@@ -7,6 +7,7 @@ import { chooseByIds } from "../adapters.ts";
 import { readJson, readJsonObject } from "../body.ts";
 import type { AppContext, ServerContext } from "../context.ts";
 import { RequestError } from "../errors.ts";
+import { mayBeTold, shownPath } from "../metered-engine.ts";
 import { jsonAnswer, type Route } from "../operation.ts";
 import { adaptersAnswer, successAnswer, text } from "../schemas/answers.ts";
 import { loadAdapterRequest, loraScales, unloadAdapterRequest } from "../schemas/lora.ts";
@@ -25,13 +26,14 @@ export function loraRoutes(server: ServerContext): Route[] {
           tag: "Adapters",
           answers: { 200: jsonAnswer("The list.", adaptersAnswer) },
           handle: async (c) => {
-            const { adapters } = await server.engine(c);
+            const engine = await server.engine(c);
+            const told = engine.adapters.filter(({ name }) => mayBeTold(engine, name));
             return c.json(
-              adapters.map(({ id, name, path, default_scale }) => ({
-                id,
-                name,
-                path,
-                scale: default_scale,
+              told.map((one) => ({
+                id: one.id,
+                name: one.name,
+                path: shownPath(engine, one),
+                scale: one.default_scale,
               })),
             );
           },

@@ -3,7 +3,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { noSuchModel } from "../adapters.ts";
 import { mayUse } from "../auth.ts";
 import type { ServerContext } from "../context.ts";
-import { mayNotUse } from "../metered-engine.ts";
+import { mayNotUse, shownPath } from "../metered-engine.ts";
 import { jsonAnswer, type Route } from "../operation.ts";
 import { modelAnswer, modelsAnswer } from "../schemas/answers.ts";
 
@@ -52,10 +52,10 @@ type Described = { readonly id: string } & Record<string, unknown>;
 /** As of vLLM: an adapter's root is where it came from, its parent the model. */
 function describeAll(engine: Engine): Described[] {
   const base = describe(engine);
-  const adapters = engine.adapters.map(({ name, path }) => ({
+  const adapters = engine.adapters.map((one) => ({
     ...base,
-    id: name,
-    root: path,
+    id: one.name,
+    root: shownPath(engine, one),
     parent: engine.info.id,
   }));
   return [{ ...base, root: engine.info.id, parent: null }, ...adapters];
@@ -69,7 +69,11 @@ function describe({ info }: Engine): Described {
     owned_by: "pronk",
     context_length: info.ctx,
     backend: info.backend,
+    backend_reason: info.backendReason,
     kernel: info.kernel,
     kernel_reason: info.kernelReason,
+    threads: info.threads,
+    threads_reason: info.threadsReason,
+    memory: { weights: info.memory.weights, kv: info.memory.kv, total: info.memory.total },
   };
 }

@@ -25,7 +25,7 @@ export function rerankRoute(server: ServerContext): Route {
         handle: async (c) => {
           const body = await readJsonObject(c.req.raw, server.limits.bodyBytes);
           const request = validate(rerankRequest, body);
-          const engine = await server.engine(c);
+          const engine = await server.engineWithRoom(c);
           const served = selectModel(engine, request.model, request.lora);
           requireOneOutput(engine);
           const { tokenizer, info } = engine;

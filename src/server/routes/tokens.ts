@@ -1,5 +1,6 @@
 /** Texts to tokens and back, under the root as evaluation harnesses expect it. */
 import { PronkError } from "../../errors.ts";
+import { type TokenPiece, tokenPieces } from "../../tokenizers/token-pieces.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
 import { selectModel } from "../adapters.ts";
 import { readJsonObject } from "../body.ts";
@@ -32,10 +33,17 @@ export function tokenRoutes(server: ServerContext): Route[] {
             const { tokenizer, template, info } = engine;
             if (request.model != null) selectModel(engine, request.model, undefined);
             let tokens: number[];
+            let pieces: TokenPiece[] | undefined;
             if (prompt != null && messages == null) {
               const addSpecialTokens = request.add_special_tokens ?? true;
-              tokens = tokenizer.encode(prompt, { addSpecialTokens, parseSpecial: true });
+              const how = { addSpecialTokens, parseSpecial: true };
+              if (request.return_pieces === true) pieces = tokenPieces(tokenizer, prompt, how);
+              tokens = pieces?.map(({ id }) => id) ?? tokenizer.encode(prompt, how);
             } else if (messages != null && prompt == null) {
+              if (request.return_pieces === true) {
+                const message = "return_pieces: places are those in a prompt, not in messages";
+                throw new PronkError("bad_request", message, { param: "return_pieces" });
+              }
               if (template === undefined) {
                 throw new PronkError("unsupported", `messages: ${info.id} has no chat template`, {
                   param: "messages",
@@ -56,6 +64,7 @@ export function tokenRoutes(server: ServerContext): Route[] {
               ...(request.return_token_strs === true && {
                 token_strs: tokens.map((id) => tokenizer.tokenText(id)),
               }),
+              ...(pieces && { pieces }),
             });
           },
         },

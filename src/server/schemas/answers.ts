@@ -209,6 +209,18 @@ export const tokenizeAnswer: Schema = z.object({
   count,
   max_model_len: count,
   token_strs: z.optional(z.array(z.string())),
+  pieces: z.optional(
+    z.array(
+      z.object({
+        id: count,
+        text: z.string(),
+        bytes: z.array(count),
+        start: count,
+        end: count,
+        special: z.boolean(),
+      }),
+    ),
+  ),
 });
 
 export const detokenizeAnswer: Schema = z.object({ prompt: z.string() });
@@ -231,7 +243,12 @@ export const modelAnswer: Schema = z.object({
   owned_by: z.string(),
   context_length: count,
   backend: z.string(),
+  backend_reason: z.optional(z.string()),
   kernel: z.string(),
+  kernel_reason: z.optional(z.string()),
+  threads: count,
+  threads_reason: z.optional(z.string()),
+  memory: z.object({ weights: count, kv: count, total: count }),
   root: z.string(),
   parent: nullableString,
 });

@@ -28,6 +28,8 @@ export interface TokenizeRequest {
   add_generation_prompt?: Maybe<boolean>;
   /** Also answer with the tokens as the vocabulary spells them. */
   return_token_strs?: Maybe<boolean>;
+  /** Also answer with each token's place in the prompt, its bytes, and whether it is special. */
+  return_pieces?: Maybe<boolean>;
 }
 
 export interface DetokenizeRequest {
@@ -64,6 +66,7 @@ export const tokenizeRequest: z.ZodMiniType<TokenizeRequest> = z.object({
   messages: z.nullish(z.array(requestMessage).check(z.minLength(1))),
   add_generation_prompt: z.nullish(z.boolean()),
   return_token_strs: z.nullish(z.boolean()),
+  return_pieces: z.nullish(z.boolean()),
 });
 
 export const detokenizeRequest: z.ZodMiniType<DetokenizeRequest> = z.object({ model, tokens: ids });

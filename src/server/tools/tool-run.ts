@@ -30,10 +30,6 @@ export function toolRun(
   content: GrammarSpec | undefined,
   engine: Pick<Engine, "checkGrammar">,
 ): ToolRun {
-  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
-  if (choice === undefined && !hasCalls) {
-    return { conversation: { messages, tools: undefined }, grammar: undefined, reader: undefined };
-  }
   const support = detectToolSupport(template);
   const conversation = toolConversation(support, messages, choice?.tools ?? []);
   if (choice === undefined) return { conversation, grammar: undefined, reader: undefined };

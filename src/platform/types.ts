@@ -89,6 +89,14 @@ export {
   TorchAoConfig,
 } from "../llama/quantization-config.ts";
 export { FAIRSEQ2_ARCHITECTURES, LLAMA_SIZES } from "../model/presets.ts";
+export { signedPack } from "../pack/checked-folder.ts";
+export type { Manifest, PackSignature } from "../pack/manifest.ts";
+export {
+  generateSigningKeys,
+  publicKeyOf,
+  type SigningKeys,
+  signManifest,
+} from "../pack/signature.ts";
 export {
   type Channel,
   type ChannelListener,

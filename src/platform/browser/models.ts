@@ -6,22 +6,26 @@ import {
   type PretrainedClasses,
 } from "../../llama/auto/bind-classes.ts";
 import type { GenerationConfigClass } from "../../llama/auto/generation-config-class.ts";
-import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
 import { now } from "../clock.ts";
 import { openByFetch } from "../web-opener.ts";
+import { browserGpu } from "./gpu.ts";
 import { loadKernels } from "./kernels.ts";
 import { yieldTask } from "./yield.ts";
 
 const classes: PretrainedClasses = bindClasses({
   open: openByFetch,
-  runtime: async (kernels) => ({ kernels: kernels ?? (await loadKernels()), now }),
+  runtime: async (kernels) => ({
+    kernels: kernels ?? (await loadKernels()),
+    now,
+    gpu: browserGpu(),
+    yieldTask,
+  }),
   yieldTask,
 });
 
 export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
-export const AutoTokenizer: AutoClasses["AutoTokenizer"] = classes.AutoTokenizer;
 export const AutoModel: AutoClasses["AutoModel"] = classes.AutoModel;
 export const AutoModelForCausalLM: AutoClasses["AutoModelForCausalLM"] =
   classes.AutoModelForCausalLM;
@@ -36,15 +40,6 @@ export const LlamaConfig: ConfigClass = classes.LlamaConfig;
 export type LlamaConfig = InstanceType<ConfigClass>;
 export const GenerationConfig: GenerationConfigClass = classes.GenerationConfig;
 export type GenerationConfig = InstanceType<GenerationConfigClass>;
-
-export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
-export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;
-export const LlamaTokenizerFast: TokenizerClasses["LlamaTokenizerFast"] =
-  classes.LlamaTokenizerFast;
-export type LlamaTokenizerFast = InstanceType<TokenizerClasses["LlamaTokenizerFast"]>;
-export const AttentionMaskVisualizer: TokenizerClasses["AttentionMaskVisualizer"] =
-  classes.AttentionMaskVisualizer;
-export type AttentionMaskVisualizer = InstanceType<TokenizerClasses["AttentionMaskVisualizer"]>;
 
 export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
 export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;

@@ -6,7 +6,9 @@ import { readKernels } from "./kernels.ts";
 /** Or why there are none. */
 export function createThreads(): ThreadHost | string {
   if (typeof Worker === "undefined") return "there are no workers here";
-  if (!globalThis.crossOriginIsolated) {
+  // Not in every runtime's types.
+  const page = globalThis as { readonly crossOriginIsolated?: boolean };
+  if (!page.crossOriginIsolated) {
     return "the page is not cross-origin isolated: it needs the headers COOP and COEP";
   }
   return {

@@ -3,6 +3,7 @@ import type { Host } from "../host/host.ts";
 import { fixedSimdWidth } from "../host/simd-width.ts";
 import { webThreads } from "../host/web-threads.ts";
 import { openFile, readFile } from "./files.ts";
+import { bunGpu } from "./gpu.ts";
 import { serve } from "./serve.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -14,6 +15,7 @@ export const bunHost: Host = {
   fetch,
   yieldTask,
   serve,
+  gpu: bunGpu,
   threads: webThreads,
   setSimdWidth: fixedSimdWidth("Bun"),
 };

@@ -12,6 +12,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { OutputFolder } from "../../formats/output-file.ts";
 import type { Fairseq2Tokenizer } from "../../llama/tokenizer/fairseq2-tokenizer.ts";
+import type { PlaygroundFiles } from "../../server/playground/files.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type CreateEngineOptions, createHostEngine } from "../host/create-engine.ts";
 import { directoryFolder } from "../host/directory.ts";
@@ -24,6 +25,7 @@ import {
   type TokenizerLoadOptions,
 } from "../host/llama-hubs.ts";
 import { outputFolder } from "../host/output-folder.ts";
+import { hostPlayground } from "../host/playground-files.ts";
 import { bunHost } from "./host.ts";
 
 /**
@@ -67,10 +69,16 @@ export function openDirectory(path: string): SourceFolder {
   return directoryFolder(bunHost, path);
 }
 
+/** The page that `createApp({ engine, playground: playgroundFiles() })` has at `/`. */
+export function playgroundFiles(): PlaygroundFiles {
+  return hostPlayground(bunHost);
+}
+
 export { PronkError } from "../../errors.ts";
 export { httpFolder } from "../../sources/http.ts";
 export { retryingFolder } from "../../sources/retrying.ts";
 export type { CreateEngineOptions, LoadStage } from "../host/create-engine.ts";
+export { createDrainingApp, type DrainingAppOptions } from "../host/draining-app.ts";
 export type {
   HostModelHub,
   HostTokenizerHub,
@@ -81,3 +89,4 @@ export type {
 export { type ResponseFolderOptions, responseFolder } from "../host/response-folder.ts";
 export * from "../types.ts";
 export * from "./models.ts";
+export * from "./tokenizers.ts";

@@ -14,11 +14,11 @@ import { createApp } from "../../server/app.ts";
 import { readJson } from "../../server/body.ts";
 import { DEFAULT_LIMITS } from "../../server/limits.ts";
 import type { Readiness } from "../../server/routes/health.ts";
-import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { createTemplateFor } from "../../templates/choose-template.ts";
 import { loadTokenizer } from "../../tokenizers/load-tokenizer.ts";
 import { now, randomSeed } from "../clock.ts";
+import { boundPack } from "./bound-pack.ts";
 import {
   defaultAppOptions,
   executionContext,
@@ -125,7 +125,7 @@ async function openFront<Env>(
     const found = `${count} is not an integer from 1`;
     throw new PronkError("bad_request", `objects: ${found}`, { param: "objects" });
   }
-  const texts = openTexts(retryingFolder(pack(env)));
+  const texts = openTexts(boundPack(pack, env));
   const front: { remote?: RemoteEngine; hasChanged: boolean } = { hasChanged: false };
   front.remote = await openRemoteEngine({
     peers: [engines(env)].flat().flatMap((script, i) => objectsOf(script, i, count)),

@@ -16,9 +16,9 @@ import type { Runtime } from "../../engine/runtime.ts";
 import { PronkError } from "../../errors.ts";
 import { createApp } from "../../server/app.ts";
 import type { Readiness } from "../../server/routes/health.ts";
-import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
+import { boundPack } from "./bound-pack.ts";
 import {
   defaultAppOptions,
   executionContext,
@@ -54,6 +54,15 @@ const FIRST_USE_MS = 5_000;
 /** A handler that goes on with the next text has done so by then; after it the stages' slots are given back. */
 const IDLE_MS = 100;
 
+/**
+ * A generation that is as far ahead of its reader as it may be has one that reads nothing. workerd does not always tell of
+ * a client that left before its second event: no signal, no cancelling. Its sessions would be open until the request is ended.
+ */
+const READER_MS = 3_000;
+
+/** Between two looks at whether anything runs. */
+const LOOK_MS = 500;
+
 export interface StagedWorker<Env> {
   fetch(request: Request, env: Env, context: WorkerContext): Response | Promise<Response>;
 }
@@ -81,7 +90,7 @@ export function createStagedWorker<Env>(options: StagedWorkerOptions<Env>): Stag
     env: Env,
     context: WorkerContext,
   ): Promise<UsedEngine> => {
-    const pack = await load.get(() => openStagedPack(retryingFolder(options.pack(env)), runtime));
+    const pack = await load.get(() => openStagedPack(boundPack(options.pack, env), runtime));
     const bindings = options.stages(env);
     if (bindings.length === 0 || bindings.length > MAX_STAGE_SCRIPTS) {
       const found = `${bindings.length} stages, 1 to ${MAX_STAGE_SCRIPTS} can be asked in a request`;
@@ -186,8 +195,19 @@ interface UsedEngine {
   endUnused(): void;
 }
 
-/** An engine that ends a little after what it was asked for last. */
-function whileUsed(engine: Engine, end: () => void): UsedEngine {
+/** An engine that ends a little after what it was asked for last, or when nobody reads what it gives. */
+function whileUsed(engine: Engine, onEnd: () => void): UsedEngine {
+  let unread = 0;
+  const watch = setInterval(() => {
+    const { busy, queued } = engine.stats();
+    unread = running > 0 && busy === 0 && queued === 0 ? unread + LOOK_MS : 0;
+    if (unread >= READER_MS) end();
+  }, LOOK_MS);
+  const end = (): void => {
+    clearInterval(watch);
+    clearTimeout(timer);
+    onEnd();
+  };
   let running = 0;
   let isUsed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;

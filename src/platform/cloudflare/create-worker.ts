@@ -17,6 +17,7 @@ import type { Readiness } from "../../server/routes/health.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
+import { boundPack } from "./bound-pack.ts";
 import { type DurableObjectNamespaceLike, durableQuotaStore } from "./quota-object.ts";
 import { type ResponseBinding, responseStoreOf } from "./response-stores.ts";
 import { createSharedLoad } from "./shared-load.ts";
@@ -54,7 +55,10 @@ export interface WorkerOptions<Env>
   readonly stepMs?: number;
   /** The package's two modules, imported by the Worker: they cannot be compiled from bytes. */
   readonly kernels: Runtime["kernels"];
-  /** Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. */
+  /**
+   * Where the pack is: `(env) => r2Source(env.MODELS, "smollm2-135m-instruct")`. Where the variable PRONK_PUBLIC_KEY is
+   * bound, it is read only as far as that key has signed it.
+   */
   readonly pack: (env: Env) => SourceFolder;
   /**
    * LoRA adapters by name, each in a folder of its own: `(env) => ({ sql: r2Source(env.MODELS, "sql-lora") })`.
@@ -110,7 +114,7 @@ export function createWorker<Env>(options: WorkerOptions<Env>): Worker<Env> {
   const load = createSharedLoad<LocalEngine>(
     undefined,
     undefined,
-    // After a trap nothing that its memory holds can be trusted: all is loaded again, into another.
+    // After a trap nothing that its memory holds can be trusted: all is loaded again.
     ({ failure }) => failure !== undefined,
   );
   const memories = new MemoryPool();
@@ -155,13 +159,21 @@ export async function startEngine<Env>(
 ): Promise<LocalEngine> {
   const { kernels, pack, budgetBytes = BUDGET_BYTES, slots = 1, kernel } = options;
   const pool = memories && { memories };
-  const runtime: Runtime = { kernels, ...pool, yieldTask, now, wallClock, randomSeed };
+  const runtime: Runtime = {
+    kernels,
+    ...pool,
+    gpu: "Workers have no WebGPU",
+    yieldTask,
+    now,
+    wallClock,
+    randomSeed,
+  };
   const { id, ctx, kv, chunk, speculate = "off", contextShift, maxQueue } = options;
   const opened = await openAdapters(
     { adapters: retryingAdapters(options.adapters?.(env)) },
     onlyFolders,
   );
-  const folder = retryingFolder(pack(env));
+  const folder = boundPack(pack, env);
   const snapshots = await readSnapshots(folder, options.snapshots ?? [], budgetBytes);
   const snapshotBytes = snapshots.reduce((sum, { length }) => sum + length, 0);
   const model = await loadModel({ pack: folder }, runtime, {

@@ -67,4 +67,10 @@ export * from "./models.ts";
 export { durableQuotaStore, QuotaObject } from "./quota-object.ts";
 export { kvResponseStore, r2ResponseStore } from "./response-stores.ts";
 export { durableResponseStore, ResponsesObject } from "./responses-object.ts";
-export { cachedSource, type S3Credentials, s3Source } from "./sources.ts";
+export {
+  cachedSource,
+  type S3CredentialSource,
+  type S3Credentials,
+  s3Source,
+} from "./sources.ts";
+export * from "./tokenizers.ts";

@@ -115,7 +115,7 @@ export async function* readParts(
       const lines = (text + decoder.decode(value, { stream: true })).split("\n");
       text = lines.pop() ?? "";
       for (const line of lines) {
-        const part = JSON.parse(line) as Line;
+        const part = parseLine(line);
         if ("error" in part) throw understand(part.error);
         isWhole = part.answer !== undefined;
         yield part;
@@ -126,6 +126,16 @@ export async function* readParts(
     signal?.removeEventListener("abort", leave);
     leave();
   }
+}
+
+function parseLine(line: string): Line {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null) return value as Line;
+  } catch {
+    // It is told as what is no object is.
+  }
+  throw understand("its stream has a line that is none of ours");
 }
 
 /** @throws PronkError "aborted" when it has fired. */

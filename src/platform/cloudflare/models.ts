@@ -7,7 +7,6 @@ import {
   type PretrainedClasses,
 } from "../../llama/auto/bind-classes.ts";
 import type { GenerationConfigClass } from "../../llama/auto/generation-config-class.ts";
-import type { TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import type { ModelClasses } from "../../llama/modeling/bind-models.ts";
 import type { PipelineFunction } from "../../llama/pipelines/pipeline.ts";
 import { now } from "../clock.ts";
@@ -17,7 +16,7 @@ import { yieldTask } from "./yield.ts";
 const classes: PretrainedClasses = bindClasses({
   open: openByFetch,
   async runtime(kernels) {
-    if (kernels) return { kernels, now };
+    if (kernels) return { kernels, now, gpu: "Workers have no WebGPU" };
     throw new PronkError(
       "bad_request",
       "fromPretrained: kernels: Workers take the package's modules from the script: { kernels: { relaxed, plain } }",
@@ -28,7 +27,6 @@ const classes: PretrainedClasses = bindClasses({
 });
 
 export const AutoConfig: AutoClasses["AutoConfig"] = classes.AutoConfig;
-export const AutoTokenizer: AutoClasses["AutoTokenizer"] = classes.AutoTokenizer;
 export const AutoModel: AutoClasses["AutoModel"] = classes.AutoModel;
 export const AutoModelForCausalLM: AutoClasses["AutoModelForCausalLM"] =
   classes.AutoModelForCausalLM;
@@ -43,15 +41,6 @@ export const LlamaConfig: ConfigClass = classes.LlamaConfig;
 export type LlamaConfig = InstanceType<ConfigClass>;
 export const GenerationConfig: GenerationConfigClass = classes.GenerationConfig;
 export type GenerationConfig = InstanceType<GenerationConfigClass>;
-
-export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
-export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;
-export const LlamaTokenizerFast: TokenizerClasses["LlamaTokenizerFast"] =
-  classes.LlamaTokenizerFast;
-export type LlamaTokenizerFast = InstanceType<TokenizerClasses["LlamaTokenizerFast"]>;
-export const AttentionMaskVisualizer: TokenizerClasses["AttentionMaskVisualizer"] =
-  classes.AttentionMaskVisualizer;
-export type AttentionMaskVisualizer = InstanceType<TokenizerClasses["AttentionMaskVisualizer"]>;
 
 export const LlamaModel: ModelClasses["LlamaModel"] = classes.LlamaModel;
 export type LlamaModel = InstanceType<ModelClasses["LlamaModel"]>;

@@ -3,7 +3,7 @@ import { type CacheOptions, cachedFolder } from "../../sources/cached.ts";
 import { type S3Options, s3Folder } from "../../sources/s3.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 
-export type { S3Credentials } from "../../sources/s3.ts";
+export type { S3CredentialSource, S3Credentials } from "../../sources/s3-fetch.ts";
 
 /** workerd's own: a body whose length is announced, as caches want it. */
 declare class FixedLengthStream {

@@ -2,14 +2,17 @@
  * One stage of a model as a Worker of its own: its isolate's 128 MB hold this part and nothing else. Fronts open a
  * session for a generation and run its batches in it: one invocation, however many tokens.
  */
+// For projects whose own `lib` is older, and who check the types of packages.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
+import { MemoryPool } from "../../backends/wasm/memory-pool.ts";
 import { loadStage } from "../../engine/load-stage.ts";
 import type { Runtime } from "../../engine/runtime.ts";
-import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
 import { type HostedStage, StageHost, type StageSession } from "../../stages/stage-host.ts";
 import { parseStageSpec, type StageSpec } from "../../stages/stage-spec.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
+import { boundPack } from "./bound-pack.ts";
 import { createSharedLoad } from "./shared-load.ts";
 import { yieldTask } from "./yield.ts";
 
@@ -64,13 +67,19 @@ class StageSessionTarget extends RpcTarget {
 /** @example export default stageService<Env>({ kernels: { relaxed, plain }, pack, stage: (env) => env.PRONK_STAGE }); */
 export function stageService<Env>(options: StageServiceOptions<Env>): StageServiceClass<Env> {
   const { kernels, pack, budgetBytes = BUDGET_BYTES } = options;
-  const runtime: Runtime = { kernels, yieldTask, now, wallClock, randomSeed };
-  const load = createSharedLoad<HostedStage>();
+  const memories = new MemoryPool();
+  const runtime: Runtime = { kernels, memories, yieldTask, now, wallClock, randomSeed };
+  const load = createSharedLoad<HostedStage>(
+    undefined,
+    undefined,
+    // After a trap the stage is loaded again; fronts read what they had in it once more.
+    ({ stage }) => stage.failure !== undefined,
+  );
   let bound: Env | undefined;
   const get = (): Promise<HostedStage> =>
     load.get((onProgress) => {
       const env = bound as Env;
-      return loadStage(retryingFolder(pack(env)), parseStageSpec(options.stage(env)), runtime, {
+      return loadStage(boundPack(pack, env), parseStageSpec(options.stage(env)), runtime, {
         budgetBytes,
         onProgress: ({ loaded, total }) => onProgress(loaded / total),
       });

@@ -1,8 +1,13 @@
 /** Positional reads through Deno's own API. */
+import { PronkError } from "../../errors.ts";
 import type { OpenFile } from "../host/host.ts";
 
-export function readFile(path: string | URL): Promise<Uint8Array> {
-  return Deno.readFile(path);
+/** Modules that come from JSR have what lies beside them behind URLs. */
+export async function readFile(path: string | URL): Promise<Uint8Array> {
+  if (!(path instanceof URL) || path.protocol === "file:") return Deno.readFile(path);
+  const response = await fetch(path);
+  if (!response.ok) throw new PronkError("source_failed", `${path}: HTTP ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 export async function openFile(path: string): Promise<OpenFile> {

@@ -2,6 +2,7 @@
 import type { Host } from "../host/host.ts";
 import { fixedSimdWidth } from "../host/simd-width.ts";
 import { webThreads } from "../host/web-threads.ts";
+import { webGpu } from "../web-gpu.ts";
 import { openFile, readFile } from "./files.ts";
 import { serve } from "./serve.ts";
 import { yieldTask } from "./yield.ts";
@@ -14,6 +15,7 @@ export const denoHost: Host = {
   fetch,
   yieldTask,
   serve,
+  gpu: webGpu("no navigator.gpu: deno run --unstable-webgpu has it"),
   threads: webThreads,
   setSimdWidth: fixedSimdWidth("Deno"),
 };

@@ -13,6 +13,7 @@ import { type LoadOptions, loadModel } from "../../engine/load-model.ts";
 import type { LoadedModel } from "../../engine/loaded-model.ts";
 import type { ModelInput } from "../../engine/opened-model.ts";
 import type { Runtime } from "../../engine/runtime.ts";
+import { signedInput } from "../../engine/signed-input.ts";
 import { PronkError } from "../../errors.ts";
 import { DEFAULT_MODEL } from "../../hub/known-models.ts";
 import { now, randomSeed, wallClock } from "../clock.ts";
@@ -34,13 +35,18 @@ export interface LoadStage {
   readonly total: number | undefined;
 }
 
-export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "speculate"> {
+export interface HostLoadOptions extends Omit<LoadOptions, "onProgress" | "speculate" | "close"> {
   /**
    * Where tokens to be run ahead come from: nowhere, the text itself, or also a smaller model with the
    * same tokens. The output is the same. Default "lookup"; takes 3 MB at 49,152 tokens.
    */
   readonly speculate?: "off" | "lookup" | { readonly draft: string | ModelInput };
   readonly onProgress?: (stage: LoadStage) => void;
+  /**
+   * `ed25519:...`, as `pronk keygen` prints it, or several: the model is a pack that one of them has signed, or is not
+   * loaded. A draft model is not asked for one. Default: anybody's.
+   */
+  readonly publicKey?: string | readonly string[];
   /** Default: the process's. */
   readonly env?: Environment;
   readonly fetch?: typeof fetch;
@@ -81,8 +87,8 @@ export async function createRuntime(host: Host, simdWidth: SimdWidth): Promise<R
   const kernels = await loadKernels(host, vectors);
   const readKernels = (name: "plain" | "relaxed") => readKernel(host, name, vectors);
   const threads = { ...host.threads, readKernels };
-  const { yieldTask } = host;
-  return { kernels, threads, yieldTask, digest, now, wallClock, randomSeed, freeBytes };
+  const { yieldTask, gpu } = host;
+  return { kernels, threads, gpu, yieldTask, digest, now, wallClock, randomSeed, freeBytes };
 }
 
 /** openModel with this module's options. */
@@ -91,13 +97,14 @@ export function openNamedModel(
   name: string,
   options: HostLoadOptions,
 ): Promise<NamedModel> {
-  const { quantization, profile, signal, onProgress } = options;
+  const { quantization, profile, signal, onProgress, publicKey } = options;
   return openModel(host, name, {
     env: options.env ?? process.env,
     fetch: options.fetch ?? host.fetch,
     quantization,
     profile,
     signal,
+    ...(publicKey !== undefined && { publicKey }),
     onPull: onProgress,
     onPack: ({ packed, total }) => onProgress?.({ phase: "pack", loaded: packed, total }),
   });
@@ -114,7 +121,11 @@ export async function loadNamedModel(
   runtime: Runtime,
   options: HostLoadOptions = {},
 ): Promise<LoadedModel> {
-  const load = (input: ModelInput, id?: string): Promise<LoadedModel> => {
+  const load = (
+    input: ModelInput,
+    id?: string,
+    close?: () => Promise<void>,
+  ): Promise<LoadedModel> => {
     // Says that the model was found, before anything of it is read.
     options.onProgress?.({ phase: "load", loaded: 0, total: undefined });
     const { speculate = "lookup", ...rest } = options;
@@ -122,21 +133,24 @@ export async function loadNamedModel(
       ...rest,
       speculate: speculate === "off" ? "off" : "lookup",
       id: options.id ?? id,
+      ...(close && { close }),
       onProgress: ({ loaded, total }) => options.onProgress?.({ phase: "load", loaded, total }),
     });
   };
-  if (typeof model !== "string") return load(model);
-  const named = await openNamedModel(host, model, options);
+  if (typeof model !== "string") return load(signedInput(model, options.publicKey));
+  const { input, id, repair, close } = await openNamedModel(host, model, options);
   try {
-    return await load(named.input, named.id);
+    return await load(input, id, close);
   } catch (error) {
-    if (!named.repair || !(error instanceof PronkError) || !REPAIRABLE.includes(error.code)) {
-      throw error;
+    try {
+      if (!repair || !(error instanceof PronkError) || !REPAIRABLE.includes(error.code))
+        throw error;
+      await repair();
+      return await load(input, id, close);
+    } catch (last) {
+      await close();
+      throw last;
     }
-    await named.repair();
-    return await load(named.input, named.id);
-  } finally {
-    await named.close();
   }
 }
 

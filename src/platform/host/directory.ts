@@ -7,6 +7,7 @@ import { fileSource } from "../../sources/file.ts";
 import { objectNameParts } from "../../sources/object-name.ts";
 import type { ByteSource, SourceFolder } from "../../sources/source.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
+import { onDisk } from "./disk-error.ts";
 import { hashFile } from "./file-hash.ts";
 import type { Host } from "./host.ts";
 
@@ -58,7 +59,8 @@ export function directoryTarget(path: string): WritableFolder {
     },
     async write(name, bytes, signal): Promise<void> {
       throwIfAborted(signal);
-      await writeFileAtomically(join(path, ...objectNameParts(path, name)), bytes);
+      const file = join(path, ...objectNameParts(path, name));
+      await onDisk(file, () => writeFileAtomically(file, bytes));
     },
   };
 }

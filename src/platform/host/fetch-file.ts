@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { stat, unlink } from "node:fs/promises";
 import { PronkError } from "../../errors.ts";
 import { type DownloadOptions, type DownloadProgress, download } from "../../hub/download.ts";
-import { openRemote } from "../../hub/remote.ts";
+import { patiently } from "../../hub/patience.ts";
+import { discard, openRemote, shownUrl } from "../../hub/remote.ts";
 import type { Environment } from "./cache-folder.ts";
 import { hashFile, hashGitBlob } from "./file-hash.ts";
 import { openPartFile } from "./part-file.ts";
@@ -48,11 +49,21 @@ export interface WantedFile {
 }
 
 /**
- * Downloads a file, going on where an earlier attempt stopped.
+ * Downloads a file, going on where an earlier attempt stopped; what comes wrong is fetched again from the start, once.
  *
- * @throws PronkError "corrupt" when length or hash are not the wanted ones; as download.
+ * @throws PronkError "corrupt" when length or hash are not the wanted ones, also then; as download.
  */
 export async function fetchFile(wanted: WantedFile, options: PullOptions): Promise<PulledFile> {
+  try {
+    return await fetchOnce(wanted, options);
+  } catch (error) {
+    // A part of an earlier attempt may have been damaged on disk, the file replaced meanwhile, or a bit flipped on the way.
+    if (!(error instanceof PronkError) || error.code !== "corrupt") throw error;
+    return fetchOnce(wanted, options);
+  }
+}
+
+async function fetchOnce(wanted: WantedFile, options: PullOptions): Promise<PulledFile> {
   const remote = {
     fetch: options.fetch,
     signal: options.signal,
@@ -60,17 +71,21 @@ export async function fetchFile(wanted: WantedFile, options: PullOptions): Promi
     ...options.limits,
   };
   // Content whose hash is unknown is told apart by its ETag; without one nothing is resumed.
-  const tag = wanted.sha256 ?? wanted.gitSha1 ?? (await entityTag(wanted.url, remote));
+  const hash = wanted.sha256 ?? wanted.gitSha1 ?? null;
+  const etag = hash === null ? await patiently(() => entityTag(wanted.url, remote), remote) : null;
+  const tag = hash ?? etag;
   const part = await openPartFile(wanted.path, shortHash(tag ?? crypto.randomUUID()));
   let keep = false;
   try {
     await download(wanted.url, part, {
       ...remote,
       bytes: wanted.bytes,
+      etag,
+      isVerified: hash !== null,
       onProgress: (progress) =>
         options.onProgress?.({ phase: "download", file: wanted.name, ...progress }),
     });
-    const found = await verify(part.path, wanted, wanted.url, options);
+    const found = await verify(part.path, wanted, shownUrl(wanted.url), options);
     keep = true;
     await part.commit();
     return { path: wanted.path, ...found };
@@ -86,7 +101,7 @@ async function entityTag(
   options: Parameters<typeof openRemote>[2],
 ): Promise<string | null> {
   const response = await openRemote(url, {}, options);
-  await response.body?.cancel();
+  discard(response);
   return response.headers.get("etag");
 }
 

@@ -8,11 +8,22 @@
  *
  * Source: huggingface_hub/file_download.py (0.36).
  */
-import { copyFile, link, mkdir, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { writeFileAtomically } from "./atomic-file.ts";
+import { makeFolder, syncFolder, writeFileAtomically } from "./atomic-file.ts";
 import type { Environment } from "./cache-folder.ts";
+import { removeAbandoned, temporaryPath } from "./temporary-name.ts";
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
@@ -88,25 +99,33 @@ export class HfCacheRepository {
   async point(commit: string, name: string, etag: string): Promise<string> {
     const path = join(this.snapshotFolder(commit), ...name.split("/"));
     const blob = this.blobPath(etag);
-    await mkdir(dirname(path), { recursive: true });
+    const folder = dirname(path);
+    await makeFolder(folder);
     if (await isSameFile(path, blob)) return path;
-    // What is in the way is of another version, or broken.
-    await rm(path, { force: true });
+    await removeAbandoned(folder);
+    // What is in the way is of another version, or broken: readers have it until this one is whole.
+    const temporary = temporaryPath(path);
     try {
-      await this.#symlink(relative(dirname(path), blob), path);
-    } catch {
-      await placeInstead(blob, path);
+      await this.#symlink(relative(folder, blob), temporary).catch(() =>
+        placeInstead(blob, temporary),
+      );
+      await rename(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
     }
+    await syncFolder(folder);
     return path;
   }
 }
 
-/** Without symbolic links: a hard one, else a copy; unless another process was faster. */
+/** Without symbolic links: a hard one, else a copy. */
 async function placeInstead(blob: string, path: string): Promise<void> {
   try {
     await link(blob, path);
   } catch {
-    if (!(await isSameFile(path, blob))) await copyFile(blob, path);
+    await copyFile(blob, path);
+    const file = await open(path, "r+");
+    await file.sync().finally(() => file.close());
   }
 }
 

@@ -15,6 +15,8 @@ export interface Host {
   readonly fetch: typeof globalThis.fetch;
   yieldTask: Runtime["yieldTask"];
   readonly threads: Pick<ThreadHost, "cores" | "spawn">;
+  /** Where there may be a GPU, or why there is none. */
+  readonly gpu: NonNullable<Runtime["gpu"]>;
   /**
    * Makes WebAssembly that is compiled from now on use vectors of this width.
    *

@@ -1,9 +1,10 @@
-/** The model classes and Auto classes of a host with files. */
+/** The model classes, Auto classes and tokenizers of a host with files. */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PronkError } from "../../errors.ts";
 import { parseModelReference } from "../../hub/model-reference.ts";
 import { bindClasses, type PretrainedClasses } from "../../llama/auto/bind-classes.ts";
+import { bindTokenizers, type TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import {
   innerFolder,
   type ModelOpener,
@@ -31,10 +32,15 @@ export function hostModels(host: Host): PretrainedClasses {
   return found;
 }
 
+export function hostTokenizers(host: Host): TokenizerClasses {
+  return bindTokenizers({ open: (name, request) => openPretrained(host, name, request) });
+}
+
 function hostOpener(host: Host): ModelOpener {
   return {
     open: (name, request) => openPretrained(host, name, request),
-    runtime: async (kernels) => (kernels ? { kernels, now } : createRuntime(host, 128)),
+    runtime: async (kernels) =>
+      kernels ? { kernels, now, gpu: host.gpu } : createRuntime(host, 128),
     outputFolder,
     yieldTask: host.yieldTask,
   };

@@ -24,7 +24,7 @@ export async function openAdapterFolder(
     return retryingFolder(httpFolder(url, { fetch: options.fetch }));
   }
   if (reference.kind !== "hub") return directoryFolder(host, name);
-  const { pullModel } = await import("./pull.ts");
-  const [first] = await pullModel(reference, options);
+  const { pullVerified } = await import("./pull.ts");
+  const [first] = await pullVerified(reference, options);
   return directoryFolder(host, dirname(first.path));
 }

@@ -5,6 +5,7 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { ModelInput, SourceInput } from "../../engine/opened-model.ts";
+import { signedInput } from "../../engine/signed-input.ts";
 import { PronkError } from "../../errors.ts";
 import { ggufPartNames } from "../../formats/gguf/part-names.ts";
 import { KNOWN_MODELS, type KnownModel } from "../../hub/known-models.ts";
@@ -33,6 +34,8 @@ export interface OpenModelOptions extends Partial<QuantizationOptions> {
   readonly env: Environment;
   readonly fetch: typeof fetch;
   readonly signal?: AbortSignal;
+  /** Whose signature the model has to have: it is a pack then. */
+  readonly publicKey?: string | readonly string[];
   readonly onPull?: PullOptions["onProgress"];
   readonly onPack?: (progress: { readonly packed: number; readonly total: number }) => void;
 }
@@ -70,7 +73,8 @@ export async function openSourceModel(
     return { ...model, input, sha256, license: undefined };
   }
   const { env, signal, onPull: onProgress } = options;
-  const files = await pull(reference, { env, fetch: options.fetch, signal, onProgress });
+  const { pullVerified } = await import("./pull.ts");
+  const files = await pullVerified(reference, { env, fetch: options.fetch, signal, onProgress });
   const known = reference.kind === "known" ? reference.model : undefined;
   const paths = files.map(({ path }) => path);
   if (!isGguf(paths[0]) && reference.kind === "hub") {
@@ -101,6 +105,11 @@ export async function openModel(
   name: string,
   options: OpenModelOptions,
 ): Promise<NamedModel> {
+  // Signatures are of packs, as they are: of what is packed here nobody has one.
+  return (options.publicKey === undefined ? openAny : openUnpacked)(host, name, options);
+}
+
+async function openAny(host: Host, name: string, options: OpenModelOptions): Promise<NamedModel> {
   if (isS3Name(name)) return openS3(name, options);
   const reference = parseModelReference(name);
   if (reference.kind === "path") return openPath(host, reference.path);
@@ -122,12 +131,34 @@ export async function openUnpacked(
   name: string,
   options: OpenModelOptions,
 ): Promise<NamedModel> {
-  if (isS3Name(name)) return openS3(name, options);
-  const reference = parseModelReference(name);
-  const isFile = reference.kind !== "url" || isGguf(new URL(reference.url).pathname);
-  return reference.kind === "path" || !isFile
-    ? openModel(host, name, options)
-    : openSourceModel(host, name, options);
+  const { publicKey } = options;
+  const isBucket = isS3Name(name);
+  const reference = isBucket ? undefined : parseModelReference(name);
+  const isElsewhere =
+    reference?.kind === "known" ||
+    reference?.kind === "hub" ||
+    (reference?.kind === "url" && isGguf(new URL(reference.url).pathname));
+  // Nothing is downloaded that can have no signature.
+  if (publicKey !== undefined && isElsewhere) throw notSigned(name);
+  const opened = await (isElsewhere
+    ? openSourceModel(host, name, options)
+    : openAny(host, name, options));
+  try {
+    return { ...opened, input: signedInput(opened.input, publicKey) };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+function notSigned(name: string): PronkError {
+  return new PronkError(
+    "bad_request",
+    `${name}: only packs are signed, and a public key was given`,
+    {
+      param: "publicKey",
+    },
+  );
 }
 
 /** Loaded only here: signatures are of no use elsewhere. */

@@ -2,8 +2,8 @@
  * A model of the hub, into the cache that other tools share: the GGUF file that is meant, or all
  * files of a checkpoint. Everything is fetched at one commit and verified by what the hub lists.
  */
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, realpath, stat, unlink } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { CheckpointKind } from "../../checkpoints/open-folder.ts";
 import { PronkError } from "../../errors.ts";
 import {
@@ -15,7 +15,8 @@ import {
   type RepositoryListing,
 } from "../../hub/model-hub.ts";
 import type { ModelReference } from "../../hub/model-reference.ts";
-import { fileMetadata, RetryableError } from "../../hub/remote.ts";
+import { patiently } from "../../hub/patience.ts";
+import { fileMetadata, RetryableError, shownUrl } from "../../hub/remote.ts";
 import {
   checkpointFiles,
   configFiles,
@@ -30,7 +31,7 @@ import {
   presentFile,
   type WantedFile,
 } from "./fetch-file.ts";
-import { hashFile } from "./file-hash.ts";
+import { hashFile, hashGitBlob } from "./file-hash.ts";
 import { HfCacheRepository, hfCacheFolder, isOffline } from "./hf-cache.ts";
 
 export type HubReference = Extract<ModelReference, { kind: "hub" }>;
@@ -77,11 +78,11 @@ export async function pullRepository(
     fetch: options.fetch,
     signal: options.signal,
     token: env.HF_TOKEN || undefined,
-    connectTimeoutMs: options.limits?.connectTimeoutMs,
+    ...options.limits,
   };
   let listing: RepositoryListing;
   try {
-    listing = await listRepository(hub, repo, revision, remote);
+    listing = await listRepository(hub, repo, revision, { ...remote, attempts: 1 });
   } catch (error) {
     // A hub that cannot be reached, or is down, stops nobody who has the files.
     const files =
@@ -89,7 +90,8 @@ export async function pullRepository(
         ? await fromSnapshot(cache, reference, part, wanted)
         : undefined;
     if (files) return files;
-    throw error;
+    if (!(error instanceof RetryableError)) throw error;
+    listing = await listRepository(hub, repo, revision, remote);
   }
 
   const commit = listing.commit ?? (await commitBehind(hub, reference, listing, remote));
@@ -193,16 +195,33 @@ async function fromSnapshot(
     const named = index === undefined ? [] : await readShardNames(join(folder, index));
     const shards = named.map((name) => prefixOf(wanted) + name);
     if (!shards.every((name) => present.includes(name))) return undefined;
-    return await Promise.all(
+    const files = await Promise.all(
       [...names, ...shards].map(async (name) => {
         const path = join(folder, ...name.split("/"));
-        return { path, ...(await hashFile(path)) };
+        const found = { path, ...(await hashFile(path)) };
+        return (await isWhole(found)) ? found : undefined;
       }),
     );
+    return files.some((file) => file === undefined) ? undefined : (files as PulledFile[]);
   } catch (error) {
     if (error instanceof PronkError) return undefined; // nothing here that is meant
     throw error;
   }
+}
+
+/** Whether a file of the cache is what its blob's name says; one that is not is removed, to be fetched again. */
+async function isWhole({ path, sha256, bytes }: PulledFile): Promise<boolean> {
+  const blob = await realpath(path);
+  const name = basename(blob);
+  // Where there are no links, nothing but the size is known of a copy.
+  const found = /^[0-9a-f]{64}$/.test(name)
+    ? sha256
+    : /^[0-9a-f]{40}$/.test(name)
+      ? await hashGitBlob(path, bytes)
+      : name;
+  if (found === name) return true;
+  await unlink(blob).catch(() => undefined);
+  return false;
 }
 
 async function readShardNames(path: string): Promise<string[]> {
@@ -234,9 +253,12 @@ async function withHash(
 ): Promise<HashedFile> {
   const listed = sha256 ?? gitSha1;
   if (listed !== null) return { etag: listed, sha256, gitSha1 };
-  const { etag } = await fileMetadata(url, remote);
+  const { etag } = await patiently(() => fileMetadata(url, remote), remote);
   if (etag === undefined || !/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(etag)) {
-    throw new PronkError("source_failed", `${url}: neither listing nor headers have a hash`);
+    throw new PronkError(
+      "source_failed",
+      `${shownUrl(url)}: neither listing nor headers have a hash`,
+    );
   }
   const isSha256 = etag.length === 64;
   return { etag, sha256: isSha256 ? etag : null, gitSha1: isSha256 ? null : etag };
@@ -250,7 +272,8 @@ async function commitBehind(
 ): Promise<string> {
   const [first] = files.keys();
   const url = hubFileUrl(hub, repo, revision, first ?? "config.json");
-  const { commit } = await fileMetadata(url, remote);
-  if (commit === undefined) throw new PronkError("source_failed", `${url}: no commit is told`);
+  const { commit } = await patiently(() => fileMetadata(url, remote), remote);
+  if (commit === undefined)
+    throw new PronkError("source_failed", `${shownUrl(url)}: no commit is told`);
   return commit;
 }

@@ -1,8 +1,9 @@
 /** Responses as files of a folder: they outlive the server, and servers on one machine may share them. */
-import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ResponseStore } from "../../server/app.ts";
-import { writeFileAtomically } from "./atomic-file.ts";
+import { makeFolder, writeFileAtomically } from "./atomic-file.ts";
+import { onDisk } from "./disk-error.ts";
 
 export interface ResponseFolderOptions {
   /** How many at most; those that end soonest go first. Default 10,000. */
@@ -14,11 +15,8 @@ export interface ResponseFolderOptions {
 const MAX_RESPONSES = 10_000;
 /** So many writes lie between two looks at the whole folder, which may hold that many too much. */
 const SWEEP_EVERY = 256;
-/** Nothing is written for so long: a file that is half there then was left by a crash. */
-const ABANDONED_MS = 3600_000;
-
-/** A file that was just written has not its own time yet. */
-const FRESH_MS = 60_000;
+const OWNER_ONLY = 0o600;
+const FOLDER_MODE = 0o700;
 
 const SUFFIX = ".json";
 const ID = /^\w{1,80}$/;
@@ -40,15 +38,12 @@ export function responseFolder(path: string, options: ResponseFolderOptions = {}
   const sweep = async (): Promise<void> => {
     const kept: { file: string; expiresAt: number }[] = [];
     for (const name of await readdir(path)) {
+      if (!name.endsWith(SUFFIX)) continue;
       const file = join(path, name);
       const found = await stat(file).catch(() => undefined); // another server removed it
       if (found === undefined || !found.isFile()) continue;
-      const isAbandoned = name.endsWith(".tmp") && found.mtimeMs + ABANDONED_MS < now();
-      if (isAbandoned || (name.endsWith(SUFFIX) && found.mtimeMs + FRESH_MS <= now())) {
-        await rm(file, { force: true });
-      } else if (name.endsWith(SUFFIX)) {
-        kept.push({ file, expiresAt: found.mtimeMs });
-      }
+      if (found.mtimeMs <= now()) await rm(file, { force: true });
+      else kept.push({ file, expiresAt: found.mtimeMs });
     }
     kept.sort((a, b) => a.expiresAt - b.expiresAt);
     for (const { file } of kept.slice(0, Math.max(0, kept.length - maxResponses))) {
@@ -67,10 +62,14 @@ export function responseFolder(path: string, options: ResponseFolderOptions = {}
     },
     async put(id, text, expiresAt) {
       const file = fileOf(id);
-      await mkdir(path, { recursive: true, mode: 0o700 });
-      await writeFileAtomically(file, new TextEncoder().encode(text));
-      const seconds = expiresAt / 1000;
-      await utimes(file, seconds, seconds);
+      // Only the server's log has this: with its reason, for whoever looks after the disk.
+      await onDisk(path, async () => {
+        await makeFolder(path, FOLDER_MODE);
+        await writeFileAtomically(file, new TextEncoder().encode(text), {
+          mode: OWNER_ONLY,
+          modified: expiresAt / 1000,
+        });
+      });
       if (writes++ % SWEEP_EVERY === 0) await sweep();
     },
     async delete(id) {

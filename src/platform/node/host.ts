@@ -1,6 +1,7 @@
 /** Node as a host. */
 import type { Host } from "../host/host.ts";
 import { openFile, readFile } from "./files.ts";
+import { nodeGpu } from "./gpu.ts";
 import { createProxyFetch } from "./proxy-fetch.ts";
 import { serve } from "./serve.ts";
 import { setSimdWidth } from "./simd-width.ts";
@@ -16,5 +17,6 @@ export const nodeHost: Host = {
   yieldTask,
   serve,
   setSimdWidth,
+  gpu: nodeGpu,
   threads: createThreads(new URL("./thread.js", import.meta.url)),
 };

@@ -2,11 +2,13 @@
 import type { AddressInfo } from "node:net";
 import type { FetchHandler, HttpServer, ListenOptions } from "../host/host.ts";
 import { listenUrl } from "../host/listen-url.ts";
+import { MAX_CONNECTIONS, SERVER_BOUNDS } from "./server-bounds.ts";
 
 export async function serve(fetch: FetchHandler, options: ListenOptions): Promise<HttpServer> {
   // Loaded only here: it takes as long as half of a model's weights.
   const { createAdaptorServer } = await import("@hono/node-server");
-  const server = createAdaptorServer({ fetch });
+  const server = createAdaptorServer({ fetch, serverOptions: SERVER_BOUNDS });
+  server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, options.hostname, () => {

@@ -1,0 +1,16 @@
+/** The tokenizers of Workers that load by name, in a module of their own: who only tokenizes bundles no model. */
+import { bindTokenizers, type TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
+import { openByFetch } from "../web-opener.ts";
+
+const classes: TokenizerClasses = bindTokenizers({ open: openByFetch });
+
+export const AutoTokenizer: TokenizerClasses["AutoTokenizer"] = classes.AutoTokenizer;
+
+export const LlamaTokenizer: TokenizerClasses["LlamaTokenizer"] = classes.LlamaTokenizer;
+export type LlamaTokenizer = InstanceType<TokenizerClasses["LlamaTokenizer"]>;
+export const LlamaTokenizerFast: TokenizerClasses["LlamaTokenizerFast"] =
+  classes.LlamaTokenizerFast;
+export type LlamaTokenizerFast = InstanceType<TokenizerClasses["LlamaTokenizerFast"]>;
+export const AttentionMaskVisualizer: TokenizerClasses["AttentionMaskVisualizer"] =
+  classes.AttentionMaskVisualizer;
+export type AttentionMaskVisualizer = InstanceType<TokenizerClasses["AttentionMaskVisualizer"]>;

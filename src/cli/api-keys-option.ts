@@ -10,6 +10,7 @@ export const API_KEYS_OPTION: OptionSpecs = {
     type: "string",
     value: "FILE",
     help: "keys, one a line, or a JSON list with names, models and limits; default: PRONK_API_KEYS",
+    group: "Who may use it",
   },
 };
 

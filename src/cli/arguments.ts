@@ -1,6 +1,7 @@
 /** Command lines to values; what was typed wrongly is a UsageError, exit code 2. */
 import { PronkError } from "../errors.ts";
 import type { Arguments, Command, OptionSpecs } from "./command.ts";
+import { nearestName } from "./nearest.ts";
 
 // An import makes Node 24 load all that the module could give, which takes it 7 ms.
 const { parseArgs } = process.getBuiltinModule?.("node:util") ?? (await import("node:util"));
@@ -12,19 +13,38 @@ export class UsageError extends PronkError {
   }
 }
 
-const HELP = { help: { type: "boolean", help: "show this help" } } as const;
+/** Of every command. */
+export const COMMON_OPTIONS: OptionSpecs = {
+  quiet: {
+    type: "boolean",
+    short: "q",
+    help: "nothing on stderr but errors: no progress, no remarks",
+    group: "Always",
+  },
+  help: { type: "boolean", short: "h", help: "show this help", group: "Always" },
+};
+
+/** Options under a heading of the help. */
+export function optionGroup(group: string, specs: OptionSpecs): OptionSpecs {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, spec]) => [name, { group, ...spec }]),
+  );
+}
 
 /** @throws UsageError */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments {
-  const specs: OptionSpecs = { ...command.options, ...HELP };
+  const specs: OptionSpecs = { ...command.options, ...COMMON_OPTIONS };
   const options = Object.fromEntries(
-    Object.entries(specs).map(([name, { type, multiple = false }]) => [name, { type, multiple }]),
+    Object.entries(specs).map(([name, { type, multiple = false, short }]) => [
+      name,
+      { type, multiple, ...(short && { short }) },
+    ]),
   );
   let parsed: ReturnType<typeof parseArgs>;
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError((error as Error).message.split(". To specify")[0]);
+    throw new UsageError(slipOf(error as Error & { code?: string }, Object.keys(specs)));
   }
   const values = parsed.values as Arguments["values"];
   if (!values.help && parsed.positionals.length > command.maxPositionals) {
@@ -33,13 +53,13 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   return { positionals: parsed.positionals, values };
 }
 
-export function helpText(command: Command): string {
-  const options = Object.entries({ ...command.options, ...HELP }).map(
-    ([name, { value, help }]: [string, OptionSpecs[string]]) =>
-      `  ${`--${name}${value ? ` ${value}` : ""}`.padEnd(24)} ${help}`,
-  );
-  const usage = ["pronk", command.name, command.positionals, "[options]"].filter(Boolean).join(" ");
-  return `${command.summary}\n\n${usage}\n\n${options.join("\n")}\n`;
+/** What parseArgs found, in fewer words; an unknown option with the one that may be meant. */
+function slipOf({ code, message }: Error & { code?: string }, names: readonly string[]): string {
+  const [first] = message.split(". To specify");
+  const [, option] = /'(--?[^']+)'/.exec(first) ?? [];
+  if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION" || option === undefined) return first;
+  const meant = nearestName(option.replace(/^-+/, ""), names);
+  return `unknown option ${option}${meant === undefined ? "" : `; did you mean --${meant}?`}`;
 }
 
 export function textOption({ values }: Arguments, name: string): string | undefined {

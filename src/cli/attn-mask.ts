@@ -8,7 +8,18 @@ import { openSourceForCommand } from "./model-options.ts";
 
 export const attentionMask: Command = {
   name: "attn-mask",
+  group: "Look inside",
   summary: "show which token of a text attends to which",
+  examples: [
+    {
+      line: 'pronk attn-mask model.gguf "Hi there"',
+      does: "a grid of which token sees which",
+    },
+    {
+      line: 'pronk attn-mask model.gguf "Hi there" --svg > mask.svg',
+      does: "the same as a picture",
+    },
+  ],
   positionals: "MODEL TEXT",
   maxPositionals: 2,
   options: {

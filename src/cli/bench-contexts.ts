@@ -15,12 +15,14 @@ export interface ContextSamples {
  *
  * @param engine of one slot, so that a prompt finds the cache of the one before it.
  * @param depths positions, ascending.
+ * @param onRound before each of depths x (reps + 1) rounds, outside of what is timed.
  */
 export async function measureContexts(
   engine: Engine,
   depths: readonly number[],
   reps: number,
   signal: AbortSignal,
+  onRound?: () => void,
 ): Promise<ContextSamples[]> {
   const samples: ContextSamples[] = [];
   for (const positions of depths) {
@@ -28,6 +30,7 @@ export async function measureContexts(
     const at: ContextSamples = { positions, prefill_tps: [], decode_tps: [] };
     // The first round fills the cache, and is the engine's compiler's.
     for (let rep = 0; rep <= reps; rep++) {
+      onRound?.();
       const prompt_ids = contextPrompt(positions, engine.info.vocab, rep);
       const cached = engine.stats().cached_tokens;
       const { chunkMs, stepsMs } = await time(engine, prompt_ids, signal);

@@ -25,12 +25,33 @@ import {
   MODEL_OPTIONS,
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
+import { depthsPicture, speedPicture } from "./pictures/bench-pictures.ts";
+import { SVG_OPTION, writePicture } from "./pictures/write-picture.ts";
+import { createProgress } from "./progress.ts";
 
 const CHILD_TIMEOUT_MS = 120_000;
 
+/** How measurements are counted on a terminal; gone when they are done. */
+const STEPS = { unit: "steps", brief: true } as const;
+
 export const bench: Command = {
   name: "bench",
+  group: "This machine",
   summary: "measure prefill, decode, cold start and memory",
+  examples: [
+    {
+      line: "pronk bench --reps 1",
+      does: "tokens per second, cold start and memory of this machine",
+    },
+    {
+      line: "pronk bench model.gguf --contexts 48,64 --reps 1 --json",
+      does: "speed at several depths of the context",
+    },
+    {
+      line: "pronk bench model.gguf --contexts 48,64 --reps 1 --svg bench.svg",
+      does: "the same as a picture",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -39,6 +60,7 @@ export const bench: Command = {
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     speculate: { ...SPECULATE_OPTIONS.speculate, help: "lookup|off: as of run; default off" },
+    ...SVG_OPTION,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -77,20 +99,17 @@ async function benchModel(
   input: Arguments,
   cli: CliContext,
 ): Promise<void> {
-  const now = (): number => performance.now();
-  // The first round is the engine's compiler's.
-  await prefillMs(engine, 0, now, cli.signal);
-  await decodeMs(engine, now, cli.signal);
-  const prefill: number[] = [];
-  const decode: number[] = [];
-  for (let rep = 1; rep <= reps; rep++) {
-    const read = await prefillMs(engine, rep, now, cli.signal);
-    prefill.push((PREFILL_TOKENS * 1000) / read);
-    decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
+  const progress = createProgress(cli);
+  let samples: Awaited<ReturnType<typeof takeSamples>>;
+  try {
+    let loaded = 0;
+    samples = await takeSamples(engine, reps, input, cli, () =>
+      progress.report({ label: "measuring", loaded: loaded++, total: 3 * reps + 1, ...STEPS }),
+    );
+  } finally {
+    progress.finish();
   }
-  const rss = peakResidentBytes() / 1e6;
-  const cold: ColdStart[] = [];
-  for (let rep = 0; rep < reps; rep++) cold.push(await coldStart(input, cli));
+  const { prefill, decode, cold, rss } = samples;
   const coldMemory = cold.flatMap(({ bytes }) => (bytes === undefined ? [] : [bytes / 1e6]));
 
   const figures: BenchSamples = {
@@ -100,6 +119,7 @@ async function benchModel(
     ...(coldMemory.length > 0 && { cold_rss_mb: coldMemory }),
     rss_mb: [rss],
   };
+  await writePicture(input, () => speedPicture(engine.info.id, withThreads(head, engine), figures));
   if (flagOption(input, "json")) {
     cli.out(`${JSON.stringify(benchDocument(withThreads(head, engine), figures))}\n`);
     return;
@@ -111,6 +131,37 @@ async function benchModel(
   }
   const { threads_reason: reason } = withThreads(head, engine);
   if (reason !== undefined) cli.out(`${"threads".padEnd(14)} ${reason}\n`);
+}
+
+/** @param onStep before each of the 3 reps + 1 measurements, outside of what is timed */
+async function takeSamples(
+  engine: Engine,
+  reps: number,
+  input: Arguments,
+  cli: CliContext,
+  onStep: () => void,
+): Promise<{ prefill: number[]; decode: number[]; cold: ColdStart[]; rss: number }> {
+  const now = (): number => performance.now();
+  // The first round is the engine's compiler's.
+  onStep();
+  await prefillMs(engine, 0, now, cli.signal);
+  await decodeMs(engine, now, cli.signal);
+  const prefill: number[] = [];
+  const decode: number[] = [];
+  for (let rep = 1; rep <= reps; rep++) {
+    onStep();
+    const read = await prefillMs(engine, rep, now, cli.signal);
+    prefill.push((PREFILL_TOKENS * 1000) / read);
+    onStep();
+    decode.push((DECODE_STEPS * 1000) / (await decodeMs(engine, now, cli.signal)));
+  }
+  const rss = peakResidentBytes() / 1e6;
+  const cold: ColdStart[] = [];
+  for (let rep = 0; rep < reps; rep++) {
+    onStep();
+    cold.push(await coldStart(input, cli));
+  }
+  return { prefill, decode, cold, rss };
 }
 
 /** With the threads that were measured to pay. */
@@ -128,7 +179,19 @@ async function benchContexts(
   input: Arguments,
   cli: CliContext,
 ): Promise<void> {
-  const contexts = await measureContexts(engine, depths, reps, cli.signal);
+  const progress = createProgress(cli);
+  let loaded = 0;
+  const contexts = await measureContexts(engine, depths, reps, cli.signal, () =>
+    progress.report({
+      label: "measuring",
+      loaded: loaded++,
+      total: depths.length * (reps + 1),
+      ...STEPS,
+    }),
+  ).finally(() => progress.finish());
+  await writePicture(input, () =>
+    depthsPicture(engine.info.id, withThreads(head, engine), contexts),
+  );
   if (flagOption(input, "json")) {
     cli.out(`${JSON.stringify(contextsDocument(withThreads(head, engine), contexts))}\n`);
     return;
@@ -192,7 +255,7 @@ interface ColdStart {
 
 /** A process of its own, up to the first bytes that it prints. */
 async function coldStart(input: Arguments, cli: CliContext): Promise<ColdStart> {
-  const { reps: _, json: __, ...options } = input.values;
+  const { reps: _, json: __, svg: ___, ...options } = input.values;
   const more = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const args = ["run", ...input.positionals, "--chat", COLD_QUESTION, "--max-tokens", "1", ...more];
   let first: ColdStart | undefined;

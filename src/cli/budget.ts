@@ -11,6 +11,7 @@ export const BUDGET_OPTION: OptionSpecs = {
     type: "string",
     value: "SIZE",
     help: "the best form that fits, such as 128MB, of which 20 are for JavaScript",
+    group: "Weights and memory",
   },
 };
 

@@ -8,8 +8,12 @@ import { PronkError } from "../errors.ts";
 import { isMapping } from "../hub/assets/merge-config.ts";
 import { parseYamlDocuments } from "../hub/assets/yaml-documents.ts";
 import { defaultModel } from "../platform/host/create-engine.ts";
-import { choiceOption, flagOption, textOption, UsageError } from "./arguments.ts";
-import { ChatSession } from "./chat-session.ts";
+import { choiceOption, flagOption, optionGroup, textOption, UsageError } from "./arguments.ts";
+import { completeChat } from "./chat/chat-commands.ts";
+import { type ChatHistory, historyPath, openChatHistory } from "./chat/chat-history.ts";
+import { ChatSession } from "./chat/chat-session.ts";
+import { readMessage } from "./chat/read-message.ts";
+import { WordWrapper } from "./chat/word-wrapper.ts";
 import type { Arguments, CliContext, Command, LineInput } from "./command.ts";
 import {
   CHAT_DEFAULTS,
@@ -25,6 +29,7 @@ import {
   MODEL_OPTIONS,
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
+import { visibleText } from "./terminal/visible-text.ts";
 
 const DTYPES = ["auto", "bfloat16", "float16", "float32"] as const;
 const DEVICES = ["auto", "cpu"] as const;
@@ -59,7 +64,22 @@ const none = (name: string): string => `no effect: ${WITHOUT_EFFECT[name]}`;
 
 export const chat: Command = {
   name: "chat",
+  group: "Use a model",
   summary: "talk to a model in the terminal",
+  examples: [
+    {
+      line: "pronk chat",
+      does: "talk to the default model; /help lists what a line can begin with",
+    },
+    {
+      line: 'pronk chat model.gguf temperature=0.7 --system_prompt "You are terse."',
+      does: "another model, a setting by its name, and a system message",
+    },
+    {
+      line: 'echo "Hello" | pronk chat max_new_tokens=8',
+      does: "lines of a pipe are messages, answered one by one",
+    },
+  ],
   positionals: "[MODEL] [NAME=VALUE ...]",
   maxPositionals: MAX_WORDS,
   options: {
@@ -67,19 +87,22 @@ export const chat: Command = {
     model_revision: { type: "string", value: "REV", help: "branch, tag or commit on the hub" },
     user: { type: "string", value: "NAME", help: "what to call you; default: the system's name" },
     system_prompt: { type: "string", value: "TEXT", help: "system message" },
+    "no-history": { type: "boolean", help: "keep nothing of what is typed for the next chat" },
     save_folder: { type: "string", value: "DIR", help: "for /save; default ./chat_history" },
     examples_path: { type: "string", value: "FILE", help: "YAML of examples, NAME: {text: TEXT}" },
     generation_config: { type: "string", value: "FILE", help: "a generation_config.json" },
     device: { type: "string", value: "D", help: "auto|cpu" },
     load_in_8bit: { type: "boolean", help: "as --quant q8" },
     load_in_4bit: { type: "boolean", help: "as --quant q4" },
-    dtype: { type: "string", value: "T", help: none("dtype") },
-    torch_dtype: { type: "string", value: "T", help: none("torch_dtype") },
-    attn_implementation: { type: "string", value: "A", help: none("attn_implementation") },
-    trust_remote_code: { type: "boolean", help: none("trust_remote_code") },
-    bnb_4bit_quant_type: { type: "string", value: "T", help: none("bnb_4bit_quant_type") },
-    use_bnb_nested_quant: { type: "boolean", help: none("use_bnb_nested_quant") },
-    verbose: { type: "boolean", help: none("verbose") },
+    ...optionGroup("Of transformers, without effect here", {
+      dtype: { type: "string", value: "T", help: none("dtype") },
+      torch_dtype: { type: "string", value: "T", help: none("torch_dtype") },
+      attn_implementation: { type: "string", value: "A", help: none("attn_implementation") },
+      trust_remote_code: { type: "boolean", help: none("trust_remote_code") },
+      bnb_4bit_quant_type: { type: "string", value: "T", help: none("bnb_4bit_quant_type") },
+      use_bnb_nested_quant: { type: "boolean", help: none("use_bnb_nested_quant") },
+      verbose: { type: "boolean", help: none("verbose") },
+    }),
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
@@ -96,7 +119,14 @@ export const chat: Command = {
       cli,
       { slots: 1 },
     );
-    const lines = await cli.openLines();
+    const history = flagOption(input, "no-history")
+      ? undefined
+      : await openChatHistory(historyPath(cli.env));
+    const names = Object.keys(examples);
+    const lines = await cli.openLines({
+      history: history?.entries,
+      complete: (line) => completeChat(line, names),
+    });
     try {
       const session = new ChatSession(engine, {
         model,
@@ -104,9 +134,12 @@ export const chat: Command = {
         settings,
         saveFolder: textOption(input, "save_folder") ?? "./chat_history",
         examples,
+        columns: cli.columns,
       });
       const user = textOption(input, "user") ?? cli.env.USER ?? cli.env.USERNAME ?? "user";
-      await converse(session, lines, { user, model: engine.info.id }, cli);
+      // Pipes are no typing.
+      const kept = lines.isTerminal ? history : undefined;
+      await converse(session, lines, { user, model: engine.info.id }, kept, cli);
     } finally {
       lines.close();
       await engine.dispose();
@@ -114,31 +147,47 @@ export const chat: Command = {
   },
 };
 
-/** Reads lines until they end. On a terminal what goes wrong is said, and the next line is read. */
+/** Reads messages until they end. On a terminal what goes wrong is said, and the next one is read. */
 async function converse(
   session: ChatSession,
   lines: LineInput,
   names: { readonly user: string; readonly model: string },
+  history: ChatHistory | undefined,
   cli: CliContext,
 ): Promise<void> {
-  if (lines.isTerminal) cli.out(`${names.model}. /help lists the commands, /quit ends.\n\n`);
-  const prompt = lines.isTerminal ? `\x1b[1m<${names.user}>:\x1b[0m ` : "";
+  const { bold, dim } = cli.colors.out;
+  if (lines.isTerminal) {
+    cli.out(`${bold(names.model)}. /help says what can be typed, Ctrl+D leaves.\n\n`);
+  }
+  const prompt = lines.isTerminal ? `${bold(`<${names.user}>:`)} ` : "";
+  // Ctrl+C was the last thing that was typed.
+  let isLeaving = false;
   for (;;) {
-    const line = await lines.next(prompt);
+    const line = await readMessage(lines, prompt);
     if (line === undefined) return lines.isTerminal ? cli.out("\n") : undefined;
     if (cli.signal.aborted) throw new PronkError("aborted", "aborted");
+    if (line === null) {
+      if (isLeaving) return;
+      isLeaving = true;
+      cli.out(dim("Ctrl+C again leaves, and so does Ctrl+D\n"));
+      continue;
+    }
+    isLeaving = false;
     if (line.trim() === "") continue;
+    await history?.add(line.trimEnd());
     try {
       const text = await messageOf(session, line.trim(), cli);
       if (text === "quit") return;
-      if (text !== undefined) await answer(session, text.message, lines, names.model, cli);
+      if (text !== undefined) {
+        isLeaving = await answer(session, text.message, lines, names.model, cli);
+      }
     } catch (error) {
       if (!(error instanceof PronkError)) throw error;
       const isSlip = error instanceof UsageError;
       if ((!lines.isTerminal && !isSlip) || error.code === "engine_failed") throw error;
       if (cli.signal.aborted) throw error;
-      const more = error.code === "context_overflow" ? "; /clear begins anew" : "";
-      cli.err(`${error.message}${more}\n`);
+      const more = error.code === "context_overflow" ? "; /clear begins anew, /undo goes back" : "";
+      cli.err(`${cli.colors.err.red(error.message)}${more}\n`);
     }
   }
 }
@@ -157,26 +206,38 @@ async function messageOf(
   return outcome.kind === "send" ? { message: outcome.text } : undefined;
 }
 
-/** Ctrl+C ends the answer, not the chat. */
+/**
+ * Ctrl+C ends the answer; once more, before that has happened, the chat.
+ *
+ * @returns whether it was stopped.
+ */
 async function answer(
   session: ChatSession,
   text: string,
   lines: LineInput,
   model: string,
   cli: CliContext,
-): Promise<void> {
+): Promise<boolean> {
   const stop = new AbortController();
-  lines.onInterrupt = () => stop.abort();
+  lines.onInterrupt = () => (stop.signal.aborted ? lines.close() : stop.abort());
   const signal = AbortSignal.any([stop.signal, cli.signal]);
+  const { bold, cyan, dim } = cli.colors.out;
+  const head = `<${model}>: `;
+  // A pipe gets what the model wrote, as it is.
+  const words = lines.isTerminal ? new WordWrapper(cli.columns, head.length) : undefined;
   try {
-    if (lines.isTerminal) cli.out(`\x1b[1;34m<${model}>:\x1b[0m `);
-    for await (const piece of session.answer(text, signal)) cli.out(piece);
+    if (words) cli.out(`${bold(cyan(head.trimEnd()))} `);
+    for await (const piece of session.answer(text, signal)) {
+      cli.out(words?.write(visibleText(piece)) ?? piece);
+    }
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
     lines.onInterrupt = undefined;
-    cli.out(lines.isTerminal ? "\n\n" : "\n");
+    cli.out(`${words?.end() ?? ""}${stop.signal.aborted ? dim(" (stopped)") : ""}\n`);
+    if (words) cli.out(`${dim(session.figures())}\n`);
   }
+  return stop.signal.aborted;
 }
 
 /** The model's name, and the settings, which may stand in any order. @throws UsageError */
@@ -198,7 +259,7 @@ function checkAccepted(input: Arguments, cli: CliContext): void {
   choiceOption(input, "device", DEVICES);
   choiceOption(input, "bnb_4bit_quant_type", BNB_TYPES);
   for (const [name, why] of Object.entries(WITHOUT_EFFECT)) {
-    if (input.values[name] !== undefined) cli.err(`pronk chat: --${name} has no effect: ${why}\n`);
+    if (input.values[name] !== undefined) cli.note(`pronk chat: --${name} has no effect: ${why}\n`);
   }
 }
 

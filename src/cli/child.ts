@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { PronkError } from "../errors.ts";
 import type { Host } from "../platform/host/host.ts";
+import { killGroup, OWN_GROUP } from "../platform/host/process-group.ts";
 import { findRuntime, packageRoot, type RuntimeName } from "./runtimes.ts";
 
 /** The program and its arguments before those of `pronk`. */
@@ -42,14 +43,14 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** What it is, for messages. Default: the program. */
   readonly label?: string;
-  /** What went wrong, from what it wrote. Default: the last line of stderr. */
+  /** What went wrong, from what it wrote. Default: the last line of stderr that says what happened. */
   readonly reason?: (err: string, out: string) => string | undefined;
   /** Called once, with the time from the start of the process to its first output, and its id. */
   readonly onFirstOutput?: (ms: number, pid: number | undefined) => void;
 }
 
 /**
- * Runs it to its end.
+ * Runs it to its end; what it started itself ends with it where it is ended early.
  *
  * @returns what it wrote to stdout.
  * @throws PronkError "engine_failed" with its last line of stderr; "source_failed" when it takes
@@ -73,16 +74,18 @@ export async function runChild(
     env,
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],
+    ...OWN_GROUP,
   });
   let out = "";
   let err = "";
   let late = false;
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => killGroup(child);
   const timer = setTimeout(() => {
     late = true;
     kill();
   }, timeoutMs);
   signal?.addEventListener("abort", kill, { once: true });
+  if (signal?.aborted) kill();
   child.stdout.once("data", () => options.onFirstOutput?.(performance.now() - started, child.pid));
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     out += text;
@@ -99,7 +102,7 @@ export async function runChild(
       throw new PronkError("source_failed", `${label}: not done in ${timeoutMs / 1000} s`);
     }
     if (code !== 0) {
-      const last = options.reason?.(err, out) ?? err.trim().split("\n").at(-1);
+      const last = options.reason?.(err, out) ?? lastLine(err);
       const why = last || `exit code ${code}`;
       throw new PronkError("engine_failed", `${label}: ${why}`);
     }
@@ -108,4 +111,10 @@ export async function runChild(
     clearTimeout(timer);
     signal?.removeEventListener("abort", kill);
   }
+}
+
+/** Of a command's errors, which may be followed by what to do next. */
+function lastLine(err: string): string | undefined {
+  const lines = err.trim().split("\n");
+  return lines.findLast((line) => !line.startsWith("next: "));
 }

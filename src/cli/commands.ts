@@ -1,27 +1,36 @@
 /** The commands by name, and what a shell gets of them. */
-import { PronkError } from "../errors.ts";
-import { helpText, parseArguments, UsageError } from "./arguments.ts";
+import { parseArguments, UsageError } from "./arguments.ts";
 import type { CliContext, Command } from "./command.ts";
+import { nearestName } from "./nearest.ts";
 
 /** Loaded when they are called: a command must not pay for the others. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
-  serve: async () => (await import("./serve.ts")).serve,
-  front: async () => (await import("./front.ts")).front,
   chat: async () => (await import("./chat.ts")).chat,
   run: async () => (await import("./run.ts")).run,
+  serve: async () => (await import("./serve.ts")).serve,
+  page: async () => (await import("./page.ts")).page,
+  deploy: async () => (await import("./deploy.ts")).deploy,
+  snapshot: async () => (await import("./snapshot.ts")).snapshot,
+  init: async () => (await import("./init.ts")).init,
+  front: async () => (await import("./front.ts")).front,
   stage: async () => (await import("./stage.ts")).stage,
+  inspect: async () => (await import("./inspect.ts")).inspect,
   pull: async () => (await import("./pull.ts")).pull,
+  keygen: async () => (await import("./keygen.ts")).keygen,
   pack: async () => (await import("./pack.ts")).pack,
   convert: async () => (await import("./convert.ts")).convert,
-  deploy: async () => (await import("./deploy.ts")).deploy,
-  inspect: async () => (await import("./inspect.ts")).inspect,
   tokenize: async () => (await import("./tokenize.ts")).tokenize,
-  eval: async () => (await import("./eval.ts")).evaluate,
-  snapshot: async () => (await import("./snapshot.ts")).snapshot,
-  hash: async () => (await import("./hash.ts")).hash,
   "attn-mask": async () => (await import("./attn-mask.ts")).attentionMask,
+  eval: async () => (await import("./eval.ts")).evaluate,
+  doctor: async () => (await import("./doctor.ts")).doctor,
   bench: async () => (await import("./bench.ts")).bench,
+  hash: async () => (await import("./hash.ts")).hash,
 };
+
+/** Every command, in the order of the list: its help is data, and nothing of it is run. */
+export function allCommands(): Promise<Command[]> {
+  return Promise.all(Object.values(COMMANDS).map((load) => load()));
+}
 
 /**
  * Runs a command line.
@@ -29,41 +38,48 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
  * @returns the exit code: 0, 1 on failure, 2 on wrong usage, 130 when it was interrupted.
  */
 export async function runCommand(argv: readonly string[], cli: CliContext): Promise<number> {
-  const [name = "--help", ...rest] = argv;
+  const [name = "help", ...rest] = argv;
   try {
-    if (name === "--help" || name === "-h" || name === "help") {
-      cli.out(await overview());
+    if (name === "help" || name === "--help" || name === "-h") {
+      await showHelp(rest[0], cli);
       return 0;
     }
     if (name === "--version" || name === "-v") {
       cli.out(`${await version(cli)}\n`);
       return 0;
     }
-    const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (!load) throw new UsageError(`no command ${name}; pronk --help lists them`);
-    const command = await load();
+    const command = await commandOf(name);
     const input = parseArguments(command, rest);
-    if (input.values.help) cli.out(helpText(command));
-    else await command.run(input, cli);
+    if (input.values.help) await showHelp(name, cli);
+    else await command.run(input, input.values.quiet ? quietly(cli) : cli);
     return 0;
   } catch (error) {
     if (cli.signal.aborted) return 130; // as a shell reports a process ended by SIGINT
-    if (!(error instanceof PronkError)) {
-      // A bug: its stack is what a report needs.
-      cli.err(`pronk ${name}: ${error instanceof Error ? error.stack : String(error)}\n`);
-      return 1;
-    }
-    cli.err(`pronk ${name}: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
-    if (!(error instanceof UsageError)) return 1;
-    cli.err(`pronk ${name} --help shows how it is used\n`);
-    return 2;
+    const { reportError } = await import("./error-report.ts");
+    const isCommand = Object.hasOwn(COMMANDS, name);
+    return reportError(error, { command: name, isCommand, argv: rest }, cli);
   }
 }
 
-async function overview(): Promise<string> {
-  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const lines = commands.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`);
-  return `pronk COMMAND [arguments]\n\n${lines.join("\n")}\n\npronk COMMAND --help shows a command's options\n`;
+/** @throws UsageError with the command that may be meant. */
+async function commandOf(name: string): Promise<Command> {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load) return load();
+  const meant = nearestName(name, Object.keys(COMMANDS));
+  throw new UsageError(
+    `no command ${name}${meant === undefined ? "" : `; did you mean ${meant}?`}`,
+  );
+}
+
+async function showHelp(name: string | undefined, cli: CliContext): Promise<void> {
+  const style = { colors: cli.colors.out, columns: cli.columns() };
+  const command = name === undefined ? undefined : await commandOf(name);
+  const { helpText, overviewText } = await import("./help.ts");
+  cli.out(command ? helpText(command, style) : overviewText(await allCommands(), style));
+}
+
+function quietly(cli: CliContext): CliContext {
+  return { ...cli, note: () => undefined, isTerminal: false };
 }
 
 async function version({ host }: CliContext): Promise<string> {

@@ -33,7 +33,18 @@ const GGUF_NAME = "model.gguf";
 
 export const convert: Command = {
   name: "convert",
+  group: "Get and make models",
   summary: "write a checkpoint in another form: Hugging Face, GGUF, pack, Meta",
+  examples: [
+    {
+      line: "pronk convert model.gguf --to hf --out checkpoint --dtype bf16",
+      does: "a GGUF file as a folder that transformers reads",
+    },
+    {
+      line: "pronk convert checkpoint --to gguf --out gguf --dtype q8_0",
+      does: "and back, quantized",
+    },
+  ],
   positionals: "INPUT --to FORM --out DIR",
   maxPositionals: 1,
   options: {

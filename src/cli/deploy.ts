@@ -1,6 +1,7 @@
 /** pronk deploy: a model on Cloudflare Workers, planned, uploaded, deployed and asked. */
 import { relative } from "node:path";
-import { flagOption, textOption, UsageError } from "./arguments.ts";
+import { PronkError } from "../errors.ts";
+import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import type { Bucket } from "./deploy/bucket.ts";
 import { bundleScripts, deployScripts, describeBundles } from "./deploy/deploy-scripts.ts";
@@ -10,17 +11,38 @@ import { describePack, describePlan, planDeployment, short } from "./deploy/plan
 import { fitPack, type PreparedPack, preparePack, settingsOf } from "./deploy/prepare-pack.ts";
 import { estimatedCpu } from "./deploy/prices.ts";
 import { scriptsOf, type WrittenScript, writeProject } from "./deploy/project.ts";
+import { DEFAULT_KEPT, LEAST_KEPT, type Prune, planPrune, prune } from "./deploy/prune.ts";
 import { rollBack } from "./deploy/releases.ts";
 import { type SmokeResult, smokeTest } from "./deploy/smoke.ts";
 import { readSettings, type WorkerSettings } from "./deploy/topology.ts";
 import { type UploadResult, uploadPack } from "./deploy/upload.ts";
 import { findWrangler, type Wrangler } from "./deploy/wrangler.ts";
 import { JSON_OPTION, KV_OPTION, WEIGHT_OPTIONS } from "./model-options.ts";
-import { createProgress } from "./progress.ts";
+import { createProgress, withActivity } from "./progress.ts";
+import { PUBLIC_KEY_OPTION, publicKeysOf, SIGN_OPTION } from "./signing-options.ts";
 
 export const deploy: Command = {
   name: "deploy",
+  group: "Put it online",
   summary: "plan, upload and deploy a model on Cloudflare Workers",
+  examples: [
+    {
+      line: "pronk deploy --dry-run",
+      does: "what would be deployed: memory, isolates, price; sends nothing",
+    },
+    {
+      line: "pronk deploy --local",
+      does: "all of it on this machine, by wrangler's own R2 and workerd",
+    },
+    {
+      line: "pronk deploy model.gguf --name my-llm",
+      does: "pack, upload to R2, deploy, and ask it a question",
+    },
+    {
+      line: "pronk deploy --name my-llm --rollback",
+      does: "back to the release before",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -30,7 +52,10 @@ export const deploy: Command = {
     },
     local: { type: "boolean", help: "all of it on this machine: wrangler's local R2 and workerd" },
     rollback: { type: "boolean", help: "go back to the release before" },
-    "upload-only": { type: "boolean", help: "fill the bucket, deploy no Worker" },
+    "upload-only": {
+      type: "boolean",
+      help: "fill the bucket, deploy no Worker; with --local: that of wrangler dev in this folder",
+    },
     name: { type: "string", value: "NAME", help: "of the Worker; default: the model's" },
     bucket: { type: "string", value: "NAME", help: `of R2, default ${DEFAULT_BUCKET}` },
     prefix: {
@@ -58,10 +83,17 @@ export const deploy: Command = {
       help: "of --topology objects: scripts of them, default 1",
     },
     ...WEIGHT_OPTIONS,
+    ...SIGN_OPTION,
+    ...PUBLIC_KEY_OPTION,
     url: {
       type: "string",
       value: "URL",
       help: "where the smoke test asks; default: what wrangler says",
+    },
+    keep: {
+      type: "string",
+      value: "N",
+      help: `releases that stay in the bucket, the current one among them; default ${DEFAULT_KEPT}`,
     },
     "no-measure": {
       type: "boolean",
@@ -90,43 +122,125 @@ function checkFlags(input: Arguments): void {
   if (input.values.engines !== undefined && input.values.topology !== "objects") {
     throw new UsageError("--engines is for --topology objects");
   }
+  keptOption(input); // Before anything is packed or sent.
   together("local", "endpoint", "the one is this machine's R2, the other elsewhere");
-  together("local", "upload-only", "nobody else reads this machine's R2");
 }
 
 async function goForward(input: Arguments, cli: CliContext, place: Place): Promise<object> {
+  const wrangler = lazyWrangler();
+  if (!flagOption(input, "upload-only")) wrangler(); // A missing tool is said before minutes of packing.
+  const bucket = bucketOf(input, cli, place, wrangler);
+  try {
+    return await goOn(input, cli, place, bucket, wrangler);
+  } finally {
+    await bucket.close?.();
+  }
+}
+
+async function goOn(
+  input: Arguments,
+  cli: CliContext,
+  place: Place,
+  bucket: Bucket,
+  wrangler: () => Wrangler,
+): Promise<object> {
   const { name, folder } = place;
   const say = sayer(input, cli);
   const uploadOnly = flagOption(input, "upload-only");
-  const wrangler = lazyWrangler();
-  if (!uploadOnly) wrangler(); // A missing tool is said before minutes of packing.
-  const bucket = bucketOf(input, cli, place, wrangler);
-
   const pack = await preparePack(input, cli, folder);
+  const isDry = flagOption(input, "dry-run");
   if (uploadOnly) {
     say(describePack(pack, bucket.name));
-    if (flagOption(input, "dry-run")) return { name, release: pack.release, dry_run: true };
-    return { name, upload: await uploadWithProgress(pack, bucket, undefined, input, cli) };
+    if (isDry) {
+      const pruned = await pruneReleases(input, cli, bucket, pack);
+      return { name, release: pack.release, ...pruned, dry_run: true };
+    }
+    const upload = await uploadWithProgress(pack, bucket, undefined, input, cli);
+    return { name, upload, ...(await pruneReleases(input, cli, bucket)) };
   }
   const fitted = await fitPack(pack, input, cli.signal);
   const { settings, release } = fitted;
   const measured = flagOption(input, "no-measure")
     ? undefined
-    : await measurePack(pack.folder, settings, cli);
+    : await withActivity(cli, "measuring what a token costs", () =>
+        measurePack(pack.folder, settings, cli),
+      );
   const cpu = measured?.cpu ?? estimatedCpu(fitted.manifest.weight_bytes);
   const plan = planDeployment(fitted, scriptsOf(name, settings), cpu, bucket.name);
   say(describePlan(plan));
-  const scripts = await writeProject(folder, { ...place, release, settings });
-  const bundles = await bundleScripts(wrangler(), scripts, cli.signal);
+  const { publicKeys } = pack;
+  const scripts = await writeProject(folder, { ...place, release, settings, publicKeys });
+  const bundles = await withActivity(cli, "bundling by wrangler", () =>
+    bundleScripts(wrangler(), scripts, cli.signal),
+  );
   say(describeBundles(bundles));
   const document = { name, folder, plan, bundles };
-  if (flagOption(input, "dry-run")) {
+  if (isDry) {
+    const pruned = await pruneReleases(input, cli, bucket, pack);
     say(`dry run  nothing was sent; ${shown(folder)} holds what would be\n`);
-    return { ...document, dry_run: true };
+    return { ...document, ...pruned, dry_run: true };
   }
   const upload = await uploadWithProgress(pack, bucket, settings, input, cli);
   const live = await putLive(input, cli, wrangler(), place, scripts, settings, measured);
-  return { ...document, upload, ...live };
+  // What is live has been asked and has answered.
+  return { ...document, upload, ...live, ...(await pruneReleases(input, cli, bucket)) };
+}
+
+interface Pruned {
+  readonly prune?: {
+    readonly releases: readonly string[];
+    readonly objects: number;
+    readonly bytes: number;
+  };
+}
+
+/**
+ * Deletes old releases; with `next`, says what would go once that is current. A bucket that does not answer, or that a dry
+ * run is not to ask, stops nothing: the next deployment does it.
+ */
+async function pruneReleases(
+  input: Arguments,
+  cli: CliContext,
+  bucket: Bucket,
+  next?: PreparedPack,
+): Promise<Pruned> {
+  const say = sayer(input, cli);
+  const keep = keptOption(input);
+  // Of the remote bucket wrangler knows nothing without the network.
+  if (next && !isKnownOffline(input, cli)) return {};
+  let plan: Prune;
+  try {
+    const { signal } = cli;
+    plan = await planPrune(
+      bucket,
+      keep,
+      signal,
+      next && { checksum: next.release, manifest: next.manifest },
+    );
+    if (!next) plan = await prune(bucket, plan, signal);
+  } catch (error) {
+    if (!(error instanceof PronkError) || error.code === "aborted") throw error;
+    say(`prune    not done: ${error.message}\n`);
+    return {};
+  }
+  const { dropped, keys, bytes } = plan;
+  const releases = dropped.map(({ checksum }) => checksum);
+  if (releases.length === 0) return {};
+  const which = `release${releases.length === 1 ? "" : "s"} ${releases.map(short).join(", ")}`;
+  const size = `${keys.length} objects, ${(bytes / 1e6).toFixed(1)} MB`;
+  say(`prune    ${which} ${next ? "would be" : "was"} deleted: ${size}\n`);
+  return { prune: { releases, objects: keys.length, bytes } };
+}
+
+function isKnownOffline(input: Arguments, { env }: CliContext): boolean {
+  if (flagOption(input, "local")) return true;
+  const hasKeys = Boolean(env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY);
+  return textOption(input, "endpoint") !== undefined && hasKeys;
+}
+
+/** @throws UsageError */
+function keptOption(input: Arguments): number {
+  return integerOption(input, "keep", LEAST_KEPT) ?? DEFAULT_KEPT;
 }
 
 async function goBack(input: Arguments, cli: CliContext, place: Place): Promise<object> {
@@ -136,12 +250,14 @@ async function goBack(input: Arguments, cli: CliContext, place: Place): Promise<
   const wrangler = lazyWrangler();
   if (!uploadOnly) wrangler();
   const bucket = bucketOf(input, cli, place, wrangler);
-  const { from, to, bytes } = await rollBack(bucket, cli.signal);
+  const { from, to, bytes } = await rollBack(bucket, cli.signal).finally(() => bucket.close?.());
   say(`release  ${short(from)} -> ${short(to.checksum)}: ${to.name}, of ${to.at}\n`);
   const rollback = { from, to: to.checksum };
   if (uploadOnly) return { name, rollback };
   const settings = readSettings(to.settings) ?? (await settingsOf(bytes, input, cli.signal));
-  const scripts = await writeProject(folder, { ...place, release: to.checksum, settings });
+  const publicKeys = publicKeysOf(input, cli);
+  const target = { ...place, release: to.checksum, settings, publicKeys };
+  const scripts = await writeProject(folder, target);
   return { name, rollback, ...(await putLive(input, cli, wrangler(), place, scripts, settings)) };
 }
 
@@ -159,17 +275,18 @@ async function putLive(
   const say = sayer(input, cli);
   const ask = async (url: string): Promise<SmokeResult> => {
     const key = env.PRONK_API_KEY || undefined;
-    const smoke = await smokeTest({ url, model, key, expected: measured?.answer, fetch, signal });
+    const smoke = await withActivity(cli, "asking it a question", () =>
+      smokeTest({ url, model, key, expected: measured?.answer, fetch, signal }),
+    );
     say(describeSmoke(smoke));
     return smoke;
   };
   if (flagOption(input, "local")) {
     const more = devArguments(scripts, folder);
     const typed = devArguments(scripts, folder, shown).join(" ");
-    const server = await wrangler.dev([...more, "--port", "0", "--inspector-port", "0"], {
-      cwd: folder,
-      signal,
-    });
+    const server = await withActivity(cli, "starting workerd by wrangler", () =>
+      wrangler.dev([...more, "--port", "0", "--inspector-port", "0"], { cwd: folder, signal }),
+    );
     try {
       const smoke = await ask(server.url);
       say(`serve    npx wrangler dev ${typed}\n`);
@@ -178,11 +295,16 @@ async function putLive(
       await server.close();
     }
   }
-  const said = await deployScripts(
-    wrangler,
-    scripts,
-    (script) => say(`deployed ${script.name}\n`),
-    signal,
+  const said = await withActivity(cli, "deploying by wrangler", (pause) =>
+    deployScripts(
+      wrangler,
+      scripts,
+      (script) => {
+        pause();
+        say(`deployed ${script.name}\n`);
+      },
+      signal,
+    ),
   );
   const url = (textOption(input, "url") ?? said)?.replace(/\/+$/, "");
   if (url === undefined) {
@@ -232,6 +354,7 @@ async function uploadWithProgress(
     });
   } finally {
     progress.finish();
+    await bucket.close?.(); // Whoever serves it is alone with it.
   }
   sayer(input, cli)(describeUpload(upload));
   return upload;

@@ -1,13 +1,17 @@
 /** pronk eval: perplexity of a text. */
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import type { Runner, Span, SpanAdapter } from "../backends/backend.ts";
 import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import { PronkError } from "../errors.ts";
 import { perplexity, wholeRunner } from "../generate/perplexity.ts";
+import { DEFAULT_MODEL } from "../hub/known-models.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { LORA_OPTION } from "./lora-options.ts";
 import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, openLora } from "./model-options.ts";
+import { perplexityPicture, type ScoredWindow } from "./pictures/bench-pictures.ts";
+import { SVG_OPTION, writePicture } from "./pictures/write-picture.ts";
 import { createProgress } from "./progress.ts";
 
 const DEFAULT_CTX = 512;
@@ -17,7 +21,22 @@ const CHUNK = 64;
 
 export const evaluate: Command = {
   name: "eval",
+  group: "Look inside",
   summary: "measure the perplexity of a text",
+  examples: [
+    {
+      line: "pronk eval model.gguf --text text.txt --ctx 128",
+      does: "the perplexity of a text: lower is better",
+    },
+    {
+      line: "pronk eval model.gguf --text text.txt --ctx 128 --kv int8 --json",
+      does: "what a smaller cache costs",
+    },
+    {
+      line: "pronk eval model.gguf --text text.txt --ctx 128 --svg eval.svg",
+      does: "the perplexity along the text, as a picture",
+    },
+  ],
   positionals: "[MODEL] --text FILE",
   maxPositionals: 1,
   options: {
@@ -25,6 +44,7 @@ export const evaluate: Command = {
     ...MODEL_OPTIONS,
     ctx: { type: "string", value: "N", help: `tokens of a window, default ${DEFAULT_CTX}` },
     ...LORA_OPTION,
+    ...SVG_OPTION,
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -48,13 +68,19 @@ export const evaluate: Command = {
       const ids = model.tokenizer.encode(text);
       const { yieldTask } = runtime;
       const reader = wholeRunner(model.runner, { ...(adapters && { adapters }), yieldTask });
+      const windows: ScoredWindow[] = [];
       const found = await perplexity(reader, ids, {
         ctx,
+        onWindow: (nll, tokens) => windows.push({ nll, tokens }),
         signal: cli.signal,
         onProgress: (loaded, total) =>
           progress.report({ label: "scoring", loaded, total, unit: "tokens" }),
       });
+      progress.finish(); // Before the result: both may be on one screen.
       const { ppl, nll, tokens } = found;
+      await writePicture(input, () =>
+        perplexityPicture(basename(input.positionals[0] ?? DEFAULT_MODEL), ctx, windows),
+      );
       const line = `perplexity ${ppl.toFixed(4)} over ${tokens} tokens`;
       cli.out(`${flagOption(input, "json") ? JSON.stringify({ ppl, nll, tokens }) : line}\n`);
     } finally {

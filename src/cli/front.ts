@@ -3,15 +3,24 @@ import { PronkError } from "../errors.ts";
 import { createFront } from "../server/app.ts";
 import { integerOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { CROSS_SITE_OPTIONS, crossSiteOptions, listensHereAlone } from "./cross-site-options.ts";
 import { LISTEN_OPTIONS, listen } from "./listening.ts";
 
 export const front: Command = {
   name: "front",
+  group: "Put it online",
   summary: "send requests on to servers behind a load balancer",
+  examples: [
+    {
+      line: "pronk front http://engines.internal:8787 --port 8080",
+      does: "one address before several servers: a conversation goes to the one that knows it",
+    },
+  ],
   positionals: "URL",
   maxPositionals: 1,
   options: {
     ...LISTEN_OPTIONS,
+    ...CROSS_SITE_OPTIONS,
     timeout: {
       type: "string",
       value: "SECONDS",
@@ -31,11 +40,14 @@ export const front: Command = {
     const answerMs = milliseconds(integerOption(input, "timeout", 1));
     const idleMs = milliseconds(integerOption(input, "idle", 1));
     const bodyBytes = integerOption(input, "max-body", 1);
+    // Whether those behind it have keys is not known here; on this machine alone, it is likely that they have none.
+    const crossSite = crossSiteOptions(input, cli, !listensHereAlone(input, cli));
     let isStopping = false;
     const server = await listen(input, cli, (log) => {
       try {
         return createFront({
           upstream,
+          ...crossSite,
           isStopping: () => isStopping,
           ...(answerMs !== undefined && { answerMs }),
           ...(idleMs !== undefined && { idleMs }),

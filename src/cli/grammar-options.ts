@@ -2,10 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { PronkError } from "../errors.ts";
 import type { GrammarSpec } from "../grammar/grammar-compiler.ts";
-import { textOption, UsageError } from "./arguments.ts";
+import { optionGroup, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, OptionSpecs } from "./command.ts";
 
-export const GRAMMAR_OPTIONS: OptionSpecs = {
+export const GRAMMAR_OPTIONS: OptionSpecs = optionGroup("Form of the answer", {
   "json-schema": {
     type: "string",
     value: "FILE",
@@ -13,7 +13,7 @@ export const GRAMMAR_OPTIONS: OptionSpecs = {
   },
   grammar: { type: "string", value: "FILE", help: "the output is of this grammar (GBNF)" },
   regex: { type: "string", value: "R", help: "all of the output matches this regular expression" },
-};
+});
 
 /** @throws UsageError on more than one; PronkError "not_found", "bad_request" on a file. */
 export async function grammarOf(input: Arguments): Promise<GrammarSpec | undefined> {

@@ -1,11 +1,19 @@
 /** pronk hash: one hash over a model's logits, here or on other runtimes. */
 import { createHash } from "node:crypto";
+import { NUMBERS_VERSION } from "../backends/wasm/numbers-version.ts";
+import type { LoadOptions } from "../engine/load-model.ts";
 import { PronkError } from "../errors.ts";
 import { choiceOption, flagOption, integerOption, UsageError } from "./arguments.ts";
 import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
 import { HASH_CTX, type Hasher, hashLogits, hashRows, type LogitsHash } from "./logits-hash.ts";
-import { JSON_OPTION, loadForCommand, MODEL_OPTIONS, threadsOf } from "./model-options.ts";
+import {
+  JSON_OPTION,
+  loadForCommand,
+  MODEL_OPTIONS,
+  modelOptions,
+  threadsOf,
+} from "./model-options.ts";
 import { hashOnWorkerd } from "./workerd-hash.ts";
 
 const RUNTIMES = ["node", "deno", "bun", "workerd", "all"] as const;
@@ -20,6 +28,8 @@ export interface HashDocument extends LogitsHash {
   readonly runtime: string;
   readonly version: string;
   readonly kernel: string;
+  /** Of the numbers: the same version, form and KV cache type give the same hash. */
+  readonly numbers_version: string;
   /** Bits of a vector: 128, or 256 where V8 joins them. */
   readonly simd_width: 128 | 256;
   readonly threads: number;
@@ -33,7 +43,18 @@ export type HashSizes = Pick<HashDocument, "chunk" | "batch" | "speculate">;
 
 export const hash: Command = {
   name: "hash",
+  group: "This machine",
   summary: "hash a model's logits: the same on every runtime, kernel, chunk and batch",
+  examples: [
+    {
+      line: "pronk hash",
+      does: "one hash over logits: the same here as on any runtime and CPU",
+    },
+    {
+      line: "pronk hash --runtime all",
+      does: "on Node, Deno, Bun and workerd, to compare",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -73,6 +94,8 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
   const how = sizes(input);
   const { model, runtime } = await loadForCommand(input, cli, {
     ctx: HASH_CTX,
+    // What is the same everywhere is what the kernels give.
+    backend: namedBackend(input) ?? "wasm",
     fixedThreads: true,
     slots: how.batch,
     chunk: hashRows(how),
@@ -88,11 +111,26 @@ async function hashHere(input: Arguments, cli: CliContext): Promise<HashDocument
     const { kernel } = model.runner;
     const simd_width = runtime.kernels.vectors?.bits ?? 128;
     const { threads, reason } = threadsOf(model);
-    if (reason !== undefined) cli.err(`hash: 1 thread: ${reason}\n`);
-    return { ...found, runtime: name, version, kernel, simd_width, threads, ...how };
+    if (reason !== undefined) cli.note(`hash: 1 thread: ${reason}\n`);
+    const numbers_version = NUMBERS_VERSION;
+    return {
+      ...found,
+      runtime: name,
+      version,
+      kernel,
+      numbers_version,
+      simd_width,
+      threads,
+      ...how,
+    };
   } finally {
     model.runner.dispose();
   }
+}
+
+function namedBackend(input: Arguments): LoadOptions["backend"] {
+  const { backend } = modelOptions(input);
+  return backend === "auto" ? undefined : backend;
 }
 
 function sizes(input: Arguments): HashSizes {
@@ -128,7 +166,7 @@ async function hashOn(
   }
   const documents: HashDocument[] = [];
   for (const [line, ...more] of lines) {
-    cli.err(`hash: ${[line.program, ...more].join(" ")}\n`);
+    cli.note(`hash: ${[line.program, ...more].join(" ")}\n`);
     const out = await runChild(line, ["hash", ...passedOn(input), ...more, "--json"], {
       timeoutMs: CHILD_TIMEOUT_MS,
       signal: cli.signal,
@@ -136,7 +174,7 @@ async function hashOn(
     documents.push(JSON.parse(out));
   }
   if (runtime === "all") {
-    cli.err("hash: workerd\n");
+    cli.note("hash: workerd\n");
     documents.push(await hashOnWorkerd(input, cli, sizes(input)));
   }
   return documents;

@@ -1,17 +1,28 @@
 /** pronk inspect: what a model is and what memory it needs, without loading it. */
-import type { MemoryUse } from "../backends/backend.ts";
 import type { FittingForm } from "../engine/budget-choice.ts";
+import { explainBackend } from "../engine/choose-backend.ts";
 import { isolateBytes } from "../engine/isolate-memory.ts";
 import { type ModelPlan, type PlanOptions, planModel, planOpened } from "../engine/load-model.ts";
 import { openSourceInput, type SourceOptions } from "../engine/open-source-input.ts";
 import type { ModelInput } from "../engine/opened-model.ts";
 import { countThreads } from "../engine/threads.ts";
 import { PronkError } from "../errors.ts";
+import type { Plan } from "../model/plan.ts";
+import { createRuntime } from "../platform/host/create-engine.ts";
 import type { StagePart } from "../stages/stage-part.ts";
 import type { PlannedStage } from "../stages/stage-plan.ts";
 import { flagOption, integerOption } from "./arguments.ts";
 import { budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Command } from "./command.ts";
+import {
+  type BudgetFit,
+  budgetFits,
+  FIT_SLOTS,
+  sizesOf,
+  type WorkersFit,
+  workersFit,
+} from "./inspect-facts.ts";
+import { reportText } from "./inspect-report.ts";
 import { LORA_OPTION } from "./lora-options.ts";
 import {
   JSON_OPTION,
@@ -21,9 +32,6 @@ import {
   openLora,
   openSourceForCommand,
 } from "./model-options.ts";
-
-/** How many sequences at a time the table of what fits goes through. */
-const FIT_SLOTS = [1, 2, 4, 8];
 
 interface Fit {
   /** Bytes of the whole isolate or process. */
@@ -41,7 +49,22 @@ interface TensorLine {
 
 export const inspect: Command = {
   name: "inspect",
-  summary: "show a model's configuration, tensors and memory plan",
+  group: "Get and make models",
+  summary: "show what a model is, how large its parts are, and where it fits",
+  examples: [
+    {
+      line: "pronk inspect model.gguf",
+      does: "architecture, sizes, what fits where, and what to type next",
+    },
+    {
+      line: "pronk inspect --budget 128MB",
+      does: "the form of the default model that fits one Worker, and its context",
+    },
+    {
+      line: "pronk inspect model.gguf --json --tensors",
+      does: "all of it for programs, each tensor included",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -62,38 +85,80 @@ export const inspect: Command = {
       const { id, input: model } = named;
       const threads = countThreads(asked.threads, cli.host.threads).count;
       const roomFor = (await openLora(input, cli)).map(({ adapter }) => adapter);
-      const { stages } = asked;
-      const room = { ctx, slots, threads, stages, id, roomFor, signal: cli.signal };
+      const { stages, backend: where } = asked;
+      const { signal } = cli;
+      const room = { ctx, slots, threads, stages, backend: where, id, roomFor, signal };
       const choice =
         budget === undefined ? undefined : await choiceFor(model, budget, { ...asked, ...room });
       const form = choice instanceof PronkError ? undefined : choice;
       const { quantization = "auto", profile = "default", kv } = form ?? asked;
-      const found = form?.plan ?? (await planModel(model, { ...room, kv, quantization, profile }));
+      const options = { ...room, kv, quantization, profile };
+      const planned = form?.plan ?? (await planModel(model, options));
+      const backend = await explainBackend(planned.model, await createRuntime(cli.host, 128), {
+        ...asked,
+        ...(budget !== undefined && { budgetBytes: kernelBudget(budget) }),
+        threads,
+      });
+      const found = backend.limits ? planOpened(planned.model, options, backend.limits) : planned;
       const document = {
         architecture: found.config.model_type,
         config: found.config,
         tensors: await listTensors(model, found, { quantization, profile }),
+        backend: backend.reason,
         memory: found.memory,
         ...(roomFor.length > 0 && { adapter_bytes: found.adapterBytes }),
         ...(found.stages && { stages: found.stages.stages.map(stageLine) }),
         ...(budget !== undefined && { isolate_bytes: isolateBytes(found.memory) }),
         ...(budget !== undefined && { choice: form ? { quantization, profile, kv } : null }),
         fits: budget === undefined ? [] : whatFits(found, budget, { kv, ctx, threads, roomFor }),
+        sizes: sizesOf(found.model.tensors, found.config.tie_word_embeddings),
+        ...(await fitsOf(model, budget, { ...asked, ctx: undefined, threads, roomFor, signal })),
         ...(flagOption(input, "plan") && {
           plan: { steps: found.plan.steps, head: found.plan.head },
         }),
       };
-      cli.out(
-        flagOption(input, "json")
-          ? `${JSON.stringify(document)}\n`
-          : describe(found, document, flagOption(input, "tensors")) +
-              (choice instanceof PronkError ? `no form fits: ${choice.message}\n` : ""),
+      if (flagOption(input, "json")) return cli.out(`${JSON.stringify(document)}\n`);
+      const { colors, columns } = cli;
+      const report = reportText(
+        {
+          ...document,
+          planned: found,
+          tokenizer: await found.model.loadTokenizer(signal),
+          fileTypes: typesOf(document.tensors),
+          stages: (document.stages ?? []).map(describeStage),
+          isolateBytes: document.isolate_bytes,
+          name: input.positionals[0] ?? "",
+        },
+        colors.out,
+        columns(),
       );
+      cli.out(report + listText(document, flagOption(input, "tensors")));
+      if (choice instanceof PronkError) cli.out(`no form fits: ${choice.message}\n`);
     } finally {
       await named.close();
     }
   },
 };
+
+/** What fits in the usual memories, or in the one that is asked for, and what Workers take. */
+async function fitsOf(
+  model: ModelInput,
+  budget: number | undefined,
+  options: PlanOptions,
+): Promise<{ budgets: readonly BudgetFit[]; workers?: WorkersFit }> {
+  const budgets = await budgetFits(model, budget, options);
+  if (budget !== undefined) return { budgets };
+  return { budgets, workers: await workersFit(model, budgets[0], options) };
+}
+
+function typesOf(tensors: readonly TensorLine[]): Map<string, { count: number; bytes: number }> {
+  const types = new Map<string, { count: number; bytes: number }>();
+  for (const { type, bytes } of tensors) {
+    const { count, bytes: before } = types.get(type) ?? { count: 0, bytes: 0 };
+    types.set(type, { count: count + 1, bytes: before + bytes });
+  }
+  return new Map([...types].sort(([, a], [, b]) => b.bytes - a.bytes));
+}
 
 interface StageLine extends StagePart {
   readonly bytes: number;
@@ -161,49 +226,14 @@ function describeStage({ embedding, layers, head, bytes }: StageLine): string {
   return `${(bytes / 1e6).toFixed(1)} MB: ${parts.join(", ")}`;
 }
 
-function describe(
-  { model, config, runner, plan, adapterBytes }: ModelPlan,
-  document: {
-    tensors: readonly TensorLine[];
-    memory: MemoryUse;
-    stages?: readonly StageLine[];
-    isolate_bytes?: number;
-    fits: readonly Fit[];
-    plan?: unknown;
-  },
+/** Of --tensors and --plan. */
+function listText(
+  { tensors, plan }: { tensors: readonly TensorLine[]; plan?: Pick<Plan, "steps" | "head"> },
   withTensors: boolean,
 ): string {
-  const { name, license, quantization } = model.facts;
-  const { fits, tensors, isolate_bytes } = document;
-  const memory = {
-    ...document.memory,
-    ...(adapterBytes > 0 && { adapters: adapterBytes }),
-  };
-  const row = (label: string, text: string): string => `${label.padEnd(14)} ${text}`;
-  const heads = `${config.num_attention_heads} heads, ${config.num_key_value_heads} of keys and values`;
   const lines = [
-    row("model", `${name}, licence ${license ?? "not given"}`),
-    row(
-      "architecture",
-      `${config.model_type}: ${config.num_hidden_layers} layers of ${config.hidden_size}, ${heads}`,
-    ),
-    row("vocabulary", `${config.vocab_size} tokens`),
-    row("weights", `${quantization.requested}, ${quantization.profile} profile`),
-    row("sequences", `${runner.slots} of ${runner.ctx} positions, ${runner.kv} cache`),
-    ...Object.entries(memory).map(([part, bytes]) => row(part, `${(bytes / 1e6).toFixed(1)} MB`)),
-    ...(document.stages ?? []).map((stage, i) => row(`stage ${i + 1}`, describeStage(stage))),
-    ...(isolate_bytes === undefined
-      ? []
-      : [row("isolate", `${(isolate_bytes / 1e6).toFixed(1)} MB with JavaScript at its peak`)]),
-    ...fits.map(({ budget, ctx, slots }) =>
-      row("fits", `${slots} x ${ctx} positions in ${(budget / 1e6).toFixed(0)} MB`),
-    ),
+    ...(withTensors ? tensors.map((t) => `${t.name} ${t.type} [${t.shape}] ${t.bytes} bytes`) : []),
+    ...(plan ? [...plan.steps, ...plan.head].map((step) => JSON.stringify(step)) : []),
   ];
-  if (withTensors) {
-    lines.push(...tensors.map((t) => `${t.name} ${t.type} [${t.shape}] ${t.bytes} bytes`));
-  }
-  if (document.plan) {
-    lines.push(...[...plan.steps, ...plan.head].map((step) => JSON.stringify(step)));
-  }
-  return `${lines.join("\n")}\n`;
+  return lines.length === 0 ? "" : `\n${lines.join("\n")}\n`;
 }

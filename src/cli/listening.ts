@@ -1,8 +1,10 @@
 /** A server of the command line: where it listens, what it writes of requests, and how it ends. */
 import { PronkError } from "../errors.ts";
+import { DRAIN_SECONDS } from "../platform/host/draining-app.ts";
 import type { HttpServer } from "../platform/host/host.ts";
 import { jsonLogLine, type LogEntry, textLogLine } from "../server/app.ts";
-import { choiceOption, integerOption, textOption, UsageError } from "./arguments.ts";
+import { RunningAnswers } from "../server/running-answers.ts";
+import { choiceOption, integerOption, optionGroup, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 
 const LOGS = ["json", "text", "failures"] as const;
@@ -10,22 +12,19 @@ const LOGS = ["json", "text", "failures"] as const;
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
 
-/** Kubernetes kills what has not ended 30 seconds after it was asked to. */
-const DEFAULT_DRAIN_SECONDS = 25;
-
 /** For the last bytes of an answer, where a client reads slowly. */
 const FLUSH_MS = 1000;
 
-export const LISTEN_OPTIONS: OptionSpecs = {
+export const LISTEN_OPTIONS: OptionSpecs = optionGroup("Server", {
   port: { type: "string", value: "N", help: `default: PORT, else ${DEFAULT_PORT}` },
   host: { type: "string", value: "ADDRESS", help: `default: HOST, else ${DEFAULT_HOST}` },
   drain: {
     type: "string",
     value: "SECONDS",
-    help: `for answers that run when it is stopped; default ${DEFAULT_DRAIN_SECONDS}`,
+    help: `for answers that run when it is stopped; default ${DRAIN_SECONDS}`,
   },
   log: { type: "string", value: "L", help: `${LOGS.join("|")}: on stderr; default failures` },
-};
+});
 
 export interface Listening {
   readonly url: string;
@@ -52,15 +51,14 @@ export async function listen(
 ): Promise<Listening> {
   const { signal } = cli;
   const log = choiceOption(input, "log", LOGS) ?? "failures";
-  const drainMs = (integerOption(input, "drain", 0) ?? DEFAULT_DRAIN_SECONDS) * 1000;
-  let running = 0;
-  let onIdle: (() => void) | undefined;
+  const drainMs = (integerOption(input, "drain", 0) ?? DRAIN_SECONDS) * 1000;
+  const running = new RunningAnswers();
   const app = createApp((entry) => {
     writeLog(entry, log, cli);
-    if (--running === 0) onIdle?.();
+    running.end();
   });
   const server = await bind(input, cli, (request) => {
-    running++;
+    running.begin();
     return app.fetch(request);
   });
   return {
@@ -71,18 +69,19 @@ export async function listen(
         if (signal.aborted) resolve();
       }),
     async drain(): Promise<void> {
-      if (running === 0 || drainMs === 0) return;
-      cli.err(`stopping: ${running} running, ${drainMs / 1000} s at most; once more: at once\n`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, drainMs);
-        onIdle = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      if (running.count === 0 || drainMs === 0) return;
+      cli.note(
+        `stopping: ${running.count} running, ${drainMs / 1000} s at most; once more: at once\n`,
+      );
+      await running.untilIdle(drainMs);
     },
     close: () => server.close(drainMs > 0 ? FLUSH_MS : 0),
   };
+}
+
+/** Where it listens. */
+export function hostnameOf(input: Arguments, { env }: Pick<CliContext, "env">): string {
+  return textOption(input, "host") ?? (env.HOST || DEFAULT_HOST);
 }
 
 /** @throws PronkError "source_failed", UsageError. */
@@ -91,7 +90,7 @@ async function bind(
   cli: CliContext,
   handler: (request: Request) => Response | Promise<Response>,
 ): Promise<HttpServer> {
-  const hostname = textOption(input, "host") ?? (cli.env.HOST || DEFAULT_HOST);
+  const hostname = hostnameOf(input, cli);
   const named = integerOption(input, "port", 0, 65535);
   const port = named ?? portOf(cli.env.PORT) ?? DEFAULT_PORT;
   try {

@@ -9,6 +9,7 @@ export const LORA_OPTION: OptionSpecs = {
     value: "[NAME=]PATH[:SCALE]",
     help: "a LoRA adapter: a PEFT folder, hf:OWNER/REPO or a URL; may be given again",
     multiple: true,
+    group: "Adapters",
   },
 };
 
@@ -17,10 +18,12 @@ export const LORA_SERVE_OPTIONS: OptionSpecs = {
   ...LORA_OPTION,
   "lora-init-without-apply": {
     type: "boolean",
+    group: "Adapters",
     help: "only requests that ask for an adapter get it; default: all are applied",
   },
   "allow-lora-loading": {
     type: "boolean",
+    group: "Adapters",
     help: "requests may load adapters from paths and URLs that they name",
   },
 };

@@ -18,11 +18,19 @@ import {
 } from "../platform/host/create-engine.ts";
 import { type NamedModel, openUnpacked } from "../platform/host/open-model.ts";
 import type { SimdWidth } from "../platform/host/simd-width.ts";
-import { choiceOption, flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
+import {
+  choiceOption,
+  flagOption,
+  integerOption,
+  optionGroup,
+  textOption,
+  UsageError,
+} from "./arguments.ts";
 import { BUDGET_OPTION, budgetOption, fittingForm, kernelBudget } from "./budget.ts";
 import type { Arguments, CliContext, OptionSpecs } from "./command.ts";
 import { adapterOptions } from "./lora-options.ts";
 import { createProgress } from "./progress.ts";
+import { PUBLIC_KEY_OPTION, publicKeysOf } from "./signing-options.ts";
 import { STAGES_OPTION, stageCount, stageUrls } from "./stages-option.ts";
 
 /** What --quant offers; a group size is chosen beside int4. */
@@ -30,13 +38,14 @@ const QUANTS = QUANTIZATIONS.filter((name) => !name.startsWith("int4g"));
 const GROUP_SIZES = ["32", "64", "128"] as const;
 const PROFILES = ["default", "small"] as const;
 const KV_TYPES = ["int16", "int8", "bf16", "f32"] as const;
-const BACKENDS = ["auto", "wasm", "reference"] as const;
+const GPU_NUMBERS = ["auto", "f32", "f16", "int8"] as const;
+const BACKENDS = ["auto", "wasm", "webgpu", "reference"] as const;
 const SPECULATIONS = ["lookup", "off"] as const;
 const KERNELS = ["auto", "dot", "m", "simd"] as const;
 const SIMD_WIDTHS = ["auto", "128", "256"] as const;
 
 /** Which weights: all that packing needs. */
-export const WEIGHT_OPTIONS: OptionSpecs = {
+export const WEIGHT_OPTIONS: OptionSpecs = optionGroup("Weights and memory", {
   quant: { type: "string", value: "Q", help: `${QUANTS.join("|")}: how weights are kept` },
   "group-size": {
     type: "string",
@@ -48,53 +57,76 @@ export const WEIGHT_OPTIONS: OptionSpecs = {
     value: "P",
     help: `${PROFILES.join("|")}: small fits 128 MB isolates`,
   },
-};
+});
 
 export const KV_OPTION: OptionSpecs[string] = {
   type: "string",
   value: "T",
   help: `${KV_TYPES.join("|")}: the KV cache`,
+  group: "Weights and memory",
 };
 
-export const SIMD_WIDTH_OPTION: OptionSpecs = {
+export const SIMD_WIDTH_OPTION: OptionSpecs = optionGroup("Speed", {
   "simd-width": {
     type: "string",
     value: "W",
     help: `${SIMD_WIDTHS.join("|")}: bits of a vector, same bytes; auto: 256 where tested`,
   },
-};
+});
 
 export const MODEL_OPTIONS: OptionSpecs = {
   ...WEIGHT_OPTIONS,
   ...BUDGET_OPTION,
-  ctx: { type: "string", value: "N", help: "positions of a sequence; default: the model's" },
+  ctx: {
+    type: "string",
+    value: "N",
+    help: "positions of a sequence; default: the model's",
+    group: "Weights and memory",
+  },
   kv: KV_OPTION,
-  threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
   ...STAGES_OPTION,
-  backend: { type: "string", value: "B", help: `${BACKENDS.join("|")}` },
-  kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
+  ...optionGroup("Speed", {
+    threads: { type: "string", value: "N", help: "N|auto: threads at most, same bytes; default 1" },
+    backend: {
+      type: "string",
+      value: "B",
+      help: `${BACKENDS.join("|")}: auto takes a GPU where it is faster`,
+    },
+    "gpu-numbers": {
+      type: "string",
+      value: "X",
+      help: `${GPU_NUMBERS.join("|")}: what a GPU multiplies prompts as; default f32, others round`,
+    },
+    kernel: { type: "string", value: "K", help: `${KERNELS.join("|")}: auto times them` },
+  }),
   ...SIMD_WIDTH_OPTION,
+  ...PUBLIC_KEY_OPTION,
 };
 
 /** Of commands that run an engine; bench has no --context-shift, its texts fit. */
-export const SPECULATE_OPTIONS: OptionSpecs = {
+export const SPECULATE_OPTIONS: OptionSpecs = optionGroup("Speed", {
   speculate: {
     type: "string",
     value: "S",
     help: `${SPECULATIONS.join("|")}: run ahead what the text suggests, same output; default lookup`,
   },
   draft: { type: "string", value: "MODEL", help: "also what this smaller model proposes" },
-};
+});
 
 export const CONTEXT_SHIFT_OPTION: OptionSpecs = {
   "context-shift": {
     type: "boolean",
     help: "when the context is full, drop its older half and go on",
+    group: "Weights and memory",
   },
 };
 
 export const JSON_OPTION: OptionSpecs = {
-  json: { type: "boolean", help: "print one JSON document on stdout" },
+  json: {
+    type: "boolean",
+    help: "print one JSON document on stdout, and nothing else",
+    group: "Always",
+  },
 };
 
 /** @throws UsageError */
@@ -129,6 +161,7 @@ export function modelOptions(
     ctx: integerOption(input, "ctx", 1),
     kv: kvOption(input),
     backend: choiceOption(input, "backend", BACKENDS),
+    gpuNumbers: choiceOption(input, "gpu-numbers", GPU_NUMBERS),
     kernel: choiceOption(input, "kernel", KERNELS),
     simdWidth: simdWidthOption(input),
     stages: stageCount(input),
@@ -195,7 +228,7 @@ const LABELS: Record<LoadStage["phase"], string> = {
   load: "loading",
 };
 
-/** Runs `work` with a progress report on stderr; loading itself is too short to be shown. */
+/** Runs `work` with a progress report on stderr; of loading, once it takes longer than one notices. */
 export async function withProgress<Result>(
   cli: CliContext,
   work: (onProgress: (stage: LoadStage) => void) => Promise<Result>,
@@ -203,9 +236,10 @@ export async function withProgress<Result>(
   const progress = createProgress(cli);
   try {
     return await work(({ phase, file, loaded, total }) => {
-      if (phase === "load") return;
       const label = [LABELS[phase], file].filter(Boolean).join(" ");
-      progress.report({ label, loaded, total });
+      const brief = phase === "load";
+      // Of loading the length is known only once the model is open.
+      if (!brief || total !== undefined) progress.report({ label, loaded, total, brief });
     });
   } finally {
     progress.finish();
@@ -235,6 +269,7 @@ export async function loadForCommand(
   const model = await withProgress(cli, (onProgress) =>
     loadNamedModel(host, modelName(input, cli), runtime, {
       ...options,
+      ...signedBy(input, cli),
       env,
       fetch,
       signal,
@@ -244,7 +279,7 @@ export async function loadForCommand(
       },
     }),
   );
-  for (const note of model.info.notes ?? []) cli.err(`pronk: ${note}\n`);
+  for (const note of model.info.notes ?? []) cli.note(`pronk: ${note}\n`);
   return { model, runtime };
 }
 
@@ -300,7 +335,13 @@ async function formForBudget(
 export function openSourceForCommand(input: Arguments, cli: CliContext): Promise<NamedModel> {
   const { host, env, fetch, signal } = cli;
   return withProgress(cli, (onPull) =>
-    openUnpacked(host, modelName(input, cli), { env, fetch, signal, onPull }),
+    openUnpacked(host, modelName(input, cli), {
+      ...signedBy(input, cli),
+      env,
+      fetch,
+      signal,
+      onPull,
+    }),
   );
 }
 
@@ -320,10 +361,16 @@ export function openForCommand(input: Arguments, cli: CliContext): Promise<Named
   return withProgress(cli, (onProgress) =>
     openNamedModel(host, modelName(input, cli), {
       ...weightOptions(input),
+      ...signedBy(input, cli),
       env,
       fetch,
       signal,
       onProgress,
     }),
   );
+}
+
+function signedBy(input: Arguments, cli: CliContext): Pick<HostLoadOptions, "publicKey"> {
+  const publicKey = publicKeysOf(input, cli);
+  return publicKey === undefined ? {} : { publicKey };
 }

@@ -29,10 +29,22 @@ import {
   withProgress,
 } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
+import { SIGN_OPTION, signingKeyOf } from "./signing-options.ts";
 
 export const pack: Command = {
   name: "pack",
+  group: "Get and make models",
   summary: "write a model as a pack: a manifest and content-addressed shards",
+  examples: [
+    {
+      line: "pronk pack model.gguf --out packed",
+      does: "a manifest and shards, which every runtime loads without work",
+    },
+    {
+      line: "pronk pack --out small --budget 128MB",
+      does: "the best form that fits one isolate of Cloudflare Workers",
+    },
+  ],
   positionals: "[INPUT] --out DIR",
   maxPositionals: 1,
   options: {
@@ -47,6 +59,7 @@ export const pack: Command = {
       value: "FILE",
       help: "a text: what matters to it is kept best (of float weights, with --quant q4)",
     },
+    ...SIGN_OPTION,
     ...LORA_MERGE_OPTION,
     ...SIMD_WIDTH_OPTION,
     ...WEIGHT_OPTIONS,
@@ -66,6 +79,7 @@ export const pack: Command = {
       throw new UsageError("--ctx and --slots say what --budget must have room for");
     }
     const simdWidth = simdWidthOption(input);
+    const signingKey = await signingKeyOf(input);
     const text = await readText(textOption(input, "importance"));
     const { host, env, fetch, signal } = cli;
     const started = performance.now();
@@ -90,6 +104,7 @@ export const pack: Command = {
           profile,
           kv,
           shardBytes,
+          ...(signingKey !== undefined && { signingKey }),
           license: source.license,
           sourceSha256: source.sha256,
           importance:
@@ -108,10 +123,11 @@ export const pack: Command = {
     // The manifest names every other object by its hash, so its own stands for the whole pack.
     const json = await readFile(join(path, MANIFEST_NAME));
     const sha256 = createHash("sha256").update(json).digest("hex");
+    const signer = manifest.signature ? `, signed by ${manifest.signature.public_key}` : "";
     cli.out(
       flagOption(input, "json")
         ? `${JSON.stringify({ path, bytes, shards: shards.length, sha256, seconds })}\n`
-        : `${path}: ${shards.length} shards, ${bytes} bytes, ${describeForm(quantization)}\n`,
+        : `${path}: ${shards.length} shards, ${bytes} bytes, ${describeForm(quantization)}${signer}\n`,
     );
   },
 };

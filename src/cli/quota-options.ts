@@ -13,7 +13,12 @@ const FIELDS = {
 export const QUOTA_OPTIONS: OptionSpecs = Object.fromEntries(
   Object.keys(FIELDS).map((name) => [
     name,
-    { type: "string", value: "N", help: "of each API key that has no limit of its own" },
+    {
+      type: "string",
+      value: "N",
+      help: "of each API key that has no limit of its own",
+      group: "Who may use it",
+    },
   ]),
 );
 

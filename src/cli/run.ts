@@ -23,25 +23,56 @@ const DEFAULT_PROMPT_TOKENS = 128;
 
 export const run: Command = {
   name: "run",
+  group: "Use a model",
   summary: "generate from one prompt, streamed to stdout",
+  examples: [
+    {
+      line: 'pronk run --chat "Why is the sky blue?" --max-tokens 24',
+      does: "answer one message; the default model is fetched and packed the first time",
+    },
+    {
+      line: 'pronk run model.gguf --prompt "Once upon a time" --max-tokens 20 --temperature 0.8 --seed 1',
+      does: "go on from a text; the same seed gives the same text on every machine",
+    },
+    {
+      line: 'pronk run --chat "Name a city." --json-schema schema.json --max-tokens 40',
+      does: "an answer that is valid JSON of this schema",
+    },
+    {
+      line: 'pronk run --chat "Hi" --max-tokens 4 --json',
+      does: "text, tokens, timings and what ran it, as one JSON document",
+    },
+  ],
   positionals: "[MODEL] --prompt TEXT | --chat TEXT",
   maxPositionals: 1,
   options: {
     prompt: { type: "string", value: "TEXT", help: "go on from this text" },
     chat: { type: "string", value: "TEXT", help: "answer this message, by the chat template" },
     system: { type: "string", value: "TEXT", help: "system message, with --chat" },
-    "max-tokens": { type: "string", value: "N", help: "at most" },
-    temperature: { type: "string", value: "T", help: "0 is greedy, the default" },
-    seed: { type: "string", value: "S", help: "same seed, same text" },
-    "top-p": { type: "string", value: "P", help: "nucleus sampling" },
-    "top-k": { type: "string", value: "K", help: "among the K most likely" },
+    "max-tokens": {
+      type: "string",
+      value: "N",
+      help: "at most; default with --prompt 128, with --chat what there is room for",
+    },
+    temperature: {
+      type: "string",
+      value: "T",
+      help: "0 is greedy, the default",
+      group: "Sampling",
+    },
+    seed: { type: "string", value: "S", help: "same seed, same text", group: "Sampling" },
+    "top-p": { type: "string", value: "P", help: "nucleus sampling", group: "Sampling" },
+    "top-k": { type: "string", value: "K", help: "among the K most likely", group: "Sampling" },
     ...GRAMMAR_OPTIONS,
     ...MODEL_OPTIONS,
     ...SPECULATE_OPTIONS,
     ...CONTEXT_SHIFT_OPTION,
     ...LORA_OPTION,
     ...SNAPSHOT_OPTION,
-    verbose: { type: "boolean", help: "say on stderr where the time to the first token went" },
+    verbose: {
+      type: "boolean",
+      help: "say on stderr where the time to the first token went, and why this backend",
+    },
     ...JSON_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -80,10 +111,13 @@ export const run: Command = {
         if (!json && text) cli.out(text);
       }
       const { ids, text, finish_reason, timings } = await generation.result;
-      const { backend, kernel, loading } = engine.info;
+      const { backend, backendReason: backend_reason, kernel, loading } = engine.info;
       const cold_start =
         loading && firstToken && coldStartOf({ command, loaded, prompted, firstToken }, loading);
-      if (cold_start && flagOption(input, "verbose")) cli.err(coldStartText(cold_start));
+      if (flagOption(input, "verbose")) {
+        if (cold_start) cli.err(coldStartText(cold_start));
+        if (backend_reason) cli.err(`backend      ${backend_reason}\n`);
+      }
       if (!json) return cli.out("\n");
       const usage = {
         prompt_tokens: prompt_ids.length,
@@ -91,7 +125,7 @@ export const run: Command = {
         total_tokens: prompt_ids.length + ids.length,
       };
       const threads = engine.stats().threads?.used ?? 1;
-      const facts = { usage, timings, cold_start, backend, kernel, threads };
+      const facts = { usage, timings, cold_start, backend, backend_reason, kernel, threads };
       const document = { text, ids, prompt_ids, finish_reason, ...facts };
       cli.out(`${JSON.stringify(document)}\n`);
     } finally {

@@ -1,10 +1,12 @@
 /** pronk serve: the HTTP API over one model. */
 import { type ErrorCode, PronkError } from "../errors.ts";
+import { hostPlayground } from "../platform/host/playground-files.ts";
 import { responseFolder } from "../platform/host/response-folder.ts";
 import { createApp, memoryResponseCache, type ResponsesOptions } from "../server/app.ts";
 import { API_KEYS_OPTION, apiKeysOf } from "./api-keys-option.ts";
 import { choiceOption, flagOption, integerOption, textOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { CROSS_SITE_OPTIONS, crossSiteOptions } from "./cross-site-options.ts";
 import { LISTEN_OPTIONS, listen } from "./listening.ts";
 import { LORA_SERVE_OPTIONS } from "./lora-options.ts";
 import {
@@ -24,7 +26,22 @@ const METRICS = ["key", "public", "off"] as const;
 
 export const serve: Command = {
   name: "serve",
+  group: "Use a model",
   summary: "serve the OpenAI-compatible HTTP API",
+  examples: [
+    {
+      line: "pronk serve",
+      does: "the default model at http://127.0.0.1:8787/v1, as OpenAI's API",
+    },
+    {
+      line: "pronk serve model.gguf --port 8080 --slots 2 --threads auto",
+      does: "another model and port; two answers at a time, on all cores that help",
+    },
+    {
+      line: "pronk serve --host 0.0.0.0 --api-keys keys.txt --log json",
+      does: "for other machines: only with a key, with a log line for each request",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -36,7 +53,9 @@ export const serve: Command = {
       value: "WHERE",
       help: "memory, none or a folder: where /v1/responses keeps them; default memory",
     },
+    "no-playground": { type: "boolean", help: "no page at /: the API alone" },
     ...API_KEYS_OPTION,
+    ...CROSS_SITE_OPTIONS,
     ...QUOTA_OPTIONS,
     metrics: {
       type: "string",
@@ -60,6 +79,7 @@ export const serve: Command = {
     const cacheMb = integerOption(input, "response-cache", 1);
     const maxQueue = integerOption(input, "queue", 0);
     const keys = await apiKeysOf(input, cli);
+    const crossSite = crossSiteOptions(input, cli, keys !== undefined);
     let isFound = false;
     const served = createServedEngine((onProgress) =>
       engineForCommand(input, cli, {
@@ -73,17 +93,20 @@ export const serve: Command = {
       }).then((engine) => loadSnapshots(engine, input)),
     );
     const metrics = choiceOption(input, "metrics", METRICS);
+    const hasPage = !flagOption(input, "no-playground");
     // Before anything is downloaded: a port that is taken shows at once, and /health answers.
     const server = await listen(input, cli, (log) =>
       createApp({
         engine: served.get,
         ready: served.ready,
         ...(keys && { auth: { keys } }),
+        ...crossSite,
         ...(cacheMb !== undefined && { cache: { store: memoryResponseCache(cacheMb * 1e6) } }),
         allowAdapterLoading: flagOption(input, "allow-lora-loading"),
         responses: responsesOptions(textOption(input, "responses")),
         quota: quotaOptions(input),
         metrics,
+        ...(hasPage && { playground: hostPlayground(cli.host) }),
         log,
       }),
     );
@@ -91,19 +114,25 @@ export const serve: Command = {
       try {
         const { info, adapters } = await served.load();
         const { id, backend, kernel, ctx, slots: count, threads, threadsReason } = info;
+        const { backendReason } = info;
         const several = threads > 1 ? `${threads} threads, ` : "";
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
         cli.out(
           `${id} at ${server.url}/v1, ready in ${seconds} s ` +
             `(${backend} ${kernel}, ${several}${count} x ${ctx} positions)\n`,
         );
+        if (hasPage) cli.out(`a page to try it: ${server.url}/\n`);
         for (const { name, default_scale: scale } of adapters) {
           cli.out(
             `adapter ${name}: ${scale === 0 ? "where a request asks for it" : `at ${scale}`}\n`,
           );
         }
+        // Silent where nobody asked and nothing is special.
+        if (backendReason !== undefined && (backend === "webgpu" || input.values.backend)) {
+          cli.note(`pronk serve: backend ${backendReason}\n`);
+        }
         if (threads === 1 && threadsReason !== undefined) {
-          cli.err(`pronk serve: 1 thread: ${threadsReason}\n`);
+          cli.note(`pronk serve: 1 thread: ${threadsReason}\n`);
         }
       } catch (error) {
         if (!isFound || !isRepairable(error)) throw error;

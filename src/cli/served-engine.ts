@@ -1,6 +1,7 @@
 /**
  * The engine of a server that lives on when its model cannot be loaded: a damaged shard or a storage
- * that is down may be repaired meanwhile, so every request tries again, and is told what is wrong.
+ * that is down may be repaired meanwhile, so every request tries again, and is told what is wrong. One that runs nothing
+ * any more, since a kernel trapped, is replaced: the next request loads the model anew.
  */
 import type { Engine } from "../engine/engine.ts";
 import type { Readiness } from "../server/routes/health.ts";
@@ -41,6 +42,16 @@ export function createServedEngine(
     }
   };
   let isStopping = false;
+  /** Lets go of an engine that runs nothing any more, before another one takes as much memory. */
+  const forget = (): void => {
+    const over = engine;
+    if (over?.failure === undefined || isStopping) return;
+    readiness = { status: "failed", error: over.failure };
+    engine = undefined;
+    const freed = over.dispose().catch(() => undefined);
+    loading = freed.then(load);
+    loading.catch(() => undefined); // Who waits for it is told.
+  };
   const served: ServedEngine = {
     stop() {
       isStopping = true;
@@ -48,12 +59,14 @@ export function createServedEngine(
     load: () => (loading ??= load()),
     get() {
       if (isStopping) return undefined;
+      forget();
       if (engine !== undefined || readiness.status !== "failed") return engine;
       // One that is under way may have read what was repaired since.
       return loading === undefined ? served.load() : loading.catch(() => served.load());
     },
     ready() {
       if (isStopping) return { status: "stopping" };
+      forget();
       if (readiness.status === "failed") served.load().catch(() => undefined);
       return readiness;
     },

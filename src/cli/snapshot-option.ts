@@ -11,6 +11,7 @@ export const SNAPSHOT_OPTION: OptionSpecs = {
     value: "FILE",
     help: "of pronk snapshot: prompts that begin so are read from there; may be given again",
     multiple: true,
+    group: "Speed",
   },
 };
 

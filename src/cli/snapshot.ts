@@ -10,7 +10,18 @@ import { engineForCommand, MODEL_OPTIONS } from "./model-options.ts";
 
 export const snapshot: Command = {
   name: "snapshot",
+  group: "Put it online",
   summary: "keep what a model makes of a system message, for --snapshot and Workers",
+  examples: [
+    {
+      line: "pronk snapshot --system system.txt --out system.snapshot",
+      does: "read a long system message once and keep what came of it",
+    },
+    {
+      line: 'pronk run --snapshot system.snapshot --system "$(cat system.txt)" --chat "Hi" --max-tokens 4',
+      does: "a start that does not read it again",
+    },
+  ],
   positionals: "[MODEL] --system FILE | --prompt FILE --out FILE",
   maxPositionals: 1,
   options: {

@@ -5,7 +5,7 @@ import { SPECULATED_ROWS } from "../engine/speculator.ts";
 import { PronkError } from "../errors.ts";
 import { createRuntime } from "../platform/host/create-engine.ts";
 import { type StageServer, serveStage } from "../platform/host/stage-socket.ts";
-import { StageHost } from "../stages/stage-host.ts";
+import { keepLoaded, StageHost } from "../stages/stage-host.ts";
 import {
   MAX_STAGES,
   type PlannedStage,
@@ -22,6 +22,7 @@ import {
   simdWidthOption,
   WEIGHT_OPTIONS,
 } from "./model-options.ts";
+import { PUBLIC_KEY_OPTION } from "./signing-options.ts";
 
 const DEFAULT_PORT = 8790;
 const DEFAULT_HOST = "127.0.0.1";
@@ -34,7 +35,18 @@ const STAGE_BYTES = 3.5 * 2 ** 30;
 
 export const stage: Command = {
   name: "stage",
+  group: "Put it online",
   summary: "serve one part of a model to `pronk serve --stages` on another host",
+  examples: [
+    {
+      line: "pronk stage ./pack --part 1/2 --port 8790",
+      does: "the first half of a model that is too large for one host",
+    },
+    {
+      line: "pronk serve ./pack --stages ws://first:8790,ws://second:8790",
+      does: "the server before both halves",
+    },
+  ],
   positionals: "[MODEL]",
   maxPositionals: 1,
   options: {
@@ -46,6 +58,7 @@ export const stage: Command = {
     chunk: { type: "string", value: "N", help: `rows of a batch; default ${DEFAULT_CHUNK}` },
     kv: KV_OPTION,
     ...WEIGHT_OPTIONS,
+    ...PUBLIC_KEY_OPTION,
     ...SIMD_WIDTH_OPTION,
   },
   async run(input, cli): Promise<void> {
@@ -88,8 +101,11 @@ export const stage: Command = {
       }
       const own = stages[index - 1];
       const runtime = await createRuntime(cli.host, simdWidthOption(input));
-      const hosted = await loadStage(pack, { part: own.part, sizes }, runtime, { signal });
-      const server = await listen(input, cli, new StageHost(() => hosted));
+      const hosted = keepLoaded(() =>
+        loadStage(pack, { part: own.part, sizes }, runtime, { signal }),
+      );
+      await hosted();
+      const server = await listen(input, cli, new StageHost(hosted));
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       cli.out(
         `part ${index} of ${count} at ${server.url}, ready in ${seconds} s (${describe(own)})\n`,
@@ -101,7 +117,7 @@ export const stage: Command = {
         });
       } finally {
         await server.close();
-        hosted.stage.dispose();
+        (await hosted()).stage.dispose();
       }
     } finally {
       await named.close();

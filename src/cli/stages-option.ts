@@ -8,6 +8,7 @@ export const STAGES_OPTION: OptionSpecs = {
     type: "string",
     value: "N|URLS",
     help: "memories to divide the model among, as 3.5 GiB each ask for; or ws://HOST:PORT,...: pronk stage",
+    group: "Weights and memory",
   },
 };
 

@@ -8,7 +8,22 @@ import { JSON_OPTION, openForCommand, WEIGHT_OPTIONS } from "./model-options.ts"
 
 export const tokenize: Command = {
   name: "tokenize",
+  group: "Look inside",
   summary: "turn text from stdin into token ids, or ids into text",
+  examples: [
+    {
+      line: 'echo "Hello llama" | pronk tokenize',
+      does: "the ids of a text",
+    },
+    {
+      line: 'echo "19556 1592" | pronk tokenize --decode',
+      does: "the text of ids",
+    },
+    {
+      line: 'echo "Hello" | pronk tokenize model.gguf --json',
+      does: "ids, tokens, and where each stands in the text",
+    },
+  ],
   positionals: "[MODEL] < TEXT",
   maxPositionals: 1,
   options: {

@@ -1,8 +1,10 @@
 /** The hash on workerd: workers/hash.ts in Miniflare, with the pack in its R2. */
+
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NUMBERS_VERSION } from "../backends/wasm/numbers-version.ts";
 import { packModel } from "../engine/pack-model.ts";
 import { PronkError } from "../errors.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
@@ -39,6 +41,7 @@ export async function hashOnWorkerd(
         ...answer,
         runtime: "workerd",
         version: workerd.version,
+        numbers_version: NUMBERS_VERSION,
         simd_width: 128,
         threads: 1,
         ...sizes,

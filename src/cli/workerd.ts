@@ -45,6 +45,8 @@ export interface WorkerdOptions {
   readonly kvNamespaces?: readonly string[];
   /** A directory in which they keep their storage; by default it is gone with the process. */
   readonly objectFolder?: string;
+  /** What the kernels' modules are replaced by: one with a fault. */
+  readonly patchKernels?: (wasm: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
 }
 
 /**
@@ -64,6 +66,7 @@ export async function startWorkerd(
     kvNamespaces = [],
     objectFolder,
     inspect,
+    patchKernels,
   }: WorkerdOptions = {},
 ): Promise<Workerd> {
   const entry = join(packageRoot(), "workers", `${name}.ts`);
@@ -73,7 +76,7 @@ export async function startWorkerd(
   const { Miniflare } = await development("miniflare", () => import("miniflare"));
   const { version } = createRequire(import.meta.url)("workerd/package.json");
   const miniflare = new Miniflare({
-    modules: await bundle(entry),
+    modules: patched(await bundle(entry), patchKernels),
     compatibilityDate: COMPATIBILITY_DATE,
     compatibilityFlags: COMPATIBILITY_FLAGS,
     // No look-up of where this machine is.
@@ -165,6 +168,16 @@ export async function bundle(entry: string): Promise<[Module, ...Module[]]> {
     modules.push({ type: "CompiledWasm", path, contents: new Uint8Array(await readFile(file)) });
   }
   return [script, ...modules];
+}
+
+export function patched(
+  [script, ...modules]: [Module, ...Module[]],
+  patch: WorkerdOptions["patchKernels"] = (wasm) => wasm,
+): [Module, ...Module[]] {
+  const kernels = modules.map((module) =>
+    module.type === "CompiledWasm" ? { ...module, contents: patch(module.contents) } : module,
+  );
+  return [script, ...kernels];
 }
 
 async function development<T>(name: string, load: () => Promise<T>): Promise<T> {

@@ -4,6 +4,8 @@ export interface Bucket {
   readonly name: string;
   /** How many objects may be on their way at a time. */
   readonly lanes: number;
+  /** Whether has() and keys() ask the storage: wrangler's commands cannot, so what others delete meanwhile is not seen. */
+  readonly asks: boolean;
   /** Makes the bucket where there is none. */
   prepare(signal: AbortSignal): Promise<void>;
   /** Whether an immutable object is there, whole. */
@@ -18,6 +20,12 @@ export interface Bucket {
    * @param sha256 of the bytes, in hex: storage that can refuses others.
    */
   write(object: NewObject, signal: AbortSignal): Promise<void>;
+  /** Immutable objects that are there: all, or those that are known of, where storage cannot be asked. */
+  keys(signal: AbortSignal): Promise<readonly string[]>;
+  /** One that is not there is as good. */
+  remove(key: string, signal: AbortSignal): Promise<void>;
+  /** Lets go of what it holds; asked again, it takes it again. */
+  close?(): Promise<void>;
 }
 
 export interface NewObject {

@@ -8,11 +8,15 @@ import { flagOption, textOption, UsageError } from "../arguments.ts";
 import type { Arguments, CliContext } from "../command.ts";
 import { modelName } from "../model-options.ts";
 import type { Bucket } from "./bucket.ts";
+import { localBucket } from "./local-bucket.ts";
 import { s3Bucket } from "./s3-bucket.ts";
 import type { Wrangler } from "./wrangler.ts";
 import { wranglerBucket } from "./wrangler-bucket.ts";
 
 export const DEFAULT_BUCKET = "pronk-models";
+
+/** Where `wrangler dev` keeps what its simulators have, below the folder in which it is called. */
+const DEV_STATE = join(".wrangler", "state");
 
 export interface Place {
   /** Of the Worker that clients ask. */
@@ -66,12 +70,17 @@ function workerName(model: string): string {
  */
 export function bucketOf(
   input: Arguments,
-  { env, fetch }: CliContext,
+  { env, fetch, host }: CliContext,
   { bucket, prefix, folder }: Place,
   wrangler: () => Wrangler,
 ): Bucket {
   if (flagOption(input, "local")) {
-    return wranglerBucket(wrangler(), { bucket, prefix, folder, local: stateFolder(folder) });
+    const state = flagOption(input, "upload-only") ? resolve(DEV_STATE) : stateFolder(folder);
+    const { module } = wrangler();
+    // Its proxy is for Node.
+    return module !== undefined && host.name === "node"
+      ? localBucket(module, { bucket, prefix, state })
+      : wranglerBucket(wrangler(), { bucket, prefix, folder, local: state });
   }
   const endpoint = textOption(input, "endpoint");
   if (endpoint === undefined) return wranglerBucket(wrangler(), { bucket, prefix, folder });

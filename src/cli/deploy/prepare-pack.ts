@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import type { FittingForm } from "../../engine/budget-choice.ts";
 import { packModel } from "../../engine/pack-model.ts";
+import { signedPack } from "../../pack/checked-folder.ts";
 import { readManifest } from "../../pack/loader.ts";
-import type { Manifest } from "../../pack/manifest.ts";
+import { MANIFEST_NAME, type Manifest } from "../../pack/manifest.ts";
 import { manifestChecksum } from "../../pack/manifest-check.ts";
+import { publicKeyOf, signManifest } from "../../pack/signature.ts";
 import { directoryFolder, directoryTarget } from "../../platform/host/directory.ts";
 import { openUnpacked, type SourceModel } from "../../platform/host/open-model.ts";
 import { memorySource } from "../../sources/memory.ts";
@@ -13,6 +15,7 @@ import { choiceOption, integerOption } from "../arguments.ts";
 import { fittingForm } from "../budget.ts";
 import type { Arguments, CliContext } from "../command.ts";
 import { kvOption, modelName, weightOptions, withProgress } from "../model-options.ts";
+import { publicKeysOf, signingKeyOf } from "../signing-options.ts";
 import {
   type Asked,
   type Fit,
@@ -32,6 +35,8 @@ export interface PreparedPack {
   readonly manifest: Manifest;
   /** The manifest's checksum. */
   readonly release: string;
+  /** Whose signature Workers ask for; undefined: nobody's. */
+  readonly publicKeys?: readonly string[];
 }
 
 /** A pack, and how Workers run it. */
@@ -42,10 +47,34 @@ export type FittedPack = PreparedPack & Fit;
  *
  * @throws PronkError as openModel, fittingForm and packModel.
  */
-export function preparePack(input: Arguments, cli: CliContext, out: string): Promise<PreparedPack> {
+export async function preparePack(
+  input: Arguments,
+  cli: CliContext,
+  out: string,
+): Promise<PreparedPack> {
+  const signingKey = await signingKeyOf(input);
+  // What is signed now is whatever is deployed; else it has to have been signed before.
+  const own = signingKey === undefined ? undefined : await publicKeyOf(signingKey);
+  const publicKeys = publicKeysOf(input, cli) ?? (own === undefined ? undefined : [own]);
+  const publicKey = signingKey === undefined ? publicKeys : undefined;
+  const pack = await openOrPack(input, cli, out, publicKey);
+  const signed = signingKey === undefined ? pack : await withSignature(pack, signingKey);
+  if (publicKeys === undefined) return signed;
+  // As Workers will, before anything is sent.
+  await readManifest(signedPack(signed.folder, publicKeys), cli.signal);
+  return { ...signed, publicKeys };
+}
+
+function openOrPack(
+  input: Arguments,
+  cli: CliContext,
+  out: string,
+  publicKey: readonly string[] | undefined,
+): Promise<PreparedPack> {
   const { host, env, fetch, signal } = cli;
   return withProgress(cli, async (onProgress) => {
-    const options = { env, fetch, signal, onPull: onProgress };
+    const keys = publicKey && { publicKey };
+    const options = { env, fetch, signal, onPull: onProgress, ...keys };
     const opened = await openUnpacked(host, modelName(input, cli), options);
     try {
       if ("pack" in opened.input) return await readPack(opened.input.pack, signal);
@@ -123,6 +152,19 @@ function askedFor(input: Arguments): Asked {
     kv: kvOption(input),
     engines: integerOption(input, "engines", 1, MAX_ENGINES) ?? 1,
   };
+}
+
+/** The same objects under the same manifest, signed. */
+async function withSignature(pack: PreparedPack, signingKey: string): Promise<PreparedPack> {
+  const { folder } = pack;
+  const manifest = await signManifest(pack.manifest, signingKey);
+  const json = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
+  const signed: SourceFolder = {
+    name: folder.name,
+    open: async (name, signal, size) =>
+      name === MANIFEST_NAME ? memorySource(json, name) : folder.open(name, signal, size),
+  };
+  return { ...pack, folder: signed, manifest };
 }
 
 async function readPack(folder: SourceFolder, signal: AbortSignal): Promise<PreparedPack> {

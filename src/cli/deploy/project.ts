@@ -2,8 +2,10 @@
  * What wrangler deploys: for each script its module and its configuration, in a folder of their own, in the order in which
  * they have to be there: who is called before who calls.
  */
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { join, relative, sep } from "node:path";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
+import { packageRoot } from "../runtimes.ts";
 import {
   CPU_MS,
   ENGINE_CLASS,
@@ -36,6 +38,8 @@ export interface ProjectOptions {
   /** The manifest's checksum: the Workers read this release and no other. */
   readonly release: string;
   readonly settings: WorkerSettings;
+  /** Whose signature the Workers ask for; undefined: nobody's. */
+  readonly publicKeys?: readonly string[] | undefined;
 }
 
 /** One script of a deployment. */
@@ -99,16 +103,25 @@ export async function writeProject(
     const config = join(place, "wrangler.json");
     await write(join(place, MAIN), module);
     const common = commonConfig(script, options);
-    const all = { ...common, ...bindings, vars: { ...common.vars, ...bindings.vars } };
+    const page = script.isFront ? pageAssets(place) : {};
+    const vars = { ...common.vars, ...bindings.vars };
+    const all = { ...common, ...page, ...bindings, vars };
     await write(config, `${JSON.stringify(all, null, 2)}\n`);
     written.push({ ...script, config });
   }
   return written;
 }
 
+/** The playground beside the script, at `/`: files of its own, which cost the script nothing. */
+function pageAssets(place: string): Readonly<Record<string, unknown>> {
+  const folder = join(packageRoot(), "dist", "playground", "server");
+  if (!existsSync(folder)) return {}; // the sources, before they are built
+  return { assets: { directory: relative(place, folder).split(sep).join("/") } };
+}
+
 function commonConfig(
   { name, isFront }: Script,
-  { bucket, prefix, release }: ProjectOptions,
+  { bucket, prefix, release, publicKeys }: ProjectOptions,
 ): Readonly<Record<string, unknown>> & { readonly vars: Variables } {
   return {
     name,
@@ -122,7 +135,12 @@ function commonConfig(
     ...(!isFront && { workers_dev: false, preview_urls: false }),
     observability: { enabled: true },
     limits: { cpu_ms: CPU_MS },
-    vars: { PACK: prefix, RELEASE: release },
+    // Nothing secret: variables are shown on the dashboard, and this file may be in git.
+    vars: {
+      PACK: prefix,
+      RELEASE: release,
+      ...(publicKeys && { PRONK_PUBLIC_KEY: publicKeys.join(",") }),
+    },
     r2_buckets: [{ binding: "MODELS", bucket_name: bucket }],
   };
 }

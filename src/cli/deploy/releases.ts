@@ -34,6 +34,8 @@ export interface Releases {
   readonly current: CurrentManifest | undefined;
   /** Up to the current one, the oldest first. */
   readonly list: readonly Release[];
+  /** As it is in the bucket: others may stand behind the current one, or it may be missing, where several deploy at once. */
+  readonly all: readonly Release[];
 }
 
 export interface CurrentManifest {
@@ -46,17 +48,22 @@ export interface CurrentManifest {
 /** @throws PronkError "bad_format" when the objects are something else; as the bucket does. */
 export async function readReleases(bucket: Bucket, signal: AbortSignal): Promise<Releases> {
   const bytes = await bucket.read(MANIFEST_NAME, signal);
-  if (!bytes) return { current: undefined, list: [] };
-  const list = await bucket.read(RELEASES_NAME, signal);
+  if (!bytes) return { current: undefined, list: [], all: [] };
+  const text = await bucket.read(RELEASES_NAME, signal);
   const manifest = parseManifest(bytes, bucket.name);
   const checksum = manifest.checksum ?? (await manifestChecksum(manifest));
   bucket.know?.(objectsOf(manifest));
-  const known = list ? parseReleases(list, bucket.name) : [];
+  const known = text ? parseReleases(text, bucket.name) : [];
   const at = known.findLastIndex((release) => release.checksum === checksum);
-  return { current: { manifest, bytes, checksum }, list: known.slice(0, at + 1) };
+  const current = { manifest, bytes, checksum };
+  if (at !== -1) return { current, list: known.slice(0, at + 1), all: known };
+  // Two deployments at once: the list is one's, the pointer the other's. What was before is not lost for that.
+  const last = known.at(-1);
+  const list = last === undefined ? [] : [...known, { checksum, name: manifest.name, at: last.at }];
+  return { current, list, all: known };
 }
 
-function objectsOf({ shards, tokenizer }: Manifest): string[] {
+export function objectsOf({ shards, tokenizer }: Manifest): string[] {
   return [...shards, ...(tokenizer ? [tokenizer] : [])].map(objectName);
 }
 
@@ -115,16 +122,26 @@ export interface RolledBack {
   readonly bytes: Uint8Array;
 }
 
-/** Keeps a manifest for good; @returns whether it had to be written. */
+/** Keeps a manifest for good; @returns whether it had to be written: a signature may have come since. */
 export async function keepRelease(
   bucket: Bucket,
   checksum: string,
   manifest: Uint8Array,
   signal: AbortSignal,
+  isSigned = false,
 ): Promise<boolean> {
-  if (await bucket.has(releaseName(checksum), manifest.length, signal)) return false;
+  if (!isSigned && (await bucket.has(releaseName(checksum), manifest.length, signal))) return false;
   await write(bucket, releaseName(checksum), manifest, true, signal);
   return true;
+}
+
+/** The same pack with another signature. */
+export function replaceManifest(
+  bucket: Bucket,
+  manifest: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  return write(bucket, MANIFEST_NAME, manifest, false, signal);
 }
 
 async function write(

@@ -16,6 +16,9 @@ const FIRST_WAIT_MS = 500;
 
 const LANES = 4;
 
+/** Some 1,000 releases of large models: what a bucket without an end may make this read. */
+const MAX_KEYS = 100_000;
+
 /** SHA-256 of nothing. */
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -36,7 +39,7 @@ export interface S3Options {
 }
 
 interface S3Request {
-  readonly method: "HEAD" | "GET" | "PUT";
+  readonly method: "HEAD" | "GET" | "PUT" | "DELETE";
   /** From the endpoint on, encoded. */
   readonly path: string;
   readonly body?: Uint8Array;
@@ -55,6 +58,7 @@ export function s3Bucket(options: S3Options): Bucket {
   return {
     name: `${bucket}/${prefix}, by the S3 API of ${endpoint}`,
     lanes: LANES,
+    asks: true,
     async prepare(signal) {
       const found = await ask({ method: "HEAD", path: root }, signal);
       // A token for one bucket's objects may not ask about the bucket: then the first object tells.
@@ -82,6 +86,27 @@ export function s3Bucket(options: S3Options): Bucket {
       const put = { method: "PUT", path: pathOf(key), body, sha256, headers } as const;
       const answer = await ask(put, signal);
       if (!answer.ok) throw await refusal(answer, `${where}/${key}`);
+      await answer.body?.cancel();
+    },
+    async keys(signal) {
+      const found: string[] = [];
+      let token: string | undefined;
+      do {
+        const query = new URLSearchParams({ "list-type": "2", prefix: `${prefix}/` });
+        if (token !== undefined) query.set("continuation-token", token);
+        const answer = await ask({ method: "GET", path: `${root}?${query}` }, signal);
+        if (!answer.ok) throw await refusal(answer, where);
+        const page = await answer.text();
+        for (const [, key = ""] of page.matchAll(/<Key>([^<]*)<\/Key>/g)) {
+          if (key.startsWith(`${prefix}/`)) found.push(key.slice(prefix.length + 1));
+        }
+        token = /<NextContinuationToken>([^<]*)</.exec(page)?.[1];
+      } while (token !== undefined && found.length < MAX_KEYS);
+      return found;
+    },
+    async remove(key, signal) {
+      const answer = await ask({ method: "DELETE", path: pathOf(key) }, signal);
+      if (!answer.ok && answer.status !== 404) throw await refusal(answer, `${where}/${key}`);
       await answer.body?.cancel();
     },
   };

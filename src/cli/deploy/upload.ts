@@ -8,13 +8,17 @@ import { fetchObject } from "../../pack/fetch-object.ts";
 import { MANIFEST_NAME, type PackedObject } from "../../pack/manifest.ts";
 import { MAX_MANIFEST_BYTES, manifestChecksum, parseManifest } from "../../pack/manifest-check.ts";
 import { objectName } from "../../pack/shards.ts";
+import { type Sleep, timerSleep } from "../../sources/sleep.ts";
 import { readAll, type SourceFolder } from "../../sources/source.ts";
 import type { Bucket } from "./bucket.ts";
+import { inLanes, type Spare } from "./lanes.ts";
+import { untilPruned } from "./prune-mark.ts";
 import {
   type CurrentManifest,
   keepRelease,
   type Release,
   readReleases,
+  replaceManifest,
   switchTo,
   writeList,
 } from "./releases.ts";
@@ -42,13 +46,21 @@ export interface UploadOptions {
   readonly onProgress?: (progress: UploadProgress) => void;
   /** ISO 8601; default: now. */
   readonly at?: string;
+  /** What waits for others. Default: timers. */
+  readonly sleep?: Sleep;
 }
 
 /** @throws PronkError "corrupt" when a file of the pack is not what its name says; as the bucket does. */
 export async function uploadPack(
   pack: SourceFolder,
   bucket: Bucket,
-  { signal, settings, onProgress, at = new Date().toISOString() }: UploadOptions,
+  {
+    signal,
+    settings,
+    onProgress,
+    at = new Date().toISOString(),
+    sleep = timerSleep,
+  }: UploadOptions,
 ): Promise<UploadResult> {
   const source = await pack.open(MANIFEST_NAME, signal);
   if (source.size > MAX_MANIFEST_BYTES) {
@@ -58,7 +70,7 @@ export async function uploadPack(
   const manifest = parseManifest(text, pack.name);
   const release = manifest.checksum ?? (await manifestChecksum(manifest));
   await bucket.prepare(signal);
-  const before = await readReleases(bucket, signal);
+  await readReleases(bucket, signal); // What is no list of releases is said before anything is sent.
 
   const objects = distinct([
     ...manifest.shards,
@@ -79,22 +91,47 @@ export async function uploadPack(
       sent += 1;
       sentBytes += object.bytes;
     }
+  };
+  const storeOnce = async (
+    object: PackedObject,
+    spare: Spare,
+    stop: AbortSignal,
+  ): Promise<void> => {
+    await store(object, spare, stop);
     loaded += object.bytes;
     onProgress?.({ loaded, total });
   };
-  await inLanes(objects, bucket.lanes, store, signal);
+  await inLanes(objects, bucket.lanes, storeOnce, signal);
 
-  await keepRelease(bucket, release, text, signal);
-  const { current, list } = before;
+  await keepRelease(bucket, release, text, signal, manifest.signature !== undefined);
+  // Read again: others may have deployed while this was sent.
+  const { current, list } = await readReleases(bucket, signal);
   const entry: Release = { checksum: release, name: manifest.name, at, settings };
   const switched = current?.checksum !== release;
   if (switched) {
     const older = current && list.length === 0 ? [await adopt(current, bucket, at, signal)] : list;
     await switchTo(bucket, text, [...older, entry], signal);
-  } else if (settings !== undefined && !isSame(list.at(-1)?.settings, settings)) {
+    if (bucket.asks) {
+      await untilPruned(bucket, sleep, signal);
+      await inLanes(objects, bucket.lanes, store, signal);
+      await keepRelease(bucket, release, text, signal);
+      await relist(bucket, entry, signal);
+    }
+  } else if (!isSame(current?.manifest.signature, manifest.signature)) {
+    await replaceManifest(bucket, text, signal);
+  }
+  if (!switched && settings !== undefined && !isSame(list.at(-1)?.settings, settings)) {
     await writeList(bucket, [...list.slice(0, -1), entry], signal);
   }
   return { release, objects: objects.length, sent, sentBytes, switched };
+}
+
+/** Others that deployed meanwhile may have written their list over this one's, or stand behind it: they came before. */
+async function relist(bucket: Bucket, entry: Release, signal: AbortSignal): Promise<void> {
+  const { current, all } = await readReleases(bucket, signal);
+  const { checksum } = entry;
+  if (current?.checksum !== checksum || all.at(-1)?.checksum === checksum) return;
+  await writeList(bucket, [...all.filter((one) => one.checksum !== checksum), entry], signal);
 }
 
 /** A pack that was put there by other means becomes a release, so that one can go back to it. */
@@ -110,39 +147,6 @@ async function adopt(
 
 function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** A lane's buffer. */
-interface Spare {
-  bytes: Uint8Array;
-}
-
-/** The first failure stops the other lanes, and they have ended before it is reported. */
-async function inLanes<Item>(
-  items: readonly Item[],
-  lanes: number,
-  work: (item: Item, spare: Spare, stop: AbortSignal) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  const queue = items.values();
-  let failure: unknown;
-  const lane = async (): Promise<void> => {
-    const spare = { bytes: new Uint8Array(0) };
-    try {
-      for (const item of queue) {
-        if (either.aborted) return;
-        await work(item, spare, either);
-      }
-    } catch (error) {
-      failure ??= error;
-      stop.abort();
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(lanes, items.length)) }, lane));
-  if (signal.aborted) throw new PronkError("aborted", "aborted", { cause: signal.reason });
-  if (failure !== undefined) throw failure;
 }
 
 /** Equal shards are one object. */

@@ -1,5 +1,5 @@
 /**
- * A prefix of an R2 bucket by wrangler's own login: no keys of S3's API are needed. wrangler can only put and get, so what is there is
+ * A prefix of an R2 bucket by wrangler's own login: no keys of S3's API are needed. wrangler lists nothing, so what is there is
  * known from a journal beside the configuration and from the releases in the bucket.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -7,14 +7,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PronkError } from "../../errors.ts";
 import { writeFileAtomically } from "../../platform/host/atomic-file.ts";
+import { timerSleep } from "../../sources/sleep.ts";
 import { type Bucket, cacheControl } from "./bucket.ts";
 import type { Wrangler } from "./wrangler.ts";
 
 /** Each is a process that starts Node: more share its cores. */
 const LANES = 2;
 
+/** Two processes at once would find each other's database locked. */
+const LOCAL_LANES = 1;
+
 /** A shard of 16 MiB on a line of 1 Mbit/s. */
 const OBJECT_TIMEOUT_MS = 180_000;
+
+/** Of R2, on Cloudflare or on this machine, where it had too much to do: asked again, it answers. */
+const PASSING =
+  /unspecified error|internal error|service unavailable|too many requests|timed out|connection lost/i;
+
+/** With two waits of a second or two: a process of wrangler takes about as long to start. */
+const ATTEMPTS = 3;
+const WAIT_MS = 1000;
 
 export interface WranglerBucketOptions {
   readonly bucket: string;
@@ -33,20 +45,27 @@ export function wranglerBucket(wrangler: Wrangler, options: WranglerBucketOption
     join(folder, local === undefined ? "uploaded.json" : "uploaded-local.json"),
     `${bucket}/${prefix}`,
   );
-  const object = (
-    verb: "get" | "put",
+  const object = async (
+    verb: "get" | "put" | "delete",
     key: string,
     more: readonly string[],
     signal: AbortSignal,
-  ): Promise<string> =>
-    wrangler.run(["r2", "object", verb, `${bucket}/${prefix}/${key}`, ...more, ...where], {
-      cwd: folder,
-      signal,
-      timeoutMs: OBJECT_TIMEOUT_MS,
-    });
+  ): Promise<string> => {
+    const args = ["r2", "object", verb, `${bucket}/${prefix}/${key}`, ...more, ...where];
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await wrangler.run(args, { cwd: folder, signal, timeoutMs: OBJECT_TIMEOUT_MS });
+      } catch (error) {
+        const isPassing = PASSING.test((error as Error).message);
+        if (!isPassing || attempt === ATTEMPTS || signal.aborted) throw error;
+      }
+      await timerSleep(WAIT_MS * attempt, signal);
+    }
+  };
   return {
     name: `${bucket}/${prefix}, ${local === undefined ? "by wrangler" : "wrangler's R2 on this machine"}`,
-    lanes: LANES,
+    lanes: local === undefined ? LANES : LOCAL_LANES,
+    asks: false,
     async prepare(signal) {
       if (local === undefined) await createBucket(wrangler, bucket, folder, signal);
     },
@@ -76,6 +95,12 @@ export function wranglerBucket(wrangler: Wrangler, options: WranglerBucketOption
       } finally {
         await rm(scratch, { recursive: true, force: true });
       }
+    },
+    keys: () => journal.keys(),
+    async remove(key, signal) {
+      // wrangler says nothing else of one that is not there.
+      await object("delete", key, [], signal);
+      await journal.remove(key);
     },
   };
 }
@@ -117,15 +142,30 @@ class Journal {
     return this.#keys.has(key);
   }
 
+  async keys(): Promise<readonly string[]> {
+    await this.#load();
+    return [...this.#keys];
+  }
+
   async add(key: string): Promise<void> {
     await this.#load();
     this.#keys.add(key);
-    // One after the other: the last one says all.
+    await this.#write();
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#load();
+    this.#keys.delete(key);
+    await this.#write();
+  }
+
+  /** One after the other: the last one says all. */
+  #write(): Promise<void> {
     this.#writing = this.#writing.then(() => {
       const text = JSON.stringify({ place: this.#place, keys: [...this.#keys] });
       return writeFileAtomically(this.#file, new TextEncoder().encode(text));
     });
-    await this.#writing;
+    return this.#writing;
   }
 
   #load(): Promise<void> {

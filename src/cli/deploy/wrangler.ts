@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { delimiter, dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { PronkError } from "../../errors.ts";
+import { OWN_GROUP, signalGroup } from "../../platform/host/process-group.ts";
 import { type CommandLine, runChild } from "../child.ts";
 import { packageRoot } from "../runtimes.ts";
 
@@ -16,6 +17,8 @@ const DEV_TIMEOUT_MS = 90_000;
 
 export interface Wrangler {
   readonly version: string | undefined;
+  /** The file that its package exports; undefined for one that was found on PATH. */
+  readonly module: string | undefined;
   /**
    * Runs a command to its end.
    *
@@ -39,15 +42,14 @@ export interface DevServer {
   close(): Promise<void>;
 }
 
-/** No questions and no messages home; nobody is asked where this machine is. */
-const ENVIRONMENT = {
-  CI: "1",
-  NO_COLOR: "1",
-  FORCE_COLOR: "0",
+/** No messages home; nobody is asked where this machine is. */
+export const QUIET_WRANGLER: Readonly<Record<string, string>> = {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_SEND_ERROR_REPORTS: "false",
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
 };
+
+const ENVIRONMENT = { ...QUIET_WRANGLER, CI: "1", NO_COLOR: "1", FORCE_COLOR: "0" };
 
 /**
  * The wrangler of a project, else the one of this repository, else the one on PATH.
@@ -58,9 +60,10 @@ export function findWrangler(folder: string, path: string = process.env.PATH ?? 
   for (const from of [folder, packageRoot()]) {
     const manifest = resolveFrom(from, "wrangler/package.json");
     if (manifest === undefined) continue;
-    const { version, bin } = JSON.parse(readFileSync(manifest, "utf8"));
+    const { version, bin, main } = JSON.parse(readFileSync(manifest, "utf8"));
     const program = join(dirname(manifest), typeof bin === "string" ? bin : bin.wrangler);
-    return wranglerOf({ program: process.execPath, args: [program] }, version);
+    const module = typeof main === "string" ? join(dirname(manifest), main) : undefined;
+    return wranglerOf({ program: process.execPath, args: [program] }, version, module);
   }
   const name = process.platform === "win32" ? "wrangler.cmd" : "wrangler";
   const program = path
@@ -68,16 +71,17 @@ export function findWrangler(folder: string, path: string = process.env.PATH ?? 
     .filter(Boolean)
     .map((entry) => join(entry, name))
     .find(isExecutable);
-  if (program) return wranglerOf({ program, args: [] }, undefined);
+  if (program) return wranglerOf({ program, args: [] });
   throw new PronkError(
     "not_found",
     `wrangler, Cloudflare's tool, is not in ${folder} and not on PATH; npm install --save-dev wrangler, then npx wrangler login`,
   );
 }
 
-function wranglerOf(line: CommandLine, version: string | undefined): Wrangler {
+function wranglerOf(line: CommandLine, version?: string, module?: string): Wrangler {
   return {
     version,
+    module,
     run: (args, { cwd, env, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = {}) =>
       runChild(line, args, {
         cwd,
@@ -119,17 +123,10 @@ async function startDev(
     cwd,
     env: { ...process.env, ...ENVIRONMENT, ...env },
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own: wrangler's children outlive it otherwise.
-    detached: process.platform !== "win32",
+    // wrangler's children outlive it otherwise.
+    ...OWN_GROUP,
   });
-  const kill = (name: "SIGTERM" | "SIGKILL"): void => {
-    try {
-      if (child.pid !== undefined && process.platform !== "win32") process.kill(-child.pid, name);
-      else child.kill(name);
-    } catch {
-      // It has ended.
-    }
-  };
+  const kill = (name: "SIGTERM" | "SIGKILL"): void => signalGroup(child, name);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const close = async (): Promise<void> => {
     const timer = setTimeout(() => kill("SIGKILL"), 5000);

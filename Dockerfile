@@ -14,7 +14,8 @@ WORKDIR /home/node/pronk
 COPY --chown=node package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY --chown=node tsconfig.json tsconfig.build.json ./
-COPY --chown=node scripts/declarations.mjs scripts/bundle.mjs scripts/
+COPY --chown=node scripts/declarations.mjs scripts/bundle.mjs scripts/build-playground.mjs scripts/
+COPY --chown=node scripts/playground scripts/playground/
 COPY --chown=node wasm wasm/
 COPY --chown=node workers workers/
 COPY --chown=node src src/

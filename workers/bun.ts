@@ -1,8 +1,11 @@
-/** A server on Bun: `bun workers/bun.ts`. Bun serves what a file exports like this. */
-import { createEngine } from "../src/platform/bun/index.ts";
-import { createApp } from "../src/server/app.ts";
+/** A server on Bun: `bun workers/bun.ts`. Bun serves what a file exports like this. MODEL, PORT and DRAIN are variables. */
+import { createDrainingApp, createEngine, playgroundFiles } from "../src/platform/bun/index.ts";
 
 const engine = await createEngine(process.env.MODEL ?? "smollm2-135m-instruct");
+const app = await createDrainingApp(engine, {
+  drainSeconds: Number(process.env.DRAIN ?? 25),
+  playground: playgroundFiles(),
+});
 
 const server: {
   port: number;
@@ -12,7 +15,7 @@ const server: {
   port: Number(process.env.PORT ?? 8787),
   // Seconds; Bun's own 10 would cut a stream whose prompt takes longer.
   idleTimeout: 120,
-  fetch: createApp({ engine }).fetch,
+  fetch: (request) => app.fetch(request),
 };
 
 export default server;

@@ -1,8 +1,10 @@
-/** A server on Deno: `deno serve -A workers/deno.ts`, or this file on any Deno host. */
-import { createEngine } from "../src/platform/deno/index.ts";
-import { createApp } from "../src/server/app.ts";
+/** A server on Deno: `deno serve -A workers/deno.ts`. MODEL and DRAIN (seconds) are variables. */
+import { createDrainingApp, createEngine, playgroundFiles } from "../src/platform/deno/index.ts";
 
 const engine = await createEngine(process.env.MODEL ?? "smollm2-135m-instruct");
-const app: { fetch: (request: Request) => Response | Promise<Response> } = createApp({ engine });
+const app: Awaited<ReturnType<typeof createDrainingApp>> = await createDrainingApp(engine, {
+  drainSeconds: Number(process.env.DRAIN ?? 25),
+  playground: playgroundFiles(),
+});
 
 export default app;

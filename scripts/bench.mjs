@@ -14,6 +14,7 @@
 //   npm run bench -- scaling [arguments]            from 15M to 3B parameters, against the core's limits
 //   npm run bench -- stages [arguments]             what dividing a model among isolates or hosts costs
 //   npm run bench -- speculation [arguments]        tokens run ahead, on texts that repeat or not
+//   npm run bench -- webgpu [MODEL]                 on this machine's GPU, beside what bounds it
 //
 // Needs the build (npm ci makes it). docs/benchmarks.md says what is measured and how.
 import { spawnSync } from "node:child_process";
@@ -35,6 +36,7 @@ const ours = {
   scaling: file("./bench/scaling.mjs"),
   speculation: file("./bench/speculation.mjs"),
   stages: file("./bench/stages.mjs"),
+  webgpu: file("./bench/webgpu.mjs"),
 };
 const args = Object.hasOwn(ours, kind)
   ? [ours[kind], ...rest]

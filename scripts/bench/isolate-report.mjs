@@ -12,7 +12,7 @@ const ROWS = [
 ];
 
 /** The document as Markdown. */
-export function isolateTables({ machine, date, rounds, script, ...document }) {
+export function isolateTables({ machine, date, rounds, script, fitting, ...document }) {
   const { workerd, node, node_version, workerd_version } = document;
   return [
     table(
@@ -24,7 +24,36 @@ export function isolateTables({ machine, date, rounds, script, ...document }) {
       "nothing, with a local R2 in its process; a process of Node from its start. The small form of SmolLM2-135M-Instruct, int8 cache, 1,024 positions.",
     "",
     `The Worker's script: ${kilobytes(script)} KB gzipped, without the kernels; its start takes ${withSpread(script.start_cpu_ms, 0)} ms of CPU.`,
+    ...(fitting ? ["", formsTable(fitting)] : []),
   ].join("\n");
+}
+
+/** What fits an isolate, what it takes and what it loses. */
+function formsTable({ source, forms }) {
+  const texts = Object.entries(source);
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+  const change = (found, { ppl }) => {
+    const percent = (found.ppl / ppl - 1) * 100;
+    return `${percent < 0 ? "" : "+"}${percent.toFixed(2)} %`;
+  };
+  return table(
+    [
+      "`--budget 128MB --ctx`",
+      "is",
+      "weights, MB",
+      "plan, MB",
+      ...texts.map(([name, { ppl }]) => `${name} (${ppl.toFixed(2)})`),
+      "decode, tok/s",
+    ],
+    forms.map((form) => [
+      `${form.ctx}${form.has_importance ? ", `--importance`" : ""}`,
+      `${form.quantization} ${form.profile} ${form.kv}`,
+      megabytes(form.weight_bytes),
+      megabytes(form.plan_bytes),
+      ...texts.map(([name, of]) => change(form.texts[name], of)),
+      withSpread(form.decode_tps, 0),
+    ]),
+  );
 }
 
 const kilobytes = ({ gzip_bytes }) => (gzip_bytes / 1000).toFixed(0);

@@ -3,7 +3,8 @@
 //
 //   npm run bench -- isolate [PACK] [--rounds N] [--json] [--write]
 //
-// PACK is a directory; by default the small form of SmolLM2 is packed. Local workerd, whose R2 simulator is in the
+// PACK is a directory; by default the small form of SmolLM2 is packed, and the forms that fit an isolate are compared (its
+// model's file has to lie here: PRONK_TEST_MODEL, else it is pulled). Local workerd, whose R2 simulator is in the
 // same process: storage far away is slower, and clocks do not run in deployed Workers.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -14,6 +15,7 @@ import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { COLD_QUESTION, spreadOf } from "../../dist/src/cli/bench-workload.js";
 import { startWorkerd } from "../../dist/src/cli/workerd.js";
+import { measureForms } from "./isolate-forms.mjs";
 import { isolateTables } from "./isolate-report.mjs";
 import { describeMachine } from "./machine.mjs";
 import { writeSection } from "./page.mjs";
@@ -49,7 +51,7 @@ const wrangler = (...args) => program(["node_modules/wrangler/bin/wrangler.js", 
 
 const folder = mkdtempSync(join(tmpdir(), "pronk-isolate-"));
 try {
-  const model = process.env.PRONK_TEST_MODEL ?? "smollm2-135m-instruct";
+  const model = process.env.PRONK_TEST_MODEL ?? pronk("pull", "smollm2-135m-instruct").path;
   const pack =
     positionals[0] ?? pronk("pack", model, "--budget", "128MB", "--out", join(folder, "pack")).path;
   const bucketFolder = join(folder, "r2");
@@ -71,6 +73,7 @@ try {
     workerd: spreads(workerd),
     node: spreads(node),
     script: { gzip_bytes: scriptBytes(), start_cpu_ms: spreadOf(starts) },
+    ...(positionals.length === 0 && { fitting: measureForms(model, folder, rounds) }),
   };
   if (values.write) for (const path of writeSection("isolate", document)) console.error(path);
   console.log(values.json ? JSON.stringify(document) : isolateTables(document));

@@ -17,7 +17,7 @@ import { matrixBytes } from "../../dist/src/pack/forms.js";
 import { createLimits } from "./kernel-limits.mjs";
 
 const [DIM, FFN, HEADS, KV_HEADS, HEAD_DIM, VOCAB] = [576, 1536, 9, 3, 64, 49_152];
-const FORMS = ["q4", "q4m", "q6m", "q8"];
+const FORMS = ["q4", "q4m", "q4s", "q6m", "q8"];
 const FAR_BYTES = 60e6; // far past the L2 cache
 const SAMPLE_MS = 2;
 const BUDGET_MS = 250; // for each line

@@ -21,6 +21,9 @@ const ANSWER = 24;
 const QUESTION = 20;
 const TOKENS = 16;
 
+/** Tokens of a prompt after which kernels are optimized. */
+const WARM_UP = 400;
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -53,7 +56,7 @@ async function measure() {
       const engine = await open(name);
       info = engine.info;
       // Optimized code for both kinds of batches, as a server has it.
-      await ask(engine, benchPrompt(400, info.vocab, 999));
+      await ask(engine, benchPrompt(Math.min(WARM_UP, length), info.vocab, 999));
       const prompt = benchPrompt(length, info.vocab, round + 1);
       const first = await ask(engine, prompt, ANSWER);
       const turn = [...prompt, ...first.ids, ...benchPrompt(QUESTION, info.vocab, 5)];
@@ -63,7 +66,7 @@ async function measure() {
       await engine.dispose();
 
       const other = await open(name);
-      await ask(other, benchPrompt(400, info.vocab, 999));
+      await ask(other, benchPrompt(Math.min(WARM_UP, length), info.vocab, 999));
       const from = performance.now();
       const bytes = readFileSync(file);
       await other.loadSnapshot(bytes);

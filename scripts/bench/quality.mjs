@@ -73,6 +73,8 @@ const FORMS = [
   { quantization: "auto", profile: "default", kv: "int8" },
   { quantization: "auto", profile: "small", kv: "int16" },
   { quantization: "auto", profile: "small", kv: "int8" },
+  { quantization: "q4s", profile: "default", kv: "int8" },
+  { quantization: "q4s", profile: "small", kv: "int8" },
 ];
 
 const main = join(root, "dist/src/cli/main.js");

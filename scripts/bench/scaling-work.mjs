@@ -1,6 +1,6 @@
 // What a model of some shape has to do for a token: counted, not measured.
 import { DECODE_PROMPT_TOKENS } from "../../dist/src/cli/bench-workload.js";
-import { planImage } from "../../dist/src/pack/packer.js";
+import { planImage } from "../../dist/src/pack/image-plan.js";
 
 /** The work of `pronk bench`; less of it for what would take minutes. */
 const PREFILL_TOKENS = 512;

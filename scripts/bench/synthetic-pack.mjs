@@ -6,7 +6,7 @@ import { KERNEL_VERSION } from "../../dist/src/backends/wasm/kernels.gen.js";
 import { parseLlamaConfig } from "../../dist/src/model/config.js";
 import { ggufEntries } from "../../dist/src/model/gguf-entries.js";
 import { llamaTensors } from "../../dist/src/model/tensors.js";
-import { planImage } from "../../dist/src/pack/packer.js";
+import { planImage } from "../../dist/src/pack/image-plan.js";
 import { writePack } from "../../dist/src/pack/write-pack.js";
 import { directoryTarget } from "../../dist/src/platform/host/directory.js";
 import { compileTokenizer } from "../../dist/src/tokenizers/compile-tokenizer.js";

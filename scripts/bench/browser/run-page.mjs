@@ -40,19 +40,28 @@ export const FLAGS = [
   "--password-store=basic",
 ];
 
+/** Without an adapter of the machine's: a real one would make tests depend on it. */
+export const GPU_FLAGS = [
+  ...FLAGS.filter((flag) => flag !== "--disable-gpu"),
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+];
+
 /** A killed process is gone at once; its profile may be written to until then. */
 const END_LIMIT_MS = 5_000;
 
 /**
- * @param options `chromium`, the program; `setting` and `mounts`, as servePage takes them; `limitMs`
+ * @param options `chromium`, the program; `setting` and `mounts`, as servePage takes them; `limitMs`;
+ *   with `gpu`, the page has WebGPU, by Chromium's driver for CPUs
  * @returns `answer`, what the page sent; `ms`, from the start of the browser's process until it
  *   came; `rssMb`, the renderer's peak (undefined where there is no /proc).
  * @throws Error with the page's error, when the browser ends by itself, and at the time limit.
  */
-export async function runPage({ chromium, setting, mounts, limitMs }) {
+export async function runPage({ chromium, setting, mounts, limitMs, gpu = false }) {
   const profile = mkdtempSync(join(tmpdir(), "pronk-chromium-"));
   const server = await servePage(setting, mounts);
-  const args = [...FLAGS, ...rootFlags(), `--user-data-dir=${profile}`, server.url];
+  const flags = gpu ? GPU_FLAGS : FLAGS;
+  const args = [...flags, ...rootFlags(), `--user-data-dir=${profile}`, server.url];
   const [program, ...rest] = endingWithParent([chromium, ...args]);
   const started = performance.now();
   const child = spawn(program, rest, { stdio: ["ignore", "ignore", "pipe"] });

@@ -1,12 +1,18 @@
 // Several forms of one model side by side over a text: perplexity of each, and how far its
 // distributions are from the reference's.
-import { logSumExp } from "../../../dist/src/generate/perplexity.js";
-
 /** Tokens of a window; windows are independent, and the first token of each is not scored. */
 export const WINDOW = 1024;
 
 /** Rows of a batch, all with logits. */
 export const CHUNK = 64;
+
+function logSumExp(logits) {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
+  return max + Math.log(sum);
+}
 
 /**
  * Runs `reference` and each of `runners` over the ids, chunk by chunk, so that the reference's

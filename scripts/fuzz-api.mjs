@@ -103,7 +103,10 @@ async function findsNothing(url) {
   const document = await (await fetch(`${url}/openapi.json`)).json();
   const { data } = await (await fetch(`${url}/v1/models`, { headers })).json();
   writeFileSync(join(folder, "openapi.json"), JSON.stringify(document));
-  writeFileSync(join(folder, "narrowed.json"), JSON.stringify(narrowed(document, data[0].id)));
+  const page = await (await fetch(url)).text();
+  const [, file] = /playground\/([\w.-]+\.js)/.exec(page);
+  const reached = narrowed(document, data[0].id, file);
+  writeFileSync(join(folder, "narrowed.json"), JSON.stringify(reached));
 
   const asItStands = await pass(url, "openapi.json", ["--mode", "all"]);
   const reaching = await pass(url, "narrowed.json", [

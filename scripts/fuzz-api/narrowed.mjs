@@ -28,9 +28,14 @@ const FIELDS = {
   lora: { enum: [[], null] },
 };
 
-/** @param model the id that is served */
-export function narrowed(document, model) {
+/**
+ * @param model the id that is served
+ * @param file a file of the playground
+ */
+export function narrowed(document, model, file) {
   const copy = structuredClone(document);
+  const [name] = copy.paths["/playground/{name}"].get.parameters;
+  name.schema = { enum: [file] };
   for (const methods of Object.values(copy.paths)) {
     for (const { requestBody } of Object.values(methods)) {
       const body = requestBody?.content["application/json"];

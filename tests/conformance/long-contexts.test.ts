@@ -1,5 +1,5 @@
 /**
- * Positions far beyond those that a model was made for, under every rope scaling: the wasm backend
+ * Positions far beyond those that a model was made for, under every rope scaling: each backend
  * against the reference, which computes each angle by itself, over a cache that is really filled.
  */
 import { describe, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { openGguf } from "../../src/engine/open-gguf.ts";
 import type { LlamaConfig, RopeScaling } from "../../src/model/config.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import { readGolden } from "../support/tiny-gguf.ts";
-import { type CreateRunner, reference, wasm } from "./backends.ts";
+import { BACKENDS, type CreateRunner, reference } from "./backends.ts";
 
 const FILE = "F16.gguf";
 const ORIGINAL = 128;
@@ -79,12 +79,15 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
 }
 
+/** One of wasm's is enough: all share these angles. */
+const [backend] = BACKENDS;
+
 const plain = await logitsOf(await open(reference, null));
 
 describe.each(Object.entries(SCALINGS))("rope scaling %s", (name, scaling) => {
   test(`is the reference's up to position ${LENGTH}`, async () => {
     const expected = await logitsOf(await open(reference, scaling));
-    const found = await logitsOf(await open(wasm("simd"), scaling));
+    const found = await logitsOf(await open(backend.create, scaling));
     found.forEach((logits, i) => {
       expect(largestDifference(logits, expected[i])).toBeLessThan(5e-5);
     });

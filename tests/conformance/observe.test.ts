@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import type { RunnerOptions } from "../../src/backends/runner-options.ts";
-import { BUILDS } from "../support/kernel-builds.ts";
 import { openTiny, type TinyOptions } from "../support/tiny-gguf.ts";
-import { type CreateRunner, reference, wasm } from "./backends.ts";
+import { BACKENDS, type CreateRunner, expectSame, reference } from "./backends.ts";
 
 const ids = Array.from({ length: 21 }, (_, i) => (i * 7919 + 13) % 192);
 const FILE = "MIX_Q4_1_Q8_0.gguf";
@@ -49,9 +48,11 @@ test("an observer sees the input of every product of the plan, after the last ke
   ]);
 });
 
-test.each(BUILDS)("%s shows an observer what the reference does", async (build) => {
+const tested = BACKENDS.map((backend) => [backend.name, backend] as const);
+
+test.each(tested)("%s shows an observer what the reference does", async (_, { create }) => {
   const expected = await run(reference, { quantization: "none", kv: "f32" }, 32);
-  const found = await run(wasm(build), { quantization: "none", kv: "f32" }, 32);
+  const found = await run(create, { quantization: "none", kv: "f32" }, 32);
   expect(found.observed.length).toBe(expected.observed.length);
   for (const [i, { weight, input }] of found.observed.entries()) {
     expect(weight).toBe(expected.observed[i].weight);
@@ -64,16 +65,16 @@ test.each(BUILDS)("%s shows an observer what the reference does", async (build) 
   }
 });
 
-test.each(BUILDS)("%s computes the same bits with and without an observer", async (build) => {
+test.each(tested)("%s computes the same bits with and without an observer", async (_, backend) => {
   for (const chunk of [1, 7]) {
     const options: TinyOptions = { quantization: "auto", kv: "int16" };
-    const { logits } = await run(wasm(build), options, chunk);
-    const plain = await openTiny(FILE, wasm(build), options);
+    const { logits } = await run(backend.create, options, chunk);
+    const plain = await openTiny(FILE, backend.create, options);
     await plain.forward({
       ids,
       spans: [{ slot: 0, start: 0, count: ids.length }],
       logitsRows: [ids.length - 1],
     });
-    expect(logits).toEqual(Array.from(plain.logits(0)));
+    expectSame(backend, logits, plain.logits(0));
   }
 });

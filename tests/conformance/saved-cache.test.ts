@@ -4,14 +4,11 @@ import type { KvType, Runner } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/engine/open-checkpoint.ts";
 import { planLlama } from "../../src/model/plan.ts";
 import { openGoldenModel } from "../support/golden-model.ts";
-import { BUILDS } from "../support/kernel-builds.ts";
-import { type CreateRunner, reference, wasm } from "./backends.ts";
+import { BACKENDS_AND_REFERENCE, type CreateRunner } from "./backends.ts";
 
-const KV: readonly KvType[] = ["f32", "bf16", "int16", "int8"];
 const cases: [string, KvType, CreateRunner][] = [
-  ["reference", "f32", reference],
-  ...BUILDS.flatMap((build) =>
-    KV.map((kv): [string, KvType, CreateRunner] => [`wasm ${build}`, kv, wasm(build)]),
+  ...BACKENDS_AND_REFERENCE.flatMap(({ name, create, caches }) =>
+    caches.map((kv): [string, KvType, CreateRunner] => [name, kv, create]),
   ),
 ];
 
@@ -38,13 +35,15 @@ describe.each(cases)("%s, a cache of %s", (_, kv, create) => {
     const sizes = { ctx: 96, slots: 2, maxRows: 96, maxLogits: 1, kv } as const;
     return create(planLlama(opened.config), opened.entries, sizes);
   };
-  const save = (runner: Runner, slot: number, length: number): Uint8Array[] =>
-    Array.from({ length: LAYERS }, (_, layer) => runner.saveCache(slot, layer, length));
+  const save = (runner: Runner, slot: number, length: number): Promise<Uint8Array[]> =>
+    Promise.all(
+      Array.from({ length: LAYERS }, (_, layer) => runner.saveCache(slot, layer, length)),
+    );
 
   test.each(LENGTHS)("%i positions", async (length) => {
     const runner = await open();
     await run(runner, 0, text(length, 1));
-    const saved = save(runner, 0, length);
+    const saved = await save(runner, 0, length);
 
     const other = await open();
     await run(other, 1, text(90, 2));
@@ -58,7 +57,7 @@ describe.each(cases)("%s, a cache of %s", (_, kv, create) => {
     // Of a slot that held a longer text.
     await run(other, 0, text(90, 3));
     await run(other, 0, text(length, 1));
-    expect(save(other, 0, length)).toEqual(saved);
+    expect(await save(other, 0, length)).toEqual(saved);
     expect(() => other.loadCache(1, 0, length + 1, saved[0])).toThrow("saved cache");
   });
 });

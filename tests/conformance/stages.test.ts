@@ -51,7 +51,7 @@ async function hashOf(runner: Runner, tokens: number, chunks: readonly number[])
   await runner.forward({ ...batch, states: true });
   hash.update(bytesOf(runner.states(0)));
   for (let layer = 0; layer < runner.layers; layer++) {
-    hash.update(runner.saveCache(1, layer, tokens));
+    hash.update(await runner.saveCache(1, layer, tokens));
   }
   return hash.digest("hex");
 }
@@ -60,10 +60,11 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-const FILES: [string, "auto" | "none" | "q4", KvType][] = [
+const FILES: [string, "auto" | "none" | "q4s", KvType][] = [
   ["MIX_Q4_1_Q8_0.gguf", "auto", "int16"],
   ["MIX_Q4_K_M.gguf", "auto", "int8"],
   ["Q4_0.gguf", "auto", "int16"],
+  ["BF16.gguf", "q4s", "int8"],
   ["BF16.gguf", "none", "bf16"],
 ];
 

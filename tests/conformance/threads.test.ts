@@ -27,6 +27,7 @@ const MODELS: Record<string, { heads: number; kvHeads: number; headDim: number; 
 
 const FORMS: [MatrixForm, KvType][] = [
   ["q4m", "int16"],
+  ["q4s", "int8"],
   ["q8", "int8"],
   ["bf16", "bf16"],
   ["f32", "f32"],

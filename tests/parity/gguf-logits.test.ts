@@ -1,13 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Runner } from "../../src/backends/backend.ts";
-import { type CreateRunner, reference, wasm } from "../conformance/backends.ts";
-import { BUILDS } from "../support/kernel-builds.ts";
+import { BACKENDS_AND_REFERENCE } from "../conformance/backends.ts";
 import { goldenGgufs, openTiny } from "../support/tiny-gguf.ts";
 
-const backends: [string, CreateRunner][] = [
-  ["reference", reference],
-  ...BUILDS.map((build): [string, CreateRunner] => [`wasm ${build}`, wasm(build)]),
-];
+const backends = BACKENDS_AND_REFERENCE.map(({ name, create }) => [name, create] as const);
 
 async function greedy(runner: Runner, prompt: number[], length: number): Promise<number[]> {
   const ids = [...prompt];

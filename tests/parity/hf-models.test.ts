@@ -2,14 +2,13 @@ import { describe, expect, test } from "vitest";
 import type { Runner } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/engine/open-checkpoint.ts";
 import { planLlama } from "../../src/model/plan.ts";
-import { type CreateRunner, reference, wasm } from "../conformance/backends.ts";
+import { BACKENDS_AND_REFERENCE, type CreateRunner } from "../conformance/backends.ts";
 import {
   type GoldenCase,
   goldenCases,
   goldenTensors,
   openGoldenModel,
 } from "../support/golden-model.ts";
-import { BUILDS } from "../support/kernel-builds.ts";
 
 const MODELS = [
   "mha",
@@ -30,10 +29,7 @@ const MODELS = [
   "act_relu",
 ];
 
-const backends: [string, CreateRunner][] = [
-  ["reference", reference],
-  ...BUILDS.map((build): [string, CreateRunner] => [`wasm ${build}`, wasm(build)]),
-];
+const backends = BACKENDS_AND_REFERENCE.map(({ name, create }) => [name, create] as const);
 
 /** Longer than any case. */
 const CTX = 64;

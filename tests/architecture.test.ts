@@ -30,6 +30,7 @@ const LAYERS = [
   "ai-sdk",
   "platform",
   "cli",
+  "playground",
 ];
 
 /** Everything up to here runs on any engine: it imports no runtime, and only these packages. */
@@ -50,7 +51,7 @@ function filesIn(folder: string, pattern: RegExp): string[] {
   });
 }
 
-const sources = filesIn("src", /\.ts$/).map((path) => relative("src", path).split(sep).join("/"));
+const sources = filesIn("src", /\.tsx?$/).map((path) => relative("src", path).split(sep).join("/"));
 
 interface Import {
   readonly file: string;
@@ -123,7 +124,7 @@ test("the server and Workers import nothing of Node", () => {
 
 test("no file is longer than the cap", () => {
   const long = ["src", "tests", "scripts", "workers", "wasm"]
-    .flatMap((folder) => filesIn(folder, /\.(?:ts|mjs|c|h)$/))
+    .flatMap((folder) => filesIn(folder, /\.(?:tsx?|mjs|css|c|h)$/))
     .filter((path) => !path.endsWith(".gen.ts"))
     .map((path) => ({ path, lines: readFileSync(join(root, path), "utf8").split("\n").length }))
     .filter(({ lines }) => lines > MAX_LINES);
@@ -131,7 +132,7 @@ test("no file is longer than the cap", () => {
 });
 
 test("sources export names, no defaults", () => {
-  const defaults = filesIn("src", /\.ts$/).filter((path) =>
+  const defaults = filesIn("src", /\.tsx?$/).filter((path) =>
     /^export default\b/m.test(readFileSync(join(root, path), "utf8")),
   );
   expect(defaults).toEqual([]);
@@ -148,8 +149,8 @@ describe("the package", () => {
     expect(loose).toEqual([]);
   });
 
-  test("has a lock file that names no host", () => {
-    const lock = readFileSync(join(root, "package-lock.json"), "utf8");
+  test.each(["", "site"])("has a lock file that names no host: ./%s", (folder) => {
+    const lock = readFileSync(join(root, folder, "package-lock.json"), "utf8");
     expect(lock).not.toContain('"resolved"');
     expect(lock).not.toMatch(/https?:\/\/[^"]*(?:registry|npmjs)/);
   });

@@ -8,7 +8,8 @@ import { checkpointEntries } from "../../src/checkpoints/checkpoint-entries.ts";
 import { RunnerModel } from "../../src/llama/generation/runner-model.ts";
 import { parseLlamaConfig } from "../../src/model/config.ts";
 import { planLlama } from "../../src/model/plan.ts";
-import { packTensors, planImage } from "../../src/pack/packer.ts";
+import { planImage } from "../../src/pack/image-plan.ts";
+import { packTensors } from "../../src/pack/packer.ts";
 import { openGoldenModel } from "./golden-model.ts";
 
 export const BACKENDS = ["reference", "wasm"] as const;

@@ -1,7 +1,8 @@
 /** A model over several stages in this process, opened as the conformance suite opens backends. */
 
 import { scatter } from "../../src/pack/image-pieces.ts";
-import { packTensors, planImage } from "../../src/pack/packer.ts";
+import { planImage } from "../../src/pack/image-plan.ts";
+import { packTensors } from "../../src/pack/packer.ts";
 import { planStages } from "../../src/stages/stage-plan.ts";
 import { createStagedRunner } from "../../src/stages/staged-runner.ts";
 import { WasmStage } from "../../src/stages/wasm-stage.ts";

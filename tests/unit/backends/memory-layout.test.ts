@@ -25,10 +25,18 @@ const config = parseLlamaConfig(
   "test",
 );
 
-function planOf(head: MatrixForm, kv: KvType, ctx: number, slots = 1, threads = 1, masks = false) {
+function planOf(
+  head: MatrixForm,
+  kv: KvType,
+  ctx: number,
+  slots = 1,
+  threads = 1,
+  masks = false,
+  layers: MatrixForm = "q4m",
+) {
   let offset = 0;
   const tensors: PackedTensor[] = llamaTensors(config).map(({ name, shape, role }) => {
-    const form = role === "vector" ? "vector" : role === "embedding" ? head : "q4m";
+    const form = role === "vector" ? "vector" : role === "embedding" ? head : layers;
     const bytes = weightBytes(form, shape);
     offset += bytes;
     return { name, form, shape, offset: offset - bytes, bytes };
@@ -58,6 +66,12 @@ test("SmolLM2's small form with 1,024 tokens of context fits a Worker's budget o
   expect(use.total).toBeLessThan(108e6);
   expect(use.kv).toBeGreaterThan(30 * 1024 * 2 * 3 * 64);
   expect(use.kv).toBeLessThan(12.6e6);
+});
+
+test("its smallest form with 2,048 tokens does, too", () => {
+  const { use } = planOf("q4s", "int8", 2048, 1, 1, false, "q4s");
+  expect(use.weights).toBeLessThan(77e6);
+  expect(use.total).toBeLessThan(108e6);
 });
 
 test("each thread but the first has a stack of 64 KiB and scratch of its own, little of both", () => {

@@ -13,6 +13,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const command: Command = {
+  group: "Use a model",
+  examples: [],
   ...{ name: "serve", summary: "", positionals: "", maxPositionals: 0, options: API_KEYS_OPTION },
   run: async () => {},
 };

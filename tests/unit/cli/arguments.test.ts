@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import {
   bytesOption,
   choiceOption,
-  helpText,
   integerOption,
   numberOption,
   parseArguments,
@@ -10,6 +9,8 @@ import {
 import type { Arguments, Command } from "../../../src/cli/command.ts";
 
 const command: Command = {
+  group: "Use a model",
+  examples: [],
   name: "try",
   summary: "try it",
   positionals: "[MODEL]",
@@ -44,11 +45,12 @@ test.each([
   );
 });
 
-test("the help names every option with its value", () => {
-  const help = helpText(command);
-  expect(help).toContain("pronk try [MODEL]");
-  expect(help).toMatch(/--count N +how many/);
-  expect(help).toMatch(/--json +as JSON/);
+test.each([
+  [["--cuont", "3"], "unknown option --cuont; did you mean --count?"],
+  [["--jsn"], "unknown option --jsn; did you mean --json?"],
+  [["--wings"], "unknown option --wings"],
+])("%j: what may be meant is asked", (argv, message) => {
+  expect(() => parseArguments(command, argv)).toThrow(expect.objectContaining({ message }));
 });
 
 describe("sizes", () => {

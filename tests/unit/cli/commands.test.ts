@@ -76,7 +76,7 @@ describe("exit codes", () => {
     expect(code).toBe(2);
     expect(out).toBe("");
     expect(err.split("\n").length).toBe(3);
-    expect(err).toContain("--help");
+    expect(err).toMatch(/^next: pronk (?:help|\S+ --help) /m);
   });
 
   test.each([
@@ -99,12 +99,16 @@ describe("exit codes", () => {
       "missing.txt",
     ],
     ["s3", ["inspect", "s3:///model"], "s3://BUCKET/PREFIX"],
-  ])("1 and one line for %s", async (_, args, named) => {
-    const { code, out, err } = await pronk(args);
-    expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toContain(named);
-    expect(err.split("\n").length).toBe(2);
-  });
+  ])(
+    "1 and one line for %s, with the next step in another where there is one",
+    async (_, args, named) => {
+      const { code, out, err } = await pronk(args);
+      expect({ code, out }).toEqual({ code: 1, out: "" });
+      const [line, ...next] = err.trimEnd().split("\n");
+      expect(line).toContain(named);
+      expect(next).toEqual(next.length === 0 ? [] : [expect.stringMatching(/^next: ./)]);
+    },
+  );
 });
 
 test("inspect lists configuration, tensors, memory, what fits, and the plan", async () => {
@@ -205,9 +209,12 @@ describe("--budget", () => {
     expect(await chosen(heap + normal)).toBe("auto default int16");
     expect(await chosen(heap + normal - 1)).toBe("auto default int8");
     expect(await chosen(heap + smaller)).toBe("auto default int8");
-    const refusal = await chosen(heap + smaller - 1);
-    expect(refusal).toContain(`the budget is ${heap + smaller - 1} bytes, ${heap} of them`);
-    expect(refusal).toContain(`a budget of ${heap + smaller} would do`);
+    const smallest = await total("--quant", "q4s", "--kv", "int8");
+    expect(smallest).toBeLessThan(smaller);
+    expect(await chosen(heap + smallest)).toBe("q4s default int8");
+    const refusal = await chosen(heap + smallest - 1);
+    expect(refusal).toContain(`the budget is ${heap + smallest - 1} bytes, ${heap} of them`);
+    expect(refusal).toContain(`a budget of ${heap + smallest} would do`);
   });
 
   test("leaves what is asked for as it is", async () => {

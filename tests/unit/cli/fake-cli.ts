@@ -1,4 +1,5 @@
 /** The commands in this process, with what they print kept. */
+import { PLAIN } from "../../../src/cli/colors.ts";
 import type { CliContext } from "../../../src/cli/command.ts";
 import { runCommand } from "../../../src/cli/commands.ts";
 import { nodeHost } from "../../../src/platform/node/host.ts";
@@ -11,7 +12,9 @@ export interface Outcome {
 
 export async function pronk(
   args: readonly string[],
-  more: Partial<Pick<CliContext, "env" | "isTerminal" | "signal">> & { stdin?: string } = {},
+  more: Partial<Pick<CliContext, "env" | "isTerminal" | "signal" | "columns" | "openLines">> & {
+    stdin?: string;
+  } = {},
 ): Promise<Outcome> {
   let out = "";
   let err = "";
@@ -27,12 +30,18 @@ export async function pronk(
     err: (text) => {
       err += text;
     },
+    note: (text) => {
+      err += text;
+    },
+    colors: { out: PLAIN, err: PLAIN },
+    columns: () => 80,
     openLines: async () => {
       const lines = (more.stdin ?? "").split("\n");
       return {
         isTerminal: false,
         onInterrupt: undefined,
         next: async () => lines.shift(),
+        remember: () => undefined,
         close: () => undefined,
       };
     },

@@ -4,6 +4,8 @@ import type { Arguments, Command } from "../../../src/cli/command.ts";
 import { adapterOptions, LORA_SERVE_OPTIONS, loraOptions } from "../../../src/cli/lora-options.ts";
 
 const command: Command = {
+  group: "Use a model",
+  examples: [],
   name: "test",
   summary: "",
   positionals: "",

@@ -99,3 +99,30 @@ test("while it stops there is no engine for new requests, and what runs keeps it
   expect(served.ready()).toEqual({ status: "stopping" });
   expect(engine.disposed).toBe(0);
 });
+
+test("an engine that runs nothing any more is replaced: health says so, and requests wait for the next", async () => {
+  const trapped = new PronkError("engine_failed", "kernel trapped: unreachable");
+  const first = Object.assign(fakeEngine(), { failure: undefined as PronkError | undefined });
+  const second = fakeEngine();
+  const engines = [first, second];
+  const served = createServedEngine(async () => engines.shift() as Engine);
+  await served.load();
+  first.failure = trapped;
+  expect(served.ready()).toEqual({ status: "failed", error: trapped });
+  expect(await Promise.all([served.get(), served.get()])).toEqual([second, second]);
+  expect(first.disposed).toBe(1);
+  expect(served.ready()).toEqual({ status: "ready", loading: LOADING });
+  await served.dispose();
+  expect([first.disposed, second.disposed]).toEqual([1, 1]);
+});
+
+test("one that fails while the server stops is not replaced", async () => {
+  const engine = Object.assign(fakeEngine(), { failure: undefined as PronkError | undefined });
+  const served = createServedEngine(async () => engine);
+  await served.load();
+  served.stop();
+  engine.failure = new PronkError("engine_failed", "kernel trapped: unreachable");
+  expect(served.ready()).toEqual({ status: "stopping" });
+  await served.dispose();
+  expect(engine.disposed).toBe(1);
+});

@@ -18,6 +18,10 @@ const ORDER = [
   ["auto", "small", "int8"],
   ["q4", "small", "int16"],
   ["q4", "small", "int8"],
+  ["q4s", "default", "int16"],
+  ["q4s", "default", "int8"],
+  ["q4s", "small", "int16"],
+  ["q4s", "small", "int8"],
 ] as const;
 
 const slots = 8; // so that the cache matters beside the weights
@@ -96,7 +100,7 @@ test("a pack keeps its weights; its cache may shrink", async () => {
 test("the refusal names the numbers and the next thing to do", async () => {
   const [weights, total] = await planModel(floats, {
     chunk: BUDGET_CHUNK,
-    quantization: "q4",
+    quantization: "q4s",
     profile: "small",
     kv: "int8",
     slots,

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { openLoraAdapter } from "../../../src/adapters/open-lora-adapter.ts";
 import { MemoryPool } from "../../../src/backends/wasm/memory-pool.ts";
+import { createEngine } from "../../../src/engine/create-engine.ts";
 import { BUDGET_CHUNK, loadModel, planModel, planOpened } from "../../../src/engine/load-model.ts";
 import type { LoadedModel } from "../../../src/engine/loaded-model.ts";
 import type { ModelInput } from "../../../src/engine/opened-model.ts";
@@ -9,6 +10,7 @@ import { packModel } from "../../../src/engine/pack-model.ts";
 import type { Runtime } from "../../../src/engine/runtime.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import { randomLoraFolder } from "../../support/random-lora.ts";
+import { withTrap } from "../../support/trapping-kernels.ts";
 import { memoryFolder } from "../pack/memory-folder.ts";
 
 const runtime: Runtime = {
@@ -84,6 +86,27 @@ test("a load after one that failed fills the same memory, and finds nothing in i
   expect(taken[2]).not.toBe(taken[0]);
 });
 
+test("after a trap nothing runs, and the next load fills the same memory", async () => {
+  const memories = new MemoryPool();
+  const folder = memoryFolder("pack");
+  await packModel(gguf(BPE), folder, { shardBytes: 64 * 1024 });
+  const patched = withTrap(new Uint8Array(readFileSync("wasm/dist/plain.wasm")), 7);
+  const kernels = { plain: new WebAssembly.Module(patched) };
+  const load = (): Promise<LoadedModel> =>
+    loadModel({ pack: folder }, { ...runtime, kernels, memories });
+  const first = await load();
+  const { runner } = first;
+  expect(() =>
+    runner.forward({ ids: [7], spans: [{ slot: 0, start: 0, count: 1 }], logitsRows: [] }),
+  ).toThrow("kernel trapped");
+  expect(() => runner.saveCache?.(0, 0, 1)).toThrow("kernel trapped");
+  runner.dispose();
+  const second = await load();
+  expect(second.runner.weights?.buffer).toBe(first.runner.weights?.buffer);
+  const fresh = await loadModel({ pack: folder }, runtime);
+  expect(await logitsOf(second, [5, 1, 4])).toEqual(await logitsOf(fresh, [5, 1, 4]));
+});
+
 test("a pack and the GGUF file that it was made from give the same model", async () => {
   const folder = memoryFolder("pack");
   const manifest = await packModel(gguf(BPE), folder, {
@@ -119,6 +142,30 @@ test("the fingerprint tells forms and cache types apart, and not what changes no
     { quantization: "q4" },
   );
   expect(different.size).toBe(5);
+});
+
+test("a snapshot that another backend made of the model is read again, one of another model is refused", async () => {
+  const engines = [];
+  for (const options of [{ backend: "reference" }, { backend: "wasm" }] as const) {
+    engines.push(createEngine(await loadModel(gguf(BPE), runtime, options), runtime));
+  }
+  const [oracle, kernels] = engines;
+  const prompt_ids = Array.from({ length: 12 }, (_, i) => 5 + 7 * i);
+  const saved = await oracle.saveSnapshot({ prompt_ids });
+  const before = await kernels.generate({ prompt_ids: [...prompt_ids, 3], max_tokens: 6, seed: 1 });
+  const fresh = createEngine(await loadModel(gguf(BPE), runtime), runtime);
+  const { id, tokens } = await fresh.loadSnapshot(saved);
+  expect(tokens).toBe(12);
+  // What the kernels would have made of the text.
+  expect((await kernels.loadSnapshot(await kernels.saveSnapshot({ prompt_ids }))).id).toBe(id);
+  await fresh.generate({ prompt_ids: [9, 9, 9], max_tokens: 2 });
+  const after = await fresh.generate({ prompt_ids: [...prompt_ids, 3], max_tokens: 6, seed: 1 });
+  expect(after.ids).toEqual(before.ids);
+  expect(after.timings.cached_n).toBe(12);
+  const changed = await loadModel(gguf(BPE), runtime, { quantization: "q4" });
+  await expect(createEngine(changed, runtime).loadSnapshot(saved)).rejects.toMatchObject({
+    code: "bad_request",
+  });
 });
 
 test("a model says which kernels run it, and why", async () => {

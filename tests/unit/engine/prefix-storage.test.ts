@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { LocalEngine } from "../../../src/engine/create-engine.ts";
 import { prefixStorage } from "../../../src/engine/prefix-storage.ts";
 import { Scheduler } from "../../../src/engine/scheduler.ts";
+import { GrammarCompiler } from "../../../src/grammar/grammar-compiler.ts";
 import { Sha256 } from "../../../src/pack/sha256-pieces.ts";
 import { nextTask, toyEngine } from "./toy-engine.ts";
 import { ToyRunner, toyGreedy } from "./toy-runner.ts";
@@ -61,8 +62,11 @@ describe("a finished turn", () => {
     },
   );
 
-  test("is saved while others run, whose tokens are the same", async () => {
-    const { engine } = toyEngine(SIZES);
+  test.each([
+    ["at once", false],
+    ["later", true],
+  ])("is saved, read %s, while others run, whose tokens are the same", async (_, async) => {
+    const { engine } = toyEngine({ ...SIZES, async });
     const { ids } = await engine.generate({ prompt_ids: prompt, max_tokens: 9, ...greedy });
     const other = engine.generate({ prompt_ids: [3, 1, 2], max_tokens: 20, ...greedy });
     const { tokens } = await saved(engine, [...prompt, ...ids]);
@@ -73,7 +77,9 @@ describe("a finished turn", () => {
   test("that is evicted while it is saved gives 0", async () => {
     const runner = new ToyRunner({ ...SIZES, slots: 1 });
     const runtime = { yieldTask: nextTask, now: () => 0, randomSeed: () => 1 };
-    const scheduler = new Scheduler(runner, toyTokenizer(), runtime, {
+    const tokenizer = toyTokenizer();
+    const scheduler = new Scheduler(runner, tokenizer, runtime, {
+      grammars: new GrammarCompiler(tokenizer),
       ...{ maxQueue: 4, prefillRows: 16, contextShift: false, speculation: undefined },
       ...{ fingerprint: "fp", stepMs: 1, snapshotBytes: 0 },
     });

@@ -72,17 +72,23 @@ describe("a snapshot", () => {
     expect(runner.loads).toHaveLength(6);
   });
 
-  test("is made beside running generations, of what slots hold already", async () => {
-    const { engine, runner } = toyEngine(SIZES);
-    const running = engine.stream({ prompt_ids: [...system, 3], max_tokens: 30, ...greedy });
-    const tokens = collect(running);
-    await running[Symbol.asyncIterator]().next();
-    const before = runner.copies.length;
-    const bytes = await engine.saveSnapshot({ prompt_ids: system });
-    expect(runner.copies.length).toBe(before + 1);
-    expect(bytes).toEqual(await save());
-    await tokens;
-  });
+  test.each([
+    ["at once", false],
+    ["later", true],
+  ])(
+    "is made beside running generations, of what slots hold already, read %s",
+    async (_, async) => {
+      const { engine, runner } = toyEngine({ ...SIZES, async });
+      const running = engine.stream({ prompt_ids: [...system, 3], max_tokens: 30, ...greedy });
+      const tokens = collect(running);
+      await running[Symbol.asyncIterator]().next();
+      const before = runner.copies.length;
+      const bytes = await engine.saveSnapshot({ prompt_ids: system });
+      expect(runner.copies.length).toBe(before + 1);
+      expect(bytes).toEqual(await save());
+      await tokens;
+    },
+  );
 
   test("may be a part of other bytes, of any kind", async () => {
     const { engine } = toyEngine(SIZES);

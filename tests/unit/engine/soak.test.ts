@@ -8,6 +8,7 @@ import { toyGreedy } from "./toy-runner.ts";
 test.each([
   { async: false, slots: 4, maxRows: 8, maxLogits: 4 },
   { async: true, slots: 3, maxRows: 2, maxLogits: 2 },
+  { async: true, slots: 3, maxRows: 8, maxLogits: 8, chooser: { ahead: 6, most: 16 } },
 ])("two hundred requests, many of them cancelled, leave nothing behind: %o", async (sizes) => {
   const { engine } = toyEngine({ ...sizes, ctx: 64 }, { maxQueue: 1000 });
   let draws = 0;

@@ -12,6 +12,9 @@ const greedy = { temperature: 0, ignore_eos: true };
 /** A model of the last two tokens: whatever it says, it soon says again. */
 const forgetful = { memory: 2, vocab: 64, ctx: 160 };
 
+/** It runs tokens ahead by itself, too. */
+const choosing = { ...forgetful, chooser: { ahead: 2, most: 16 } };
+
 /** An engine whose batches take as long whatever their rows are, so that running ahead always pays. */
 function eager(toy: ToyOptions, options: EngineOptions = {}): TestEngine<ToyRunner> {
   const made = toyEngine({ maxRows: 24, maxLogits: 20, ...toy }, options);
@@ -58,6 +61,8 @@ describe.each([
     ["a model that is always wrong", draftOf({ ...forgetful, weights: 99 }).speculate, forgetful],
     ["a draft in a short context", draftOf({ ...forgetful, ctx: 40 }).speculate, forgetful],
     ["a draft of few rows", draftOf({ ...forgetful, maxRows: 3 }).speculate, forgetful],
+    ["the text itself, to a runner that chooses", "lookup" as const, choosing],
+    ["a model that chooses, to one that does", draftOf({ ...choosing, async }).speculate, choosing],
   ])("the output is the same with proposals from %s", async (_name, speculate, toy) => {
     const { engine: plain } = toyEngine({ ...toy, slots: 1 }, { speculate: "off" });
     const alone = [];
@@ -98,9 +103,9 @@ describe.each([
 
 /** Every engine disposes of its own. */
 function fresh(draft: ReturnType<typeof toyModel>): ReturnType<typeof toyModel> {
-  const { ctx, slots, maxRows } = draft.runner;
+  const { ctx, slots, maxRows, chooser } = draft.runner;
   const { weights, isAsync } = (draft.runner as ToyRunner).made;
-  return toyModel({ ...forgetful, ctx, slots, maxRows, weights, async: isAsync });
+  return toyModel({ ...forgetful, ctx, slots, maxRows, chooser, weights, async: isAsync });
 }
 
 test("a repetition takes far fewer batches than tokens, and the counts say why", async () => {

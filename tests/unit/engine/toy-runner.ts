@@ -6,10 +6,13 @@
 import type {
   Batch,
   CachedLayer,
+  Chooser,
   KvType,
   MemoryUse,
   Runner,
 } from "../../../src/backends/backend.ts";
+import { checkBatch } from "../../../src/backends/check-batch.ts";
+import { LogitsChooser } from "../../../src/backends/logits-chooser.ts";
 import { PronkError, throwIfAborted } from "../../../src/errors.ts";
 
 export interface ToyOptions {
@@ -24,6 +27,8 @@ export interface ToyOptions {
   readonly weights?: number;
   /** Logits depend on so many of the last tokens only: such a model soon repeats itself. */
   readonly memory?: number;
+  /** It chooses tokens itself. */
+  readonly chooser?: Pick<Chooser, "ahead" | "most">;
 }
 
 export const TOY_EOS = 0;
@@ -62,12 +67,16 @@ export class ToyRunner implements Runner {
   readonly #caches: number[][];
   #logits: Float32Array[] = [];
   readonly adapterBytes: number = 0;
+  readonly positionBytes: number = 8;
   /** Names of those that are loaded, by handle. */
   readonly adapters: Map<number, string> = new Map();
   /** Waited for before an adapter is there; may throw. */
   loading: ((name: string) => Promise<void> | void) | undefined;
   #adaptersLoaded = 0;
   #busy = false;
+  readonly #chooser: LogitsChooser | undefined;
+  /** Layers that are being saved. */
+  #saving = 0;
 
   constructor(options: ToyOptions = {}) {
     this.vocab = options.vocab ?? 64;
@@ -79,28 +88,44 @@ export class ToyRunner implements Runner {
     this.made = { weights: options.weights, isAsync: options.async ?? false };
     this.#memory = options.memory ?? Number.POSITIVE_INFINITY;
     this.#seed = options.weights ?? 0x12345678;
+    this.#chooser =
+      options.chooser && new LogitsChooser((index) => this.#rowLogits(index), options.chooser);
     this.#caches = Array.from({ length: this.slots }, () => []);
+  }
+
+  get chooser(): Chooser | undefined {
+    return this.#chooser;
   }
 
   forward(batch: Batch): void | Promise<void> {
     if (this.disposed > 0) throw new Error("toy runner: used after dispose");
     if (this.#busy) throw new Error("toy runner: two batches at a time");
+    if (this.#saving > 0) throw new Error("toy runner: a batch while a cache is saved");
     this.#logits = [];
     this.before?.(batch);
     this.#check(batch);
     this.batches.push(batch);
-    if (!this.#async) return this.#run(batch);
+    const run = (): void => {
+      if (this.#chooser) this.#chooser.run(batch, (one) => this.#run(one));
+      else this.#run(batch);
+    };
+    if (!this.#async) return run();
     this.#busy = true;
     return new Promise((resolve) => {
       setImmediate(() => {
         this.#busy = false;
-        this.#run(batch);
+        run();
         resolve();
       });
     });
   }
 
   logits(index: number): Float32Array {
+    this.#chooser?.checkLogits(index);
+    return this.#rowLogits(index);
+  }
+
+  #rowLogits(index: number): Float32Array {
     const logits = this.#logits[index];
     if (this.#busy || logits === undefined) throw new Error(`toy runner: no logits ${index}`);
     return logits;
@@ -130,13 +155,22 @@ export class ToyRunner implements Runner {
     throw new Error("toy runner: it has no cache");
   }
 
-  /** The tokens, in each layer. */
-  saveCache(slot: number, _layer: number, positions: number): Uint8Array {
-    const cache = this.#caches[slot];
-    if (this.#busy || cache === undefined) throw new Error(`toy runner: slot ${slot}`);
-    return new Uint8Array(
-      Float64Array.from({ length: positions }, (_, i) => cache[i] ?? Number.NaN).buffer,
-    );
+  /** The tokens, in each layer; of an asynchronous runner as they are in a later macrotask. */
+  saveCache(slot: number, _layer: number, positions: number): Uint8Array | Promise<Uint8Array> {
+    if (this.#busy || this.#caches[slot] === undefined) throw new Error(`toy runner: slot ${slot}`);
+    const read = (): Uint8Array => {
+      const cache = this.#caches[slot] ?? [];
+      const tokens = Float64Array.from({ length: positions }, (_, i) => cache[i] ?? Number.NaN);
+      return new Uint8Array(tokens.buffer);
+    };
+    if (!this.#async) return read();
+    this.#saving++;
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#saving--;
+        resolve(read());
+      });
+    });
   }
 
   loadCache(slot: number, _layer: number, positions: number, saved: Uint8Array): void {
@@ -165,7 +199,9 @@ export class ToyRunner implements Runner {
     this.disposed++;
   }
 
-  #check({ ids, spans, logitsRows, states }: Batch): void {
+  #check(batch: Batch): void {
+    const { ids, spans, logitsRows, states } = batch;
+    checkBatch(batch, this, { width: this.width, masks: false });
     const bad = (what: string): PronkError => new PronkError("bad_request", `toy runner: ${what}`);
     if (ids.length === 0 || ids.length > this.maxRows) throw bad(`${ids.length} rows`);
     if (!states && logitsRows.length > this.maxLogits) throw bad(`${logitsRows.length} logits`);
@@ -190,6 +226,7 @@ export class ToyRunner implements Runner {
   }
 
   #run({ ids, spans, logitsRows }: Batch): void {
+    this.#logits = [];
     let row = 0;
     for (const { slot, start, count, adapters = [] } of spans) {
       const salt = toySalt(adapters.map(({ handle, scale }) => [this.adapters.get(handle), scale]));

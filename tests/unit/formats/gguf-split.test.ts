@@ -55,7 +55,12 @@ describe("a split model", () => {
     ["mixes models", [part(0, 2, 2), part(1, 3, 3)], "bad_format", "split.count: 2, another part"],
     ["has a part too many", [part(0, 2, 2), part(2, 2, 2)], "bad_format", "split.no: 2 of 2"],
     ["lacks tensors", [part(0, 2, 3), part(1, 2, 3)], "bad_format", "split.tensors.count: 3, the"],
-    ["is not split", [source(writeGguf({}).bytes), part(0, 1, 1)], "bad_format", "split.no: undef"],
+    [
+      "is not split",
+      [source(writeGguf({}).bytes), part(0, 1, 1)],
+      "bad_format",
+      "split.no: nothing",
+    ],
     ["has absurdly many parts", [manyParts], "bad_format", "key split.count: 1099511627776"],
     ["has no parts", [], "bad_request", "no file given"],
   ])("that %s is refused", async (_, parts, code, message) => {

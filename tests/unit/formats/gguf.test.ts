@@ -276,7 +276,7 @@ describe("refuses a file", () => {
       "with an alignment that is a string",
       { entries: [string("general.alignment", "32")] },
       "bad_format",
-      "32 is not a power of two",
+      '"32" is not a power of two',
     ],
     ["with a tensor without name", tensor({ name: "" }), "bad_format", "name is empty"],
     [

@@ -1,9 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  isPackedStrings,
-  PackedStringsBuilder,
-  packedString,
-} from "../../../src/formats/packed-strings.ts";
+import { PackedStringsBuilder, packedString } from "../../../src/formats/packed-strings.ts";
 
 const utf8 = new TextEncoder();
 
@@ -20,11 +16,4 @@ test("strings come back as they were pushed, in arrays of exactly their size", (
   expect(strings.length).toBe(6);
   expect(strings.bytes.buffer.byteLength).toBe(utf8.encode(texts.join("")).length);
   expect(strings.offsets.length).toBe(7);
-});
-
-test("packed strings are told from other metadata", () => {
-  expect(isPackedStrings(new PackedStringsBuilder(0).build())).toBe(true);
-  for (const other of ["text", 1, 2n, true, new Uint8Array(3), undefined, null]) {
-    expect(isPackedStrings(other)).toBe(false);
-  }
 });

@@ -194,3 +194,121 @@ test("a forced token outside the vocabulary is refused", () => {
   const processor = new ForcedBOSTokenLogitsProcessor(4);
   expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow("4 is not an id of the 4");
 });
+
+const NONE = Number.NEGATIVE_INFINITY;
+
+test("a forced token outside the vocabulary is refused by its name", () => {
+  for (const id of [4, 5]) {
+    const processor = new ForcedEOSTokenLogitsProcessor(2, [0, id]);
+    expect(() => processor.apply([[1]], [new Float32Array(4)])).toThrow(
+      expect.objectContaining({ code: "bad_request", param: "forced_token_id" }),
+    );
+  }
+});
+
+test("an end token that the vocabulary does not have is not banned, and harms nothing", () => {
+  const row = Float32Array.of(1, 2, 3);
+  const [found] = new MinLengthLogitsProcessor(3, [1, 3, 7]).apply([[0]], [row]);
+  expect(found).toEqual(Float32Array.of(1, NONE, 3));
+});
+
+test("processors are asked in the order in which they came, also those that came later", async () => {
+  const list = new LogitsProcessorList([new TemperatureLogitsWarper(2)]);
+  list.push(new TopKLogitsWarper(1));
+  const later: LogitsProcessor = {
+    apply: async (_, scores) => scores.map((row) => row.map((score) => score + 1)),
+  };
+  list.push(later);
+  expect(list.length).toBe(3);
+  expect([...list].at(-1)).toBe(later);
+  expect(await list.apply([[0]], [Float32Array.of(4, 6)])).toEqual([Float32Array.of(NONE, 4)]);
+  expect(new LogitsProcessorList()).toHaveLength(0);
+});
+
+test("eta's cutoff is sqrt(epsilon) e^-entropy where that is less than epsilon", () => {
+  // Of 100 tokens as likely as each other the entropy is log 100: the cutoff is sqrt(0.01) / 100, below 0.01.
+  const even = new Float32Array(100);
+  const unlikely = Float32Array.from(even);
+  unlikely[7] = -2;
+  unlikely[8] = -2.2;
+  const [row] = new EtaLogitsWarper(0.01).apply([[1]], [unlikely]);
+  expect([row[7], row[8], row[9]]).toEqual([-2, Math.fround(-2.2), 0]);
+  unlikely[8] = -8;
+  const [other] = new EtaLogitsWarper(0.01).apply([[1]], [unlikely]);
+  expect([other[7], other[8], other[9]]).toEqual([-2, NONE, 0]);
+});
+
+test("a token as likely as epsilon stays, and so many of the likeliest as are told", () => {
+  const row = Float32Array.of(0, 0, 0, 0);
+  expect(new EpsilonLogitsWarper(0.25).apply([[1]], [row])).toEqual([row]);
+  const steep = Float32Array.of(1, 9, 3, 2);
+  const kept = (min_tokens_to_keep: number) =>
+    new EpsilonLogitsWarper(0.5, { min_tokens_to_keep }).apply([[1]], [steep])[0];
+  expect(kept(1)).toEqual(Float32Array.of(NONE, 9, NONE, NONE));
+  expect(kept(3)).toEqual(Float32Array.of(NONE, 9, 3, 2));
+  expect(kept(9)).toEqual(steep);
+});
+
+test("filters of one vocabulary are right for another one after it", () => {
+  const best = (row: Float32Array) => new TopKLogitsWarper(1).apply([[0]], [row])[0];
+  expect(best(Float32Array.of(1, 2, 3, 4))).toEqual(Float32Array.of(NONE, NONE, NONE, 4));
+  expect(best(Float32Array.of(2, 1))).toEqual(Float32Array.of(2, NONE));
+  expect(best(Float32Array.of(1, 2, 5, 4, 3))).toEqual(Float32Array.of(NONE, NONE, 5, NONE, NONE));
+});
+
+test("each beam has its own input's prompt and allowed tokens", () => {
+  const rows = () => Array.from({ length: 4 }, () => Float32Array.of(1, 1, 1));
+  const ids = [[0], [0], [0], [0]];
+  // The prompts are "0 1" and "0 2", each with two beams.
+  const ngrams = new EncoderNoRepeatNGramLogitsProcessor(2, [
+    [0, 1],
+    [0, 2],
+  ]);
+  const first = Float32Array.of(1, NONE, 1);
+  const second = Float32Array.of(1, 1, NONE);
+  expect(ngrams.apply(ids, rows())).toEqual([first, first, second, second]);
+  const asked: number[] = [];
+  new PrefixConstrainedLogitsProcessor((batch) => {
+    asked.push(batch);
+    return [0];
+  }, 2).apply(ids, rows());
+  expect(asked).toEqual([0, 0, 1, 1]);
+});
+
+test("n-grams longer than the row ban nothing, the last one of the row counts", () => {
+  const banned = (ids: number[], size: number) => {
+    const [row] = new NoRepeatNGramLogitsProcessor(size).apply([ids], [new Float32Array(5)]);
+    return [0, 1, 2, 3, 4].filter((id) => row[id] === NONE);
+  };
+  expect(banned([1, 2], 4)).toEqual([]);
+  expect(banned([1, 1], 2)).toEqual([1]);
+  expect(banned([3, 4, 3], 2)).toEqual([4]);
+  expect(banned([3, 4, 0], 1)).toEqual([0, 3, 4]);
+  expect(banned([1, 2, 3, 1, 2], 3)).toEqual([3]);
+  expect(banned([1, 2, 3, 0, 2], 3)).toEqual([]);
+});
+
+test("biases of single tokens are added before those of sequences, in f32", () => {
+  const processor = new SequenceBiasLogitsProcessor([
+    [[1, 2], 1e8],
+    [[0, 1, 2], -1e8],
+    [[2], 1],
+  ]);
+  // f32 has no 1e8 + 1: the other order would leave 1.
+  expect(processor.apply([[0, 0, 1]], [new Float32Array(3)])[0]).toEqual(Float32Array.of(0, 0, 0));
+});
+
+test("a sequence counts only where the row has room for the whole of it", () => {
+  // As the reference has it: a row of two ids is too short for a sequence of three, although two of it precede.
+  const apply = (ids: number[]) =>
+    new SequenceBiasLogitsProcessor([[[3, 4, 2], 5]]).apply([ids], [new Float32Array(5)])[0][2];
+  expect(apply([3, 4])).toBe(0);
+  expect(apply([0, 3, 4])).toBe(5);
+  expect(apply([3, 4, 0])).toBe(0);
+});
+
+test("a word that is just an end token is left alone, a longer one and other words are not", () => {
+  const bad = new NoBadWordsLogitsProcessor([[1], [2], [0, 1]], 1);
+  expect(bad.apply([[3, 0]], [new Float32Array(4)])[0]).toEqual(Float32Array.of(0, NONE, NONE, 0));
+  expect(bad.apply([[3, 3]], [new Float32Array(4)])[0]).toEqual(Float32Array.of(0, 0, NONE, 0));
+});

@@ -67,12 +67,32 @@ const schemas: Record<string, unknown> = {
       many(300, "p").map((pattern, i) => [`${pattern}[a-z]*x`, { const: i }]),
     ),
   },
+  "a name that a pattern tries in a million ways": {
+    type: "object",
+    properties: { ["a".repeat(60)]: { type: "null" } },
+    patternProperties: { "^(a+)+b$": { type: "integer" } },
+    additionalProperties: false,
+  },
+  "a value that a pattern tries in a million ways": {
+    enum: ["a".repeat(60), "b"],
+    not: { pattern: "^(a|a)*$" },
+  },
+  "names times patterns": {
+    type: "object",
+    properties: Object.fromEntries(many(1000).map((name) => [name, {}])),
+    patternProperties: Object.fromEntries(many(1000).map((name) => [`${name}.{9}x`, {}])),
+  },
   "a set of patterns": {
     type: "array",
     uniqueItems: true,
     items: { type: "string", pattern: "^([a-z]{3,40} ?){1,20}$" },
   },
 };
+
+const SCRIPTS =
+  "Adlam Ahom Arabic Armenian Avestan Balinese Bamum Batak Bengali Bopomofo Brahmi Braille Buginese Buhid Carian Chakma Cham Cherokee Coptic Cypriot Cyrillic Deseret Dogra Elbasan Ethiopic Georgian Glagolitic Gothic Grantha Greek Gujarati Gurmukhi Han Hangul".split(
+    " ",
+  );
 
 const patterns: Record<string, string> = {
   "catastrophic repeats": "(a+)+(a|a)*(a*)*b",
@@ -82,6 +102,7 @@ const patterns: Record<string, string> = {
   "counts of ambiguous items": "(a|b|ab|ba){1,5000}",
   "any text": "[^]*",
   "any letters": "[\\p{L}\\p{N}]*",
+  "all scripts by all their names": `[${SCRIPTS.flatMap((script) => ["Script", "sc", "scx", "Script_Extensions"].map((name) => `\\p{${name}=${script}}`)).join("")}]+`,
   "looking ahead, ten times": `${"(?=.*[a-c].{5})".repeat(10)}.*`,
 };
 

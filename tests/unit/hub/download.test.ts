@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type DownloadTarget, download } from "../../../src/hub/download.ts";
 import { breakOff, type FileServer, serveBytes, startFileServer } from "./file-server.ts";
@@ -66,12 +67,136 @@ test("starts over when the server ignores the range", async () => {
 test("goes on where a broken connection stopped", async () => {
   server.routes.set("/file", breakOff(bytes, 90_000, 3));
   const target = memoryTarget();
-  await download(`${server.url}/file`, target, quick);
+  await download(`${server.url}/file`, target, { ...quick, isVerified: true });
 
   expect(Buffer.compare(target.content(), bytes)).toBe(0);
   expect(server.requests.length).toBe(4);
   expect(server.requests.slice(1).every((line) => line.includes("bytes="))).toBe(true);
 });
+
+test("starts over where neither hash nor headers tell one version from another", async () => {
+  server.routes.set("/file", breakOff(bytes, 90_000, 1));
+  const target = memoryTarget();
+  await download(`${server.url}/file`, target, quick);
+  expect(Buffer.compare(target.content(), bytes)).toBe(0);
+  expect(server.requests).toEqual(["/file - -", "/file - -"]);
+});
+
+test.each(["etag", "last-modified"])(
+  "a file replaced in the middle, by its %s, is refused",
+  async (header) => {
+    const other = bytes.map((byte) => byte ^ 255);
+    let asked = 0;
+    server.routes.set("/file", (request, response) => {
+      const isFirst = asked++ === 0;
+      response.setHeader(header, isFirst ? '"one"' : '"two"');
+      if (!isFirst) return serveBytes(other, false)(request, response);
+      response.writeHead(200, { "content-length": bytes.length });
+      response.write(bytes.subarray(0, 100_000), () => response.destroy());
+    });
+    await expect(download(`${server.url}/file`, memoryTarget(), quick)).rejects.toMatchObject({
+      code: "corrupt",
+      message: expect.stringMatching(
+        /was changed while it was downloaded: .* "one" is now .* "two"$/,
+      ),
+    });
+  },
+);
+
+test("what an earlier attempt kept of another version is refused", async () => {
+  server.routes.set("/file", (request, response) => {
+    response.setHeader("etag", '"two"');
+    serveBytes(bytes, false)(request, response);
+  });
+  const kept = { ...quick, etag: '"one"' };
+  await expect(download(`${server.url}/file`, memoryTarget(100_000), kept)).rejects.toMatchObject({
+    code: "corrupt",
+    message: expect.stringContaining('ETag "one" is now ETag "two"'),
+  });
+});
+
+test("a server that sends a byte a try is given up, and one that drips, too", async () => {
+  const one = breakOff(bytes, 1, 1e9);
+  server.routes.set("/file", one);
+  const known = { ...quick, isVerified: true };
+  await expect(download(`${server.url}/file`, memoryTarget(), known)).rejects.toMatchObject({
+    code: "source_failed",
+    message: expect.stringContaining("broken off at"),
+  });
+  expect(server.requests.length).toBeLessThanOrEqual(6);
+
+  server.routes.set("/drip", (_, response) => {
+    response.writeHead(200, { "content-length": bytes.length });
+    const timer = setInterval(() => response.write("x"), 20);
+    response.once("close", () => clearInterval(timer));
+  });
+  await expect(download(`${server.url}/drip`, memoryTarget(), known)).rejects.toMatchObject({
+    code: "source_failed",
+    message: expect.stringMatching(/broken off at \d+: only \d+ bytes in 0\.3 s$/),
+  });
+});
+
+describe("a wait that a server asks for", () => {
+  const busy = (wait: string, more: Record<string, string> = {}): void => {
+    let first = true;
+    server.routes.set("/file", (request, response) => {
+      if (!first) return serveBytes(bytes)(request, response);
+      first = false;
+      response.writeHead(503, { "retry-after": wait, ...more }).end();
+    });
+  };
+  const took = async (): Promise<number> => {
+    const started = performance.now();
+    await download(`${server.url}/file`, memoryTarget(), { ...quick, backoffMs: 200 });
+    return performance.now() - started;
+  };
+
+  test("below nothing is ours", async () => {
+    busy("-5");
+    expect(await took()).toBeGreaterThanOrEqual(399);
+  });
+
+  test("as a date is counted by the server's clock", async () => {
+    const date = "Wed, 21 Oct 2015 07:28:00 GMT";
+    busy("Wed, 21 Oct 2015 07:28:01 GMT", { date });
+    expect(await took()).toBeGreaterThanOrEqual(999);
+  });
+
+  test("that is too long is left to who asked", async () => {
+    busy("86400");
+    await expect(download(`${server.url}/file`, memoryTarget(), quick)).rejects.toMatchObject({
+      code: "source_failed",
+      message: `${server.url}/file: HTTP 503, asks to wait 86400 s`,
+    });
+    expect(server.requests.length).toBe(1);
+  });
+});
+
+test("a body that was compressed on the way is taken as it was", async () => {
+  server.routes.set("/file", (_, response) => {
+    const body = gzipSync(bytes);
+    response
+      .writeHead(200, { "content-encoding": "gzip", "content-length": body.length })
+      .end(body);
+  });
+  const target = memoryTarget();
+  await download(`${server.url}/file`, target, { ...quick, bytes: bytes.length });
+  expect(Buffer.compare(target.content(), bytes)).toBe(0);
+});
+
+test.each(["http://[nowhere", "ftp://elsewhere/a", "http://me:secret@elsewhere/a"])(
+  "a redirect to %s is refused",
+  async (location) => {
+    server.routes.set("/file", (_, response) => response.writeHead(302, { location }).end());
+    const refused = download(`${server.url}/file`, memoryTarget(), quick);
+    await expect(refused).rejects.toMatchObject({
+      name: "PronkError",
+      code: "source_failed",
+      message: expect.stringContaining("/file: redirected to "),
+    });
+    await expect(refused).rejects.not.toThrow("secret");
+  },
+);
 
 test("waits out a busy server, and gives up after five futile attempts", async () => {
   let busy = 2;
@@ -166,7 +291,8 @@ describe("refuses", () => {
       response.writeHead(200, { "content-length": bytes.length });
       response.write(bytes.subarray(0, 1000));
     });
-    await expect(download(`${server.url}/file`, memoryTarget(), quick)).rejects.toMatchObject({
+    const known = { ...quick, isVerified: true };
+    await expect(download(`${server.url}/file`, memoryTarget(), known)).rejects.toMatchObject({
       code: "source_failed",
     });
     expect(server.requests[1]).toContain("bytes=1000-");

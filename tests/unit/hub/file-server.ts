@@ -37,11 +37,12 @@ export async function startFileServer(): Promise<FileServer> {
 }
 
 /** Serves bytes with ranges, as object storage does. */
-export function serveBytes(bytes: Uint8Array): Answer {
+export function serveBytes(bytes: Uint8Array, isTagged = true): Answer {
   return (request, response) => {
     const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
     if (Number.isNaN(start)) {
-      response.writeHead(200, { "content-length": bytes.length, etag: '"v1"' }).end(bytes);
+      const etag = isTagged ? { etag: '"v1"' } : {};
+      response.writeHead(200, { "content-length": bytes.length, ...etag }).end(bytes);
     } else if (start >= bytes.length) {
       response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
     } else {

@@ -66,7 +66,7 @@ describe("asked over HTTP", () => {
   ])("an answer %s is refused", async (_, body) => {
     server.routes.set("/api/models/a/b/revision/main", (_, response) => response.end(body));
     await expect(
-      findHubFiles(server.url, "a/b", "main", undefined, { fetch }),
+      findHubFiles(server.url, "a/b", "main", undefined, { fetch, backoffMs: 1 }),
     ).rejects.toMatchObject({ code: "source_failed" });
   });
 });

@@ -105,6 +105,11 @@ describe("refuses, naming field and value,", () => {
     ["a negative range", { initializer_range: -1 }, /initializer_range: -1/],
     ["a dropout over 1", { attention_dropout: 1.5 }, /attention_dropout: 1.5/],
     ["no labels", { num_labels: 0 }, /num_labels: 0/],
+    [
+      "too many labels beside names of some",
+      { num_labels: 2 ** 31, id2label: { 0: "a" } },
+      /num_labels: 2147483648/,
+    ],
     ["too many labels", { num_labels: 2 ** 31 }, /num_labels: 2147483648/],
     ["a label without a name", { id2label: { 0: 7 } }, /id2label: {"0":7}/],
     ["a label's id that is none", { label2id: { A: "0" } }, /label2id: {"A":"0"}/],

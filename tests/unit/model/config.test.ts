@@ -119,6 +119,13 @@ describe("refuses", () => {
       "bad_format",
       "rope_theta",
     ],
+    ["a base that makes angles of infinity", { rope_theta: 1e-320 }, "bad_format", "rotary angles"],
+    [
+      "an attention factor beyond f32",
+      { rope_scaling: { type: "yarn", factor: 2, attention_factor: 1e39 } },
+      "bad_format",
+      "rotary angles",
+    ],
     ["a scaling without factor", { rope_scaling: { type: "linear" } }, "bad_format", "factor"],
     ["a scaling that is a number", { rope_scaling: 4 }, "bad_format", "rope_scaling"],
     [

@@ -179,8 +179,26 @@ describe("refuses", () => {
       "unsupported",
       "value length",
     ],
+    [
+      "an architecture that would write over the terminal",
+      { "general.architecture": "\u001b[2J\u202ellama".padEnd(10_000, "x") },
+      "unsupported",
+      "architecture \\\\u\\{1b\\}.{40,100}; runs: llama",
+    ],
+    [
+      "a scaling that is a number beyond 2^53",
+      { "llama.rope.scaling.type": 2n ** 60n },
+      "unsupported",
+      "type 1152921504606846976",
+    ],
     ["partial rotation", { "llama.rope.dimension_count": 32 }, "unsupported", "32 of 64"],
     ["an unknown scaling", { "llama.rope.scaling.type": "su" }, "unsupported", "su"],
+    [
+      "yarn by an infinite factor",
+      { "llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": Number.POSITIVE_INFINITY },
+      "bad_format",
+      "factor",
+    ],
     ["yarn without its factor", { "llama.rope.scaling.type": "yarn" }, "bad_format", "factor"],
     [
       "longrope without its lists",

@@ -106,6 +106,13 @@ test("the logarithm is the engine's to its last digits", () => {
   }
 });
 
+test.each([0, Number.POSITIVE_INFINITY, -1, Number.NaN])(
+  "the logarithm of %s ends as the engine's does",
+  (x) => {
+    expect(naturalLog(x)).toBe(Math.log(x));
+  },
+);
+
 test("a head size whose half is no power of two has the frequencies of the formula", () => {
   const config = parseLlamaConfig({ ...shape, head_dim: 80, hidden_size: 160 }, "config");
   const { inverse } = ropeFrequencies(config);

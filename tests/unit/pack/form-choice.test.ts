@@ -44,6 +44,13 @@ describe.each(TYPES)("%s", (type) => {
     expect(form({ quantization: "int8" })).toBe(form({ quantization: "q8" }));
     expect(form({ quantization: "q4" })).toBe(q4);
     expect(form({ quantization: "q4", role: "embedding" })).toBe(q4Embedding);
+    const isSmallest = type === "Q4_0"; // its blocks take the same bytes, and stay
+    const q4s = isSmallest ? "q4" : "q4s";
+    expect(form({ quantization: "q4s" })).toBe(q4s);
+    expect(form({ quantization: "q4s", profile: "small", role: "embedding" })).toBe(q4s);
+    expect(form({ quantization: "q4s", role: "embedding" })).toBe(
+      q4Embedding === "q6m" ? "q6m" : q4s,
+    );
     expect(form({ quantization: "q8" })).toBe("q8");
     expect(form({ quantization: "q8", profile: "small", role: "embedding" })).toBe("q6m");
     expect(form({ quantization: "none" })).toBe(exact);
@@ -53,7 +60,7 @@ describe.each(TYPES)("%s", (type) => {
   });
 
   test("is not put into blocks where columns do not fill them, whatever is asked", () => {
-    for (const quantization of ["auto", "none", "q4", "q8", "f16"] as const) {
+    for (const quantization of ["auto", "none", "q4", "q4s", "q8", "f16"] as const) {
       expect(form({ quantization }, 72)).toBe(exact);
       expect(form({ quantization, profile: "small", role: "embedding" }, 72)).toBe(exact);
     }
@@ -70,7 +77,7 @@ test("only 4-bit matrices share scales beyond a block, as many columns as was as
   expect(sharedScales("int4g64", "q4m")).toEqual({ groupCols: 64 });
   expect(sharedScales("int4g32", "q4m")).toEqual({});
   expect(sharedScales("q4", "q4m")).toEqual({});
-  for (const form of ["q4", "q6m", "q8", "f32", "vector"] as const) {
+  for (const form of ["q4", "q4s", "q6m", "q8", "f32", "vector"] as const) {
     expect(sharedScales("int4", form)).toEqual({});
   }
 });

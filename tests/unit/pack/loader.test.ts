@@ -269,7 +269,7 @@ test("the other lanes take no more shards once one has failed", async () => {
   const opened: string[] = [];
   const failing = watched((name) => {
     opened.push(name);
-    if (name === shardName(0)) throw new PronkError("source_failed", "down");
+    if (name === shardName(0)) throw new PronkError("source_failed", "down", { retryAfterMs: 0 });
   });
   const loading = loadWeights(failing, manifest, new Uint8Array(manifest.weight_bytes));
   await expect(loading).rejects.toMatchObject({ message: expect.stringContaining("down") });
@@ -304,7 +304,7 @@ test("a source that fails is named with the shard, keeps its code and is not ask
   const failing = watched((name) => {
     if (name !== shardName(1)) return;
     asked++;
-    throw new PronkError("source_failed", "HTTP 503 after 5 attempts");
+    throw new PronkError("source_failed", "HTTP 503 after 5 attempts", { retryAfterMs: 0 });
   });
   const loading = loadWeights(failing, manifest, new Uint8Array(manifest.weight_bytes));
   await expect(loading).rejects.toMatchObject({

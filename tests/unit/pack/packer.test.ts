@@ -1,13 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { dequantize } from "../../../src/formats/gguf/dequantize.ts";
 import type { MatrixForm } from "../../../src/pack/forms.ts";
+import { type PackEntry, planImage } from "../../../src/pack/image-plan.ts";
 import { packRows } from "../../../src/pack/pack-rows.ts";
-import {
-  type PackEntry,
-  type PackProgress,
-  packTensors,
-  planImage,
-} from "../../../src/pack/packer.ts";
+import { type PackProgress, packTensors } from "../../../src/pack/packer.ts";
 import { searchingQuantizer } from "../../../src/pack/panels/search-row.ts";
 import { reversed, sampleEntries } from "./sample-pack.ts";
 import { bf16Tensor, f32Tensor, randomBlocks, randomWeights, tensorOf } from "./sample-tensors.ts";

@@ -1,6 +1,7 @@
 /** A small model's worth of tensors, of every kind, and a pack of them. */
+
+import type { PackEntry } from "../../../src/pack/image-plan.ts";
 import type { Manifest } from "../../../src/pack/manifest.ts";
-import type { PackEntry } from "../../../src/pack/packer.ts";
 import {
   type ManifestFields,
   type WritePackOptions,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ImagePlan } from "../../../src/pack/packer.ts";
+import type { ImagePlan } from "../../../src/pack/image-plan.ts";
 import { planShards } from "../../../src/pack/shards.ts";
 
 /** An image of tensors of these sizes. */

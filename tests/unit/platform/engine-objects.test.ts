@@ -179,15 +179,19 @@ test("an object that ends under load: streams go on or end with one error, nothi
   for (const body of bodies) expected.push(await read(await chat(body)));
   let ended = false;
   const streams = await Promise.all(
-    bodies.map(async (body) =>
-      read(await chat(body), async (count) => {
+    bodies.map(async (body) => {
+      const response = await chat(body);
+      // Two of three are ended: on a busy machine what is left may have no room for who comes now.
+      if (response.status === 503) return [await response.text()];
+      return read(response, async (count) => {
         if (count !== 20 || ended) return;
         ended = true;
         await objects.end("engine-0-1", "kill");
         await objects.end("engine-0-2", "kill");
-      }),
-    ),
+      });
+    }),
   );
+  expect(ended).toBe(true);
   for (const [i, events] of streams.entries()) {
     const errors = events.filter((event) => event.includes('"error"'));
     expect(errors.length).toBeLessThanOrEqual(1);

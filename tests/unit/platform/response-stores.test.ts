@@ -1,4 +1,5 @@
 /** One suite for every platform's store of responses; R2 and KV are Miniflare's. */
+import { randomUUID } from "node:crypto";
 import { readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { KVNamespace, R2Bucket } from "@cloudflare/workers-types";
@@ -109,7 +110,10 @@ describe("a folder of responses", () => {
     await Promise.all([store.put("resp_a", "1", later()), store.put("resp_a", "2", later())]);
     expect(await readdir(folder)).toEqual(["resp_a.json"]);
     expect(["1", "2"]).toContain(await store.get("resp_a"));
-    if (process.platform !== "win32") expect((await stat(folder)).mode & 0o077).toBe(0);
+    if (process.platform !== "win32") {
+      expect((await stat(folder)).mode & 0o077).toBe(0);
+      expect((await stat(join(folder, "resp_a.json"))).mode & 0o077).toBe(0);
+    }
   });
 
   test.each(["../x", "a/b", "", "a.b", "a".repeat(81)])("has none under %j", async (id) => {
@@ -121,9 +125,10 @@ describe("a folder of responses", () => {
 
   test("loses those that are over, those beyond its number, and what a crash left", async () => {
     const folder = await temporaryFolder();
-    await writeFile(join(folder, "resp_x.json.1.tmp"), "half");
+    const left = join(folder, `resp_x.json.${randomUUID()}.tmp`);
+    await writeFile(left, "half");
     await writeFile(join(folder, "resp_y.json.2.tmp"), "being written");
-    await utimes(join(folder, "resp_x.json.1.tmp"), 1, 1);
+    await utimes(left, 1, 1);
     await writeFile(join(folder, "other.txt"), "not ours");
     for (let n = 0; n < 5; n++) {
       await responseFolder(folder).put(`resp_${n}`, "1", later() + n * 1000);

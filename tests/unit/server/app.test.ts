@@ -31,6 +31,8 @@ describe("paths", () => {
               backend: "toy",
               kernel: "script",
               kernel_reason: "script: the only one",
+              threads: 1,
+              memory: { weights: 0, kv: 0, total: 0 },
               root: "toy/llama",
               parent: null,
             },
@@ -113,6 +115,17 @@ test("a model that is not served is not found", async () => {
     expect(status).toBe(404);
     expect(json.error).toMatchObject({ code: "model_not_found", param: "model" });
   }
+});
+
+test("an engine that runs nothing any more is not healthy", async () => {
+  const failure = new PronkError("engine_failed", "kernel trapped: unreachable");
+  const trapped = Object.create(engine, { failure: { value: failure } });
+  const health = await createApp({ engine: trapped }).request("/health");
+  expect(health.status).toBe(503);
+  expect(await health.json()).toMatchObject({
+    status: "failed",
+    error: { code: "engine_failed", message: failure.message },
+  });
 });
 
 describe("request ids", () => {

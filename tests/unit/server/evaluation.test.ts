@@ -70,6 +70,31 @@ describe("/tokenize", () => {
     expect(named.token_strs).toEqual(named.tokens.map((id: number) => tokenizer.tokenText(id)));
   });
 
+  test("says of each token where it stands, its bytes, and whether it is special", async () => {
+    const { eos_token } = (await (await app.request("/tokenizer_info")).json()) as Json;
+    const prompt = `a ö🙂${eos_token}`;
+    const { tokens, pieces } = await ask("/tokenize", { prompt, return_pieces: true });
+    expect(pieces.map(({ id }: Json) => id)).toEqual(tokens);
+    expect(pieces[0]).toMatchObject({ id: tokenizer.bosId, start: 0, end: 0, special: true });
+    expect(pieces.at(-1)).toMatchObject({
+      id: tokenizer.eosId,
+      start: prompt.length - eos_token.length,
+      end: prompt.length,
+      special: true,
+    });
+    const text = pieces.slice(1, -1) as { bytes: number[]; start: number; special: boolean }[];
+    const spelled = new TextDecoder().decode(new Uint8Array(text.flatMap(({ bytes }) => bytes)));
+    expect(spelled.trimStart()).toBe("a ö🙂");
+    expect(text.some(({ special }) => special)).toBe(false);
+
+    const messages = [{ role: "user", content: "a" }];
+    const refused = await postJson(app, "/tokenize", { messages, return_pieces: true });
+    expect(refused).toMatchObject({
+      status: 400,
+      json: { error: { param: "return_pieces" } },
+    });
+  });
+
   test("reads the text of a special token as its id: how clients find BOS and EOS", async () => {
     const { bos_token, eos_token } = (await (await app.request("/tokenizer_info")).json()) as Json;
     for (const [prompt, id] of [

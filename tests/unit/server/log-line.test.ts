@@ -99,3 +99,15 @@ test("a stream that fails is an error, though its status was 200", async () => {
   );
   expect(json[0]).toMatchObject({ level: "error", status: 200, error: { code: "engine_failed" } });
 });
+
+test("a path writes no line of its own, nor to the terminal", async () => {
+  const entries: LogEntry[] = [];
+  const app = createApp({ engine: createToy().engine, log: (entry) => entries.push(entry) });
+  await app.request("/a%0A2026%20forged%0D%1B[2J%E2%80%A8%E2%80%AE%C2%9B");
+  for (const line of [...entries.map(jsonLogLine), ...entries.map(textLogLine)]) {
+    expect(line).toMatch(/^[^\p{Cc}\p{Zl}]*$/u);
+  }
+  expect(textLogLine(entries[0]!)).toContain(
+    "/a%0A2026 forged%0D%1B[2J%E2%80%A8%E2%80%AE%C2%9B 404",
+  );
+});

@@ -123,6 +123,7 @@ test("the list of models has the adapters behind their model", async () => {
     ...{ id: "toy/llama", object: "model", created: 1_700_000_000, owned_by: "pronk" },
     ...{ context_length: 256, backend: "toy", kernel: "script" },
     ...{ kernel_reason: "script: the only one", root: "toy/llama", parent: null },
+    ...{ threads: 1, memory: { total: 0, weights: 0, kv: 0 } },
   };
   const pirate = { ...base, id: "pirate", root: "models/pirate", parent: "toy/llama" };
   const poet = { ...base, id: "poet", root: "models/poet", parent: "toy/llama" };

@@ -115,6 +115,7 @@ export function createToy(options: ToyOptions = {}): Toy {
     argmax: (index) => rows[index]!.indexOf(Math.max(...rows[index]!)),
     copySlot: () => {},
     readCache: () => ({ keys: new Float32Array(0), values: new Float32Array(0) }),
+    positionBytes: 0,
     saveCache: () => new Uint8Array(0),
     loadCache: () => {},
     loadAdapter: async ({ name }) => {

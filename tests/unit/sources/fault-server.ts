@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 /** What one request meets instead of a plain answer. */
 export type Fault =
   | { kind: "none" }
-  | { kind: "status"; status: number; headers?: Record<string, string> }
+  | { kind: "status"; status: number; headers?: Record<string, string>; body?: string }
   /** Headers are lost with the connection after these bytes of the body. */
   | { kind: "reset"; after: number }
   /** The body stays open and brings nothing more. */
@@ -19,8 +19,8 @@ export type Fault =
   | { kind: "ignore-range"; announce?: boolean }
   /** These headers instead, for content-range and the like; undefined removes one. */
   | { kind: "headers"; headers: Record<string, string | undefined> }
-  /** A chunk per byte. */
-  | { kind: "drip" }
+  /** Chunks of so many bytes, 1 where nothing is said. */
+  | { kind: "drip"; bytes?: number }
   | { kind: "redirect"; to: string };
 
 export interface FaultServer {
@@ -84,7 +84,7 @@ function answer(
 ): void {
   if (fault.kind === "hang") return;
   if (fault.kind === "status")
-    return void response.writeHead(fault.status, fault.headers).end("no");
+    return void response.writeHead(fault.status, fault.headers).end(fault.body ?? "no");
   if (fault.kind === "redirect") return void response.writeHead(302, { location: fault.to }).end();
   const { pathname } = new URL(request.url ?? "", "http://x");
   const object = objects.get(decodeURIComponent(pathname.slice(1)));
@@ -130,9 +130,10 @@ function sendBody(fault: Fault, body: Uint8Array, response: ServerResponse): voi
       response.end(body.subarray(0, fault.after));
       return;
     case "drip": {
+      const { bytes = 1 } = fault;
       const next = (at: number): void => {
-        if (at === body.length) response.end();
-        else response.write(body.subarray(at, at + 1), () => setTimeout(next, 1, at + 1));
+        if (at >= body.length) response.end();
+        else response.write(body.subarray(at, at + bytes), () => setTimeout(next, 1, at + bytes));
       };
       next(0);
       return;

@@ -275,9 +275,29 @@ describe("reading", () => {
     expect(equal(destination.subarray(0, arrived), bytes.subarray(0, arrived))).toBe(true);
   });
 
-  test("that is slow but moves goes on, however often its time is up", async () => {
+  test("that drips is given up: single bytes would hold a load for days", async () => {
     const name = put(bytes.subarray(0, 100));
     server.faults.push({ kind: "drip" });
+    const sleep: Sleep = (ms, signal) =>
+      ms === 30_000 ? new Promise((resolve) => setTimeout(resolve, 40)) : never(ms, signal);
+    const source = await open(name, { size: 100, sleep });
+    const destination = new Uint8Array(100);
+    let arrived = 0;
+    const read = source.readInto(destination, 0, undefined, (count) => {
+      arrived = count;
+    });
+    await expect(read).rejects.toMatchObject({
+      code: "source_failed",
+      message: expect.stringMatching(/: only \d+ bytes in 30 s$/),
+      retryAfterMs: 0,
+    });
+    expect(arrived).toBeGreaterThan(0);
+    expect(equal(destination.subarray(0, arrived), bytes.subarray(0, arrived))).toBe(true);
+  });
+
+  test("that is slow but moves goes on, however often its time is up", async () => {
+    const name = put(bytes);
+    server.faults.push({ kind: "drip", bytes: 4096 });
     let timeouts = 0;
     let timeOut = (): void => undefined;
     const sleep: Sleep = () =>
@@ -287,10 +307,15 @@ describe("reading", () => {
           resolve();
         };
       });
-    const source = await open(name, { size: 100, sleep });
-    const destination = new Uint8Array(100);
-    await source.readInto(destination, 0, undefined, () => timeOut());
-    expect(equal(destination, bytes.subarray(0, 100))).toBe(true);
+    const source = await open(name, { size: bytes.length, sleep });
+    const destination = new Uint8Array(bytes.length);
+    let since = 0;
+    await source.readInto(destination, 0, undefined, (count) => {
+      if (count - since < 4096) return;
+      since = count;
+      timeOut();
+    });
+    expect(equal(destination, bytes)).toBe(true);
     expect(timeouts).toBeGreaterThan(1);
   });
 

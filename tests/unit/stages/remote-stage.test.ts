@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { MemoryPool } from "../../../src/backends/wasm/memory-pool.ts";
 import { createEngine } from "../../../src/engine/create-engine.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { loadModel } from "../../../src/engine/load-model.ts";
@@ -15,9 +16,10 @@ import type { Runtime } from "../../../src/engine/runtime.ts";
 import { PronkError } from "../../../src/errors.ts";
 import { memorySource } from "../../../src/sources/memory.ts";
 import type { SourceFolder } from "../../../src/sources/source.ts";
-import { StageHost } from "../../../src/stages/stage-host.ts";
+import { keepLoaded, StageHost } from "../../../src/stages/stage-host.ts";
 import { planStages } from "../../../src/stages/stage-plan.ts";
 import { parseStageSpec, stageSpec } from "../../../src/stages/stage-spec.ts";
+import { withTrap } from "../../support/trapping-kernels.ts";
 import { memoryFolder } from "../pack/memory-folder.ts";
 
 const runtime: Runtime = {
@@ -48,7 +50,11 @@ interface Remote {
 }
 
 /** Stages in this process that are talked to in frames alone. */
-async function remoteStages(pack: SourceFolder, count: number, waitMs = 0): Promise<Remote> {
+async function remoteStages(
+  pack: SourceFolder,
+  count: number,
+  { waitMs = 0, stageRuntime = runtime }: { waitMs?: number; stageRuntime?: Runtime } = {},
+): Promise<Remote> {
   const model = await openPack(pack);
   const { stages } = planStages({ plan: planOf(model), tensors: model.tensors }, SIZES, {
     stageBytes: 1e9,
@@ -64,8 +70,9 @@ async function remoteStages(pack: SourceFolder, count: number, waitMs = 0): Prom
   };
   for (const [i, stage] of stages.entries()) {
     const spec = parseStageSpec(JSON.stringify(stageSpec(stage, SIZES)));
-    const hosted = await loadStage(pack, spec, runtime);
-    const host = new StageHost(() => hosted, { waitMs });
+    const memories = new MemoryPool();
+    const load = keepLoaded(() => loadStage(pack, spec, { ...stageRuntime, memories }));
+    const host = new StageHost(load, { waitMs });
     remote.hosts.push(host);
     remote.addresses.push({
       name: `stage ${i}`,
@@ -144,9 +151,29 @@ test("a stage that is lost and back is not noticed; one that stays away fails th
   expect((await engine.generate({ ...ask, seed: 5 })).ids).toEqual(whole.ids);
 });
 
+test("a stage whose kernel traps is loaded anew: who met the trap is told, the next request works", async () => {
+  const pack = await packed();
+  const trap = 77;
+  const patched = withTrap(new Uint8Array(readFileSync("wasm/dist/plain.wasm")), trap);
+  const kernels = { plain: new WebAssembly.Module(patched) };
+  const one = createEngine(await loadModel({ pack }, runtime, SIZES), runtime);
+  const whole = await one.generate({ ...ask, max_tokens: 40, seed: 5 });
+  expect(whole.ids).not.toContain(trap);
+  const remote = await remoteStages(pack, 3, { stageRuntime: { ...runtime, kernels } });
+  const engine = await stagedEngine(pack, remote);
+  await engine.generate({ ...ask, seed: 5 });
+  await expect(engine.generate({ prompt_ids: [trap], max_tokens: 2 })).rejects.toMatchObject({
+    code: "engine_failed",
+    message: expect.stringContaining("kernel trapped"),
+  });
+  expect((await engine.generate({ ...ask, max_tokens: 40, seed: 5 })).ids).toEqual(whole.ids);
+  await engine.dispose();
+  expect(remote.hosts.map(({ sessions }) => sessions)).toEqual([0, 0, 0]);
+});
+
 test("who finds the slots taken waits until they are given back, and in vain for so long", async () => {
   const pack = await packed();
-  const remote = await remoteStages(pack, 3, 400);
+  const remote = await remoteStages(pack, 3, { waitMs: 400 });
   const first = await stagedEngine(pack, remote);
   await expect(stagedEngine(pack, remote)).rejects.toMatchObject({ code: "overloaded" });
   const second = stagedEngine(pack, remote);

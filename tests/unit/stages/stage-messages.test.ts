@@ -66,7 +66,12 @@ const PLAIN = { protocol: 1, do: "run", rows: 1, wanted: [], head: "none", numbe
 const HOSTILE: [string, Uint8Array, string][] = [
   ["nothing", new Uint8Array(0), "0 bytes"],
   ["a head longer than the frame", Uint8Array.of(255, 255, 0, 0, 1), "a head of 65535 bytes"],
-  ["a head that is no JSON", withHead("{"), "no JSON"],
+  ["a head that is no JSON", withHead("{"), "its head is not JSON"],
+  [
+    "a head that is too deep to be told of",
+    withHead(`{"protocol":${"[".repeat(9000)}${"]".repeat(9000)}}`),
+    "nested deeper",
+  ],
   ["a head that is a list", withHead("[]"), "no object"],
   ["another protocol", withHead('{"protocol":2,"numbers":[]}'), "protocol 2"],
   ["no list of arrays", withHead('{"protocol":1}'), "not listed"],

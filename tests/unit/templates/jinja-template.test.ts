@@ -102,8 +102,9 @@ describe("a rendering is refused", () => {
     "{% set n = namespace(x=[1]) %}{% for i in range(64) %}{% set n.x = n.x + n.x %}{% endfor %}";
   test.each<[string, string, Record<string, unknown>, string]>([
     ["for an operation on None", "{{ messages[0].name + none }}", {}, "chat template: Cannot"],
+    ["for a break that leaves nothing", "{% break %}", {}, "chat template: break or continue"],
     ["for a name that is a function of Jinja", "a", { range: 1 }, "already declared: range"],
-    ["that does not end", forever, {}, "more than 500000 steps"],
+    ["that does not end", forever, {}, "more than 400000 steps"],
     ["whose text doubles", doubling, {}, "characters"],
     ["whose list doubles", growing, {}, "a list of"],
     [
@@ -201,6 +202,101 @@ describe("an operation that would make far too much is refused before it makes i
   });
 });
 
+describe("an operation that looks at far more than it makes is refused before long", () => {
+  const grown = (name: string, text: string, doublings: number): string =>
+    `{% set ${name} = '${text}' %}${`{% set ${name} = ${name} + ${name} %}`.repeat(doublings)}`;
+  const often = (body: string): string => `{% for i in range(90000) %}${body}{% endfor %}`;
+  test.each([
+    [
+      "sorting long texts",
+      `${grown("x", "aB", 17)}{% set l = [x, x + 'b', x + 'c'] %}${often("{% set y = l | sort %}")}`,
+    ],
+    [
+      "a list compared with a text",
+      `${grown("x", "a", 20)}{% set l = [x] %}${often("{% set y = l == 'a' %}")}`,
+    ],
+    [
+      "a path of many names for many items",
+      `${grown("p", "a.", 15)}{% set l = [{'a': 1}] %}${"{% set l = l + l %}".repeat(15)}{{ l | map(attribute=p) | length }}`,
+    ],
+    [
+      "sorting by a path of many names",
+      `${grown("p", "a.", 12)}{% set l = [{'a': 1}] %}${"{% set l = l + l %}".repeat(15)}{{ l | sort(attribute=p) | length }}`,
+    ],
+    [
+      "the case of long texts",
+      `${grown("x", "ab", 20)}{% set l = [{'a': x}] %}${often("{% set y = l | selectattr('a', 'lower') %}")}`,
+    ],
+    [
+      "a long text in a longer one",
+      `${grown("x", "a", 21)}${grown("y", "a", 20)}${often("{% set z = y + 'b' + y in x %}")}`,
+    ],
+    [
+      "a long text replaced in a longer one",
+      `${grown("x", "a", 20)}${grown("y", "a", 14)}{{ x.replace(y + 'b', '') | length }}`,
+    ],
+    [
+      "a method that is kept",
+      `${grown("x", "a", 20)}{% set f = x.split %}${often("{% set y = f('b') %}")}`,
+    ],
+    ["a slice of a long text", `${grown("x", "é", 20)}${often("{% set y = x[:1] %}")}`],
+    [
+      "a list that is written over and over",
+      `${grown("x", "é", 20)}{% set l = [x] %}${often("{{ l }}")}`,
+    ],
+    [
+      "macros that are defined over and over",
+      often(`{% macro f() %}${"{{ a }}".repeat(8000)}{% endmacro %}`),
+    ],
+    [
+      "loops that are left at once",
+      `{% set l = range(99999) %}${often("{% for i in l %}{% break %}{% endfor %}")}`,
+    ],
+    [
+      "names that nobody knows, from deep inside",
+      `{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{% else %}${often("{% set a = b %}")}{% endif %}{% endmacro %}{{ f(400) }}`,
+    ],
+    [
+      "a namespace of many parts",
+      `{% set n = namespace() %}{% for i in range(9000) %}{% set n.l = (n.l or []) + [i] %}{% endfor %}${often("{% set n.x = 1 %}{% set a = n %}{% set b = n %}")}`,
+    ],
+    [
+      "a namespace that grows inside a list",
+      `{% set n = namespace(a=1) %}{% set l = [n] %}${"{% set l = l + l %}".repeat(16)}${grown("x", "a", 18)}{% set n.a = x %}{{ l | tojson | length }}`,
+    ],
+    [
+      "namespaces of namespaces",
+      `{% set a = namespace() %}${"{% set a = namespace(x=a, y=a) %}".repeat(60)}{{ a.x }}`,
+    ],
+  ])("%s", (_, source) => {
+    const before = process.memoryUsage().rss;
+    const start = process.cpuUsage();
+    expect(() => render(source)).toThrow(
+      expect.objectContaining({
+        code: "bad_request",
+        message: expect.stringMatching(/ characters$| items$| steps$/),
+      }),
+    );
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(2000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(150e6);
+  });
+});
+
+test("items are chosen by their attributes", () => {
+  const messages = [user("a"), { role: "system", content: "b" }, user("c")];
+  const source =
+    "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join }}" +
+    "{{ messages | rejectattr('role', 'equalto', 'user') | list | length }}";
+  expect(createChatTemplate(source).render(messages)).toBe("ac1");
+});
+
+test("what a template raises is cut where it is long", () => {
+  const source = "{{ raise_exception(messages[0].content) }}";
+  const refused = (): string => createChatTemplate(source).render([user("a".repeat(1e6))]);
+  expect(refused).toThrow(/^a{1000}\.\.\.$/);
+});
+
 test("a thousand messages fit well into the limits", () => {
   const source =
     "{% for m in messages %}{% if m.role == 'user' and loop.index0 < messages | length %}" +
@@ -209,11 +305,16 @@ test("a thousand messages fit well into the limits", () => {
   expect(createChatTemplate(source).render(messages).length).toBeGreaterThan(1_000_000);
 });
 
+test("an error shows no character of the template's that a terminal would follow", () => {
+  expect(() => createChatTemplate("{{ \u001b[2J }}")).toThrow(/^chat template: .*\\u001b$/);
+});
+
 describe("a template is refused", () => {
   test.each([
     ["that is not Jinja", "{% for %}"],
     ["that does not end", "{% if true %}a"],
     ["that is too long", "a".repeat(MAX_TEMPLATE_CHARS + 1)],
+    ["with far too many spaces", `a${" ".repeat(MAX_TEMPLATE_CHARS - 2)}b`],
     ["that is nested without end", `{{ ${"(".repeat(30_000)}1${")".repeat(30_000)} }}`],
   ])("%s", (_, source) => {
     expect(() => createChatTemplate(source)).toThrow(

@@ -221,6 +221,10 @@ describe("a pattern of words", () => {
     `${"(".repeat(100_000)}a${")".repeat(100_000)}`,
     `[${"\\p{L}".repeat(10_000)}]+`,
     "a".repeat(100_000),
+    // Calls within calls: of long rounds, and of loops in loops.
+    `(?:${"a".repeat(40)})+`,
+    "(?:(?:a{1,2})+a?)+",
+    "(?i)\\x{110000}",
   ])("%# ends, matched or refused", async (pattern) => {
     const outcome = await bounded(() => {
       const scan = splitPattern(pattern);
@@ -234,6 +238,28 @@ describe("a pattern of words", () => {
       expect(outcome).toBeGreaterThan(0);
     }
   });
+});
+
+describe("a pattern of words is refused on a long text", () => {
+  const text = "a".repeat(200_000);
+  test.each([
+    ["that is made anew in each round", `(?:a${"b".repeat(2000)})*`],
+    ["that asks for a thousand ranges at each character", `[${"b-c".repeat(1300)}]+|a`],
+    ["that looks ahead without taking a character", "(?=)".repeat(1000)],
+  ])("%s", async (_, pattern) => {
+    const outcome = await bounded(() => {
+      const scan = splitPattern(pattern);
+      for (let at = 0; at < text.length; ) at = scan(text, at, text.length);
+    });
+    expect(outcome).toMatchObject({ code: "bad_request" });
+  });
+});
+
+test("a class that a pattern names a thousand times takes the memory of one", () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const scan = splitPattern(`(?:${"\\S|\\p{L}|".repeat(400)}a)+`);
+  expect(scan("aa", 0, 2)).toBe(2);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4e6);
 });
 
 describe("a tokenizer.model is refused", () => {

@@ -40,6 +40,9 @@ const LEFT = EOG_IDS + word(byteLevel, EOG);
 const MERGED = LEFT + 2 * word(byteLevel, PAIRS);
 const PAIR_SLOTS = MERGED + word(byteLevel, PAIRS) + word(byteLevel, 14);
 
+/** Behind <unk>, <s> and </s>. */
+const FIRST_BYTE = 3;
+
 function filled(from: number, count: number, value: number): Record<number, number> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [from + i, value]));
 }
@@ -49,6 +52,14 @@ describe("refuses a compiled tokenizer", () => {
     ["of no bytes", new Uint8Array(0), "bad_format", "0 bytes is too short"],
     ["that is something else", patched(byteLevel, { 0: 1 }), "bad_format", "not a compiled"],
     ["of another version", patched(byteLevel, { [VERSION]: 2 }), "unsupported", "version 2"],
+    [
+      "with a byte token of no byte",
+      patched(sentencePiece, {
+        [OFFSETS + FIRST_BYTE + 1]: word(sentencePiece, OFFSETS + FIRST_BYTE),
+      }),
+      "bad_format",
+      "not one byte",
+    ],
     ["of an unknown kind", patched(byteLevel, { [KIND]: 2 }), "bad_format", "kind 2"],
     ["with unknown flags", patched(byteLevel, { [FLAGS]: 64 }), "bad_format", "flags 64"],
     ["with more bytes", new Uint8Array([...byteLevel, 0, 0, 0, 0]), "bad_format", "its header"],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type MatrixForm, matrixBytes } from "../../../src/pack/forms.ts";
+import { hasMinimum, type MatrixForm, matrixBytes } from "../../../src/pack/forms.ts";
 import { MODULES } from "../../support/kernel-builds.ts";
 import { GuardedMemory } from "../backends/wasm-attention-kernels.ts";
 import { decodeRow, QUANTIZED_FORMS, randomIntegers, randomMatrix } from "./matrix-oracle.ts";
@@ -28,7 +28,7 @@ describe.each(MODULES)("embed in %s.wasm", (module) => {
         return blocks.flatMap(({ scale, minimum, q }) =>
           Array.from(q, (value) => {
             const product = Math.fround(value * scale * unit);
-            return form.endsWith("m") ? Math.fround(product + minimum * minimumUnit) : product;
+            return hasMinimum(form) ? Math.fround(product + minimum * minimumUnit) : product;
           }),
         );
       });

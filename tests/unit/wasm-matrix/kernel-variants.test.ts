@@ -2,10 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { instantiateKernels, verifyKernels } from "../../../src/backends/wasm/kernel-loader.ts";
+import { createTrial } from "../../../src/backends/wasm/kernel-trial.ts";
 import {
   compileKernels,
+  hashOf,
   hasRelaxedSimd,
   selectKernel,
+  TRIAL_HASH,
   type VectorWidth,
 } from "../../../src/backends/wasm/kernel-variants.ts";
 import { KERNEL_NAMES } from "../../../src/backends/wasm/kernels.gen.ts";
@@ -48,6 +51,23 @@ describe("selectKernel", () => {
     expect(reason).toBe(
       "simd: runs everywhere; dot not possible: no relaxed SIMD in this engine; m not possible: no relaxed SIMD in this engine",
     );
+  });
+
+  test("knows what every variant gives, so that relaxed kernels need no others to be compared with", () => {
+    expect(hashOf(createTrial(modules.plain, "simd").bits())).toBe(TRIAL_HASH);
+    const { relaxed } = modules;
+    if (relaxed === undefined) return;
+    for (const now of [undefined, () => performance.now()]) {
+      expect(selectKernel({ relaxed }, { now })).toMatchObject({
+        module: relaxed,
+        variant: expect.stringMatching(/^(dot|m)$/),
+      });
+    }
+    expect(() => selectKernel({ relaxed }, { variant: "simd" })).toThrow("was not loaded");
+  });
+
+  test("refuses to go on with neither", () => {
+    expect(() => selectKernel({})).toThrow("no other was loaded");
   });
 
   test("takes simd when asked for", () => {

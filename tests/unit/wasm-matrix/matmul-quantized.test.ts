@@ -69,7 +69,7 @@ describe.each(BUILDS)("%s", (build) => {
       const expected = multiply(form, matrix, x, rows);
       const all = expected.flatMap((row) => [...row]);
       expect(all.every(Number.isFinite)).toBe(true);
-      expect(all.some((y) => Math.abs(y) > 2 ** 100)).toBe(true);
+      expect(all.some((y) => Math.abs(y) > 2 ** 90)).toBe(true);
       expect(all.some((y) => y !== 0 && Math.abs(y) < 2 ** -126)).toBe(true);
       for (const how of ["gemv", "gemm"] as const) {
         const { y } = multiplyByKernel(build, how, form, matrix, x, rows);

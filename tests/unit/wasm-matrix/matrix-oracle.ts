@@ -9,12 +9,16 @@ const BLOCK = 32;
 /** Exponents of 16 rows' scales, then of their minima. */
 const HEADER_BYTES = 32;
 
-/** Of a block of 16 rows: its bytes, those before its scales (minima), and what a code is too large by. */
+/**
+ * Of a block of 16 rows: its bytes, those before its scales (minima), those of its scales (16 i16, or 16 u8 behind minima
+ * of i8), and what a code is too large by.
+ */
 const FORMS = {
-  q4: { blockBytes: 288, minima: 0, zero: 8 },
-  q4m: { blockBytes: 320, minima: 32, zero: 0 },
-  q6m: { blockBytes: 448, minima: 32, zero: 0 },
-  q8: { blockBytes: 544, minima: 0, zero: 128 },
+  q4: { blockBytes: 288, minima: 0, scales: 32, zero: 8 },
+  q4m: { blockBytes: 320, minima: 32, scales: 32, zero: 0 },
+  q6m: { blockBytes: 448, minima: 32, scales: 32, zero: 0 },
+  q8: { blockBytes: 544, minima: 0, scales: 32, zero: 128 },
+  q4s: { blockBytes: 288, minima: 16, scales: 16, zero: 0 },
 } as const;
 
 export const QUANTIZED_FORMS = Object.keys(FORMS) as QuantizedForm[];
@@ -43,7 +47,7 @@ export interface MatrixOptions {
   readonly exponents?: readonly number[];
 }
 
-/** A matrix of random codes, its scales and minima random in all 16 bits. */
+/** A matrix of random codes, its scales and minima random in all their bits. */
 export function randomMatrix(
   form: QuantizedForm,
   rows: number,
@@ -51,7 +55,7 @@ export function randomMatrix(
   seed: number,
   { code, exponents }: MatrixOptions = {},
 ): Uint8Array {
-  const { blockBytes, minima } = FORMS[form];
+  const { blockBytes, minima, scales } = FORMS[form];
   const bytes = new Uint8Array(panelStart(form, cols, rows));
   const view = new DataView(bytes.buffer);
   const next = randomIntegers(seed);
@@ -64,7 +68,7 @@ export function randomMatrix(
         const exponent = exponents?.[(inPanel + i) % exponents.length];
         view.setInt8(at + i, exponent ?? ((random >> (8 * i)) & 7) - 26);
       }
-    } else if (inBlock < minima + 32) view.setInt16(at, random >> 16, true);
+    } else if (inBlock < minima + scales) view.setInt16(at, random >> 16, true);
     else view.setUint16(at, code === undefined ? random & 0xffff : code * 257, true);
   }
   return bytes;
@@ -98,13 +102,13 @@ export function decodeRow(
   row: number,
 ): WeightRow {
   const view = new DataView(matrix.buffer, matrix.byteOffset, matrix.byteLength);
-  const { blockBytes, minima, zero } = FORMS[form];
+  const { blockBytes, minima, scales, zero } = FORMS[form];
   const panel = panelStart(form, cols, row);
   const r = row % 16;
   const [quad, lane] = [r >> 2, 4 * (r & 3)];
   const blocks = Array.from({ length: cols / BLOCK }, (_, b) => {
     const block = panel + HEADER_BYTES + b * blockBytes;
-    const codes = block + minima + 32;
+    const codes = block + minima + scales;
     const at = (i: number): number => matrix[codes + i];
     const code = (k: number): number => {
       const [group, j] = [k >> 2, k & 3];
@@ -117,9 +121,12 @@ export function decodeRow(
       const pair = at(64 * (group & 3) + 16 * quad + lane + j);
       return k < 16 ? pair & 15 : pair >> 4;
     };
+    const isShort = scales === 16;
+    const minimum = (): number =>
+      isShort ? view.getInt8(block + r) : view.getInt16(block + 2 * r, true);
     return {
-      scale: view.getInt16(block + minima + 2 * r, true),
-      minimum: minima ? view.getInt16(block + 2 * r, true) : 0,
+      scale: isShort ? matrix[block + minima + r] : view.getInt16(block + minima + 2 * r, true),
+      minimum: minima ? minimum() : 0,
       q: Int32Array.from({ length: BLOCK }, (_, k) => code(k) - zero),
     };
   });

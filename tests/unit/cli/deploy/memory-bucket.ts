@@ -22,6 +22,7 @@ export function memoryBucket(): MemoryBucket {
   return {
     name: "bucket",
     lanes: 3,
+    asks: true,
     objects,
     written,
     folder,
@@ -38,6 +39,11 @@ export function memoryBucket(): MemoryBucket {
       if ((await sha256(bytes)) !== told) throw new Error(`${key}: its hash is another`);
       objects.set(key, bytes.slice());
       written.push(key);
+    },
+    keys: async () => [...objects.keys()],
+    async remove(key) {
+      if (this.left-- <= 0) throw new PronkError("source_failed", "bucket: it is gone");
+      objects.delete(key);
     },
   };
 }

@@ -366,6 +366,12 @@ describe("a pickle in a zip archive", () => {
     ...PICKLES,
     ["is empty", new Uint8Array(0), "bad_format", "ends within 1 bytes"],
     ["holds a list", pickle("]"), "bad_format", "holds no state dict"],
+    [
+      "holds a number where the model would be",
+      pickle(dict(text("model"), int(1))),
+      "bad_format",
+      "holds no state dict",
+    ],
   ])("that %s", async (_, data, code, reason) => {
     expect(await refusal(torchZip(data, { 0: six }))).toMatchObject({
       code,

@@ -66,8 +66,12 @@ describe("pipeline()", () => {
   });
 
   test.each([
-    [{ device: "webgpu" }, "unsupported", "pipeline: device: webgpu is not there yet"],
-    [{ device: "cuda:0" }, "unsupported", "pipeline: device: cuda:0 is none of wasm, cpu, -1, 0"],
+    [{ device: "webgpu" }, "bad_request", "pipeline: backend: the model is loaded already"],
+    [
+      { device: "cuda:0" },
+      "unsupported",
+      "pipeline: device: cuda:0 is none of wasm, cpu, webgpu, -1, 0",
+    ],
     [{ framework: "tf" }, "unsupported", "pipeline: framework: tf: there is one, called pt"],
     [{ colour: 1 }, "bad_request", "text-classification: colour: no such option"],
     [{ batch_size: 0 }, "bad_request", "pipeline: batch_size: 0 is not 1 or more"],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { f32ToBf16 } from "../../../../src/formats/half.ts";
-import { matrixBytes, type QuantizedForm } from "../../../../src/pack/forms.ts";
+import { hasMinimum, matrixBytes, type QuantizedForm } from "../../../../src/pack/forms.ts";
 import { packRows } from "../../../../src/pack/pack-rows.ts";
 import { unpackRow } from "../../../../src/pack/unpack-row.ts";
 import { randomIntegers, randomWeights } from "../sample-tensors.ts";
@@ -9,15 +9,18 @@ const COLS = 64;
 
 /**
  * Scales and minima of a row and block, and the exponents of their powers of two: the largest of each row has 15
- * bits, and every d * q + m is an f32. Only q4 is packed with scales of either sign.
+ * bits (of q4s 8 and 7), and every d * q + m is an f32. Only q4 is packed with scales of either sign.
  */
 const NUMBERS = {
   scale(form: QuantizedForm, row: number, block: number): number {
+    if (form === "q4s") return block === row % 2 ? 0x80 + 7 * row : 0x43 - row;
     const magnitude = block === row % 2 ? 0x4000 + 769 * row : 0x2003 - 3 * row;
     return form === "q4" && (row + block) % 3 === 0 ? -magnitude : magnitude;
   },
-  minimum: (row: number, block: number): number =>
-    block === 1 ? 5 * row - 0x7fff : 0x1235 * (row % 4) - 0x2468,
+  minimum(form: QuantizedForm, row: number, block: number): number {
+    if (form === "q4s") return block === 1 ? row - 0x7f : 37 * (row % 4) - 73;
+    return block === 1 ? 5 * row - 0x7fff : 0x1235 * (row % 4) - 0x2468;
+  },
   scaleExponent: (row: number): number => (row % 3) - 20,
   minimumExponent: (row: number): number => -19 - (row % 2),
 };
@@ -25,6 +28,7 @@ const NUMBERS = {
 const BYTES = {
   q4: 32 + 2 * 288,
   q4m: 32 + 2 * 320,
+  q4s: 32 + 2 * 288,
   q6m: 32 + 2 * 448,
   q8: 32 + 2 * 544,
 } as const;
@@ -34,16 +38,21 @@ function panelByFormula(form: QuantizedForm, q: (row: number, col: number) => nu
   const out = new Uint8Array(BYTES[form]);
   const view = new DataView(out.buffer);
   const blocks = COLS / 32;
-  const hasMinimum = form === "q4m" || form === "q6m";
+  const withMinimum = hasMinimum(form);
   const tileBytes = (out.length - 32) / blocks;
   for (let r = 0; r < 16; r++) {
     view.setInt8(r, NUMBERS.scaleExponent(r));
-    if (hasMinimum) view.setInt8(16 + r, NUMBERS.minimumExponent(r));
+    if (withMinimum) view.setInt8(16 + r, NUMBERS.minimumExponent(r));
   }
   for (let b = 0; b < blocks; b++) {
-    const codes = 32 + b * tileBytes + (hasMinimum ? 64 : 32);
+    const codes = 32 + b * tileBytes + (withMinimum && form !== "q4s" ? 64 : 32);
     for (let r = 0; r < 16; r++) {
-      if (hasMinimum) view.setInt16(codes - 64 + 2 * r, NUMBERS.minimum(r, b), true);
+      if (form === "q4s") {
+        view.setInt8(codes - 32 + r, NUMBERS.minimum(form, r, b));
+        view.setUint8(codes - 16 + r, NUMBERS.scale(form, r, b));
+        continue;
+      }
+      if (withMinimum) view.setInt16(codes - 64 + 2 * r, NUMBERS.minimum(form, r, b), true);
       view.setInt16(codes - 32 + 2 * r, NUMBERS.scale(form, r, b), true);
     }
     for (let v = 0; v < 4; v++) {
@@ -90,6 +99,7 @@ function randomCodes(max: number, low: number): (row: number, col: number) => nu
 const QUANTIZED = [
   { form: "q4", max: 15, low: 0, zero: 8 },
   { form: "q4m", max: 15, low: 0, zero: 0 },
+  { form: "q4s", max: 15, low: 0, zero: 0 },
   { form: "q6m", max: 63, low: 0, zero: 0 },
   { form: "q8", max: 255, low: 1, zero: 128 },
 ] as const;
@@ -100,8 +110,8 @@ describe.each(QUANTIZED)("$form", ({ form, max, low, zero }) => {
     Float32Array.from({ length: COLS }, (_, col) => {
       const block = Math.floor(col / 32);
       const scale = NUMBERS.scale(form, row, block) * 2 ** NUMBERS.scaleExponent(row);
-      const minimum = NUMBERS.minimum(row, block) * 2 ** NUMBERS.minimumExponent(row);
-      return (q(row, col) - zero) * scale + (form.endsWith("m") ? minimum : 0);
+      const minimum = NUMBERS.minimum(form, row, block) * 2 ** NUMBERS.minimumExponent(row);
+      return (q(row, col) - zero) * scale + (hasMinimum(form) ? minimum : 0);
     });
   const q = randomCodes(max, low);
   const weights = new Float32Array(16 * COLS);
@@ -152,7 +162,7 @@ describe.each(["bf16", "f32"] as const)("%s", (form) => {
   });
 });
 
-test.each(["q4", "q4m", "q6m", "q8", "bf16", "f32"] as const)(
+test.each(["q4", "q4m", "q4s", "q6m", "q8", "bf16", "f32"] as const)(
   "rows past the first panel, and a last panel that is not full, read back from %s at any alignment",
   (form) => {
     const rows = 37;

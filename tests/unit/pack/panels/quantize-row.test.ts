@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { MatrixForm } from "../../../../src/pack/forms.ts";
+import { hasMinimum, type MatrixForm } from "../../../../src/pack/forms.ts";
 import { packRows } from "../../../../src/pack/pack-rows.ts";
 import { unpackRow } from "../../../../src/pack/unpack-row.ts";
 import { nearestBf16, randomWeights } from "../sample-tensors.ts";
@@ -18,10 +18,12 @@ function block(value: (i: number) => number): number[] {
 }
 
 const MAX_F32 = 3.4028234663852886e38;
-const QUANTIZED = ["q4", "q4m", "q6m", "q8"] as const;
+const QUANTIZED = ["q4", "q4m", "q4s", "q6m", "q8"] as const;
 
-/** Of a row's largest scale or minimum, which is 16383.5 of its units or more. */
+/** Of a row's largest scale or minimum, which is 16383.5 of its units or more; of q4s 127.5 and 63.5. */
 const HALF_UNIT = 1 / 32767;
+const SHORT_HALF_UNIT = 1 / 255;
+const SHORT_HALF_MINIMUM = 1 / 127;
 
 const BLOCKS: readonly [string, number[]][] = [
   ["zeros", block(() => 0)],
@@ -49,17 +51,19 @@ describe.each(QUANTIZED)("%s", (form) => {
     const largest = Math.max(-low, high);
     // The step that the form's rule gives, from a scale rounded to nearest, or outward, over a range that
     // a minimum rounded outward widens.
-    const widened = high - low + Math.abs(low) * 2 * HALF_UNIT;
+    const halfMinimum = form === "q4s" ? SHORT_HALF_MINIMUM : HALF_UNIT;
+    const widened = high - low + Math.abs(low) * 2 * halfMinimum;
     const step = {
       q4: (largest / 8) * (1 + HALF_UNIT),
       q4m: (widened / 15) * (1 + 2 * HALF_UNIT),
+      q4s: (widened / 15) * (1 + 2 * SHORT_HALF_UNIT),
       q6m: (widened / 63) * (1 + 2 * HALF_UNIT),
       q8: (largest / 127) * (1 + HALF_UNIT),
     }[form];
     // q4 has no code for +8 steps. The rest is the rounding of d * q + m, and units that end at 2^-126:
     // half of one for each step and half a step, or minimum and scale outward.
     const steps = form === "q4" ? 1 + 8 * HALF_UNIT : 0.5;
-    const smallest = { q4: 9, q4m: 2, q6m: 2, q8: 128 }[form] * 2 ** -127;
+    const smallest = { q4: 9, q4m: 2, q4s: 2, q6m: 2, q8: 128 }[form] * 2 ** -127;
     const bound = step * steps + largest * 2 ** -24 + (largest < 2 ** -100 ? smallest : 0);
 
     const back = roundTrip(form, weights);
@@ -79,14 +83,17 @@ describe.each(QUANTIZED)("%s", (form) => {
       return [Math.min(...own), Math.max(...own)];
     };
     const extreme = ([low, high]: [number, number]): number => Math.max(-low, high);
-    const minimumUnit = 2 * HALF_UNIT * Math.max(...sizes.map((_, b) => -range(b)[0]));
+    const ofMinimum = form === "q4s" ? SHORT_HALF_MINIMUM : HALF_UNIT;
+    const minimumUnit = 2 * ofMinimum * Math.max(...sizes.map((_, b) => -range(b)[0]));
     const scale = {
       q4: (b: number) => extreme(range(b)) / 8,
       q4m: (b: number) => (range(b)[1] - range(b)[0] + minimumUnit) / 15,
+      q4s: (b: number) => (range(b)[1] - range(b)[0] + minimumUnit) / 15,
       q6m: (b: number) => (range(b)[1] - range(b)[0] + minimumUnit) / 63,
       q8: (b: number) => extreme(range(b)) / 127,
     }[form];
-    const halfUnit = HALF_UNIT * Math.max(...sizes.map((_, b) => scale(b)));
+    const ofScale = form === "q4s" ? SHORT_HALF_UNIT : HALF_UNIT;
+    const halfUnit = ofScale * Math.max(...sizes.map((_, b) => scale(b)));
     const back = roundTrip(form, weights);
     for (let i = 0; i < weights.length; i++) {
       const step = scale(Math.floor(i / 32));
@@ -95,6 +102,7 @@ describe.each(QUANTIZED)("%s", (form) => {
       const bound = {
         q4: step + 9 * halfUnit,
         q4m: step / 2 + halfUnit,
+        q4s: step / 2 + halfUnit,
         q6m: step / 2 + halfUnit,
         q8: step / 2 + 128 * halfUnit,
       }[form];
@@ -111,7 +119,7 @@ describe.each(QUANTIZED)("%s", (form) => {
       const packed = packRows(form, weights, 32, 96);
       const expected = new Int8Array(packed.slice().buffer);
       for (let at = 0; at < expected.length; at += expected.length / 2) {
-        const numbers = form.endsWith("m") ? 32 : 16;
+        const numbers = hasMinimum(form) ? 32 : 16;
         for (let i = 0; i < numbers; i++) expected[at + i] += power;
       }
       const moved = packRows(
@@ -151,6 +159,10 @@ describe.each(QUANTIZED)("%s", (form) => {
         [0, 15],
         [0.5, 1.49, 14.5, 14.49, 7.5, 0.49],
       ],
+      q4s: [
+        [0, 15],
+        [0.5, 1.49, 14.5, 14.49, 7.5, 0.49],
+      ],
       q6m: [
         [0, 63],
         [0.5, 1.49, 62.5, 62.49, 31.5, 0.49],
@@ -162,7 +174,7 @@ describe.each(QUANTIZED)("%s", (form) => {
     }[form];
     const weights = block((i) => [...ends, ...middles][i] ?? 0);
     const back = roundTrip(form, weights);
-    const top = { q4: 7, q4m: 15, q6m: 63, q8: 127 }[form];
+    const top = { q4: 7, q4m: 15, q4s: 15, q6m: 63, q8: 127 }[form];
     expect([...back]).toEqual(weights.map((w) => Math.min(top, Math.floor(w + 0.5)) + 0));
   });
 
@@ -185,6 +197,7 @@ describe.each(QUANTIZED)("%s", (form) => {
 const PINNED: Record<(typeof QUANTIZED)[number], string> = {
   q4: "6f8abfaeab3f1a05d5bacab460e98494a21757b842700ac61170b1b34a79a3ae",
   q4m: "3eb5c58bd6c350052e81dcd5c90e0d468996a9b02b6a32a854d5515dc1abdd48",
+  q4s: "9e1b54e0a555c95dfd618148007dc507c7028889e3b389adfa991c81be6c9d26",
   q6m: "44692b320a7336591dff6a49248d459115e8e9522b27971e5ee79ea9523201bf",
   q8: "28f1780142fbb29bbef8de6045558f1b6d7ac58a4acd0c36a9bc632d840edc2b",
 };
@@ -209,7 +222,7 @@ describe.each([...QUANTIZED, "bf16", "f32"] as const)("%s refuses", (form) => {
   });
 });
 
-test.each(["q4", "q4m", "q6m", "q8", "bf16"] as const)(
+test.each(["q4", "q4m", "q4s", "q6m", "q8", "bf16"] as const)(
   "%s refuses finite values that its rounding would make infinite",
   (form) => {
     for (const low of [-MAX_F32, MAX_F32, MAX_F32 * (1 - 2 ** -9)]) {

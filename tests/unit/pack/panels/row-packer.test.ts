@@ -7,7 +7,8 @@ import type { TensorInfo, TensorType } from "../../../../src/formats/model-file.
 import { readAllTensorBytes } from "../../../../src/formats/tensor-bytes.ts";
 import { formFor } from "../../../../src/pack/form-choice.ts";
 import type { MatrixForm } from "../../../../src/pack/forms.ts";
-import { packTensors, planImage } from "../../../../src/pack/packer.ts";
+import { planImage } from "../../../../src/pack/image-plan.ts";
+import { packTensors } from "../../../../src/pack/packer.ts";
 import { keepsCodes } from "../../../../src/pack/panels/row-packer.ts";
 import { unpackRow } from "../../../../src/pack/unpack-row.ts";
 import { memorySource } from "../../../../src/sources/memory.ts";

@@ -21,7 +21,12 @@ function secondPanel(form: QuantizedForm): { out: PanelViews; panel: number; vie
 }
 
 /** The row's scales (or minima) as they lie in the panel: exponent, integers. */
-function stored(form: QuantizedForm, view: DataView, row: number, minima = false): number[] {
+function stored(
+  form: "q4" | "q4m" | "q6m" | "q8",
+  view: DataView,
+  row: number,
+  minima = false,
+): number[] {
   const tileBytes = { q4: 288, q4m: 320, q6m: 448, q8: 544 }[form];
   const first = 32 + (form.endsWith("m") && !minima ? 32 : 0);
   return [
@@ -64,6 +69,75 @@ describe("exponentFor", () => {
         expect(multiple).toBeGreaterThanOrEqual(16383.5);
       }
     }
+  });
+});
+
+describe("exponentFor of fewer bits", () => {
+  test.each([
+    [8, 1, -7],
+    [8, 127.5, -1],
+    [8, 128, 0],
+    [8, 255, 0],
+    [8, 255.001, 1],
+    [7, 1, -6],
+    [7, 127, 0],
+    [7, 127.001, 1],
+    [7, 2 ** -149, -126],
+  ] as const)("%i, of %d is %i", (bits, largest, exponent) => {
+    expect(exponentFor(largest, bits)).toBe(exponent);
+  });
+});
+
+describe("q4s", () => {
+  const numbers = (view: DataView, row: number): number[][] => [
+    [0, 1, 2].map((b) => view.getUint8(32 + 288 * b + 16 + row)),
+    [0, 1, 2].map((b) => view.getInt8(32 + 288 * b + row)),
+  ];
+
+  test.each([0, 5, 15])("row %i: bytes of scales without a sign behind minima with one", (row) => {
+    const { out, panel, view } = secondPanel("q4s");
+    const rowScales = new RowScales("q4s", BLOCKS);
+    rowScales.scales.set([255 / 64, 3, 0.5 / 64]);
+    rowScales.minima?.set([-40, 16.24, 2 ** -9]);
+    const before = out.u8.slice();
+    expect(rowScales.put(out, panel, row)).toBe(true);
+    expect([view.getInt8(row), view.getInt8(16 + row)]).toEqual([-6, -1]);
+    expect(numbers(view, row)).toEqual([
+      [255, 192, 1],
+      [-80, 32, 0],
+    ]);
+    expect([...rowScales.scales]).toEqual([255 / 64, 3, 1 / 64]);
+    expect([...rowScales.minima!]).toEqual([-40, 16, 0]);
+    const changed = out.u8.reduce((count, byte, i) => count + Number(byte !== before[i]), 0);
+    expect(changed).toBeLessThanOrEqual(2 * BLOCKS + 2);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 2 ** 127, -1])(
+    "refuses a scale of %d",
+    (value) => {
+      const { out, panel } = secondPanel("q4s");
+      const rowScales = new RowScales("q4s", BLOCKS);
+      rowScales.scales.set([2, value, 2]);
+      expect(rowScales.put(out, panel, 2)).toBe(false);
+    },
+  );
+
+  test("takes the largest numbers that kernels can read, and refuses the next", () => {
+    const { out, panel, view } = secondPanel("q4s");
+    const rowScales = new RowScales("q4s", BLOCKS);
+    rowScales.scales.set([255 * 2 ** 119, 2 ** 119, 0]);
+    rowScales.minima?.set([-127 * 2 ** 120, 127 * 2 ** 120, 0]);
+    expect(rowScales.put(out, panel, 2)).toBe(true);
+    expect([view.getInt8(2), view.getInt8(18)]).toEqual([119, 120]);
+    expect(numbers(view, 2)).toEqual([
+      [255, 1, 0],
+      [-127, 127, 0],
+    ]);
+    rowScales.scales.set([255.5 * 2 ** 119, 0, 0]);
+    expect(rowScales.put(out, panel, 2)).toBe(false);
+    rowScales.scales.fill(1);
+    rowScales.minima?.set([-127.5 * 2 ** 120, 0, 0]);
+    expect(rowScales.put(out, panel, 2)).toBe(false);
   });
 });
 

@@ -6,9 +6,9 @@ import { searchingQuantizer } from "../../../../src/pack/panels/search-row.ts";
 import { unpackRow } from "../../../../src/pack/unpack-row.ts";
 import { randomWeights } from "../sample-tensors.ts";
 
-type Form = "q4m" | "q6m";
-const FORMS: readonly Form[] = ["q4m", "q6m"];
-const MAX_CODE = { q4m: 15, q6m: 63 };
+type Form = "q4m" | "q4s" | "q6m";
+const FORMS: readonly Form[] = ["q4m", "q4s", "q6m"];
+const MAX_CODE = { q4m: 15, q4s: 15, q6m: 63 };
 
 function unpack(form: Form, packed: Uint8Array, rows: number, cols: number): Float32Array {
   const out = new Float32Array(rows * cols);
@@ -144,8 +144,20 @@ describe.each(FORMS)("%s", (form) => {
 
 const PINNED = {
   q4m: "4a630aae17c40c816da328f66e5d6cec4329aa13cfd2fc085340b66f7c6d4828",
+  q4s: "f8257cbb54aea50b92909badb48b0110e1a6d5ad44ca74dfa206820efb07beea",
   q6m: "e0797c8656d13d2fabf8d408a791a0a397b2ca7d3f7991ec5577912c07d4da2e",
 };
+
+test.each([undefined, skewed(256)])(
+  "scales and minima of 8 bits cost little of what 16 have, chosen together",
+  (importance) => {
+    const weights = SHAPES[1][1];
+    const [long, short] = (["q4m", "q4s"] as const).map((form) =>
+      errorOf(weights, searched(form, weights, 64, importance), importance),
+    );
+    expect(short).toBeLessThan(1.04 * long);
+  },
+);
 
 test("comes within a twelfth of the best grid that brute force finds", () => {
   let ours = 0;

@@ -1,10 +1,11 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CHAT_HELP, ChatSession } from "../../../src/cli/chat-session.ts";
-import { CHAT_DEFAULTS } from "../../../src/cli/generation-flags.ts";
-import { temporaryFolder } from "../platform/temporary-folder.ts";
-import { createToy, type ToyOptions } from "../server/toy-engine.ts";
+import { CHAT_COMMANDS, chatHelp } from "../../../../src/cli/chat/chat-commands.ts";
+import { ChatSession } from "../../../../src/cli/chat/chat-session.ts";
+import { CHAT_DEFAULTS } from "../../../../src/cli/generation-flags.ts";
+import { temporaryFolder } from "../../platform/temporary-folder.ts";
+import { createToy, type ToyOptions } from "../../server/toy-engine.ts";
 
 const never = new AbortController().signal;
 
@@ -14,6 +15,7 @@ function session(toy: ToyOptions = {}, more: { system?: string; saveFolder?: str
     ...{ model: "owner/toy", settings: { ...CHAT_DEFAULTS, do_sample: false } },
     ...{ system: more.system, saveFolder: more.saveFolder ?? "/nowhere" },
     examples: { socks: "Why socks?" },
+    columns: () => 80,
   });
 }
 
@@ -60,7 +62,7 @@ test("settings hold from the next answer on", async () => {
   expect("one two three four five six".startsWith(short)).toBe(true);
   expect(short.length).toBeLessThan(12);
   await expect(chat.command("/set wings=2")).rejects.toThrow("wings: no setting");
-  expect(await said(chat, "!stats")).toMatch(/2 written[\s\S]*max_new_tokens=2 /);
+  expect(await said(chat, "!stats")).toMatch(/2 tokens \(ended by [\s\S]*max_new_tokens=2 /);
 });
 
 test("/clear keeps system message and settings, /reset neither", async () => {
@@ -94,8 +96,8 @@ test("without a name a chat is saved by model and time", async () => {
 
 describe("commands", () => {
   test.each([
-    ["/help", CHAT_HELP],
-    ["!help", CHAT_HELP],
+    ["/help", chatHelp(80)],
+    ["!help", chatHelp(80)],
     ["/quit", "quit"],
     ["!exit", "quit"],
     ["/example socks", "send"],
@@ -106,7 +108,13 @@ describe("commands", () => {
   });
 
   test.each([
-    ["/fly", "no command /fly"],
+    ["/fly", "no command /fly; /help"],
+    ["/stat", "did you mean /stats?"],
+    ["/stats x", "/stats on or off"],
+    ["/retry", "nothing was said yet"],
+    ["/undo", "nothing was said yet"],
+    ["/load", "which one?"],
+    ["/load /nowhere/x.json", "/nowhere/x.json"],
     ["!constructor", "no command !constructor"],
     ["/example shoes", "no example shoes; there are socks"],
     ["/set x", "x: not of the form name=value"],
@@ -135,4 +143,54 @@ test("a message that does not fit the context leaves no trace", async () => {
 
 test("a model without a template cannot chat", () => {
   expect(() => session({ template: undefined })).toThrow("has no chat template");
+});
+
+test("/undo takes the last exchange back, /retry asks it again", async () => {
+  const chat = session({ reply: "Seven." }, { system: "Be brief." });
+  await ask(chat, "How many?");
+  await ask(chat, "Sure?\nReally?");
+  expect(await said(chat, "/undo")).toBe("taken back: Sure? ...\n");
+  expect(await chat.command("/regen")).toEqual({ kind: "send", text: "How many?" });
+  expect((await saved(chat)).chat_history).toEqual([{ role: "system", content: "Be brief." }]);
+});
+
+test("what was saved goes on after /load, its system message with it", async () => {
+  const chat = session({ reply: "Seven." }, { system: "Be brief." });
+  await ask(chat, "How many?");
+  const path = join(await temporaryFolder(), "talk.json");
+  await chat.command(`/save ${path}`);
+  const other = session({ reply: "Yes." });
+  expect(await said(other, `/load ${path}`)).toBe("3 messages; the last: assistant: Seven.\n");
+  await ask(other, "Sure?");
+  const { chat_history } = await saved(other);
+  expect(chat_history.map(({ content }: { content: string }) => content)).toEqual([
+    "Be brief.",
+    "How many?",
+    "Seven.",
+    "Sure?",
+    "Yes.",
+  ]);
+  await writeFile(path, '{"chat_history": [{"role": "user"}]}');
+  await expect(other.command(`/load ${path}`)).rejects.toThrow("has no chat_history of messages");
+});
+
+test("figures stand behind answers once they are asked for, and not behind one that was stopped", async () => {
+  const chat = session({ reply: "one two three four five six seven eight nine ten" });
+  await ask(chat, "Count");
+  expect(chat.figures()).toBe("");
+  await chat.command("/stats on");
+  expect(chat.figures()).toMatch(
+    /^\d+ tokens, [\d.]+ a second, the first after \d+ ms; prompt \d+\ncontext \[#+\.+\] \d+ of 256 tokens\n$/,
+  );
+  await ask(chat, "Count");
+  expect(chat.figures()).toMatch(/; prompt \d+, \d+ of them cached\n/);
+  const stop = new AbortController();
+  for await (const _ of chat.answer("Count", stop.signal)) stop.abort();
+  expect(chat.figures()).toBe("");
+});
+
+test("the help fits a terminal of 80 columns, and shows every command", () => {
+  const lines = chatHelp(80).split("\n");
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+  for (const { example } of CHAT_COMMANDS) expect(chatHelp(80)).toContain(`  ${example}`);
 });

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 // Plain JavaScript without declarations, so that scripts run unbuilt.
 const script = (name: string) =>
   import(new URL(`../../scripts/bench/browser/${name}.mjs`, import.meta.url).href);
-const { FLAGS, endBrowser, endingWithParent } = await script("run-page");
+const { FLAGS, GPU_FLAGS, endBrowser, endingWithParent } = await script("run-page");
 const { findChromium, rootFlags } = await script("find-chromium");
 
 const LIMIT_MS = 100_000;
@@ -21,10 +21,21 @@ export interface OpenPage {
   close(): Promise<void>;
 }
 
+export interface PageOptions {
+  /** The page has WebGPU, by Chromium's driver for CPUs. */
+  readonly gpu?: boolean;
+  /** Until an expression is something. */
+  readonly limitMs?: number;
+}
+
 /** Chromium speaks its DevTools protocol over two pipes: JSON, each message ended by a zero. */
-export async function openPage(url: string): Promise<OpenPage> {
+export async function openPage(
+  url: string,
+  { gpu = false, limitMs = LIMIT_MS }: PageOptions = {},
+): Promise<OpenPage> {
   const profile = await mkdtemp(join(tmpdir(), "pronk-chromium-"));
-  const args = [...FLAGS, ...rootFlags(), "--remote-debugging-pipe", `--user-data-dir=${profile}`];
+  const flags = gpu ? GPU_FLAGS : FLAGS;
+  const args = [...flags, ...rootFlags(), "--remote-debugging-pipe", `--user-data-dir=${profile}`];
   const [program, ...rest] = endingWithParent([findChromium(), ...args]);
   const child = spawn(program, rest, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
   const input = child.stdio[3] as Writable;
@@ -75,7 +86,7 @@ export async function openPage(url: string): Promise<OpenPage> {
       async until(expression) {
         const how = { expression, returnByValue: true };
         type Evaluated = { result: { value?: never; description?: string } };
-        const limit = performance.now() + LIMIT_MS;
+        const limit = performance.now() + limitMs;
         for (let last = ""; performance.now() < limit; await sleep(POLL_MS)) {
           // Between two documents there is nothing to evaluate it in.
           const evaluated = send<Evaluated>("Runtime.evaluate", how, sessionId);
@@ -86,7 +97,7 @@ export async function openPage(url: string): Promise<OpenPage> {
           last = result.description ?? last;
           if (performance.now() + POLL_MS >= limit) throw new Error(`page: ${expression}: ${last}`);
         }
-        throw new Error(`page: ${expression}: not in ${LIMIT_MS} ms`);
+        throw new Error(`page: ${expression}: not in ${limitMs} ms`);
       },
       close,
     };

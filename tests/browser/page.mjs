@@ -14,7 +14,7 @@ export function answer(setting) {
 
 /** What `pronk hash` prints, of one kernel. */
 async function hash({ model, kernel, chunk, threads }) {
-  const kernels = await loadKernels();
+  const kernels = await loadKernels(kernel);
   const runtime = { kernels, threads: createThreads(), yieldTask, now, wallClock, randomSeed };
   const { input } = await openModel(new URL(model, location.href).href, {
     fetch: fetch.bind(globalThis),

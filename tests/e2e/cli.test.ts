@@ -4,6 +4,7 @@ import { cp, mkdir, open, readdir, readFile, rm, symlink } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { allCommands } from "../../src/cli/commands.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { knownModel } from "../../src/hub/known-models.ts";
 import { startServer } from "./child-server.ts";
@@ -179,7 +180,7 @@ describe("a damaged pack is refused with the shard's name, and nothing is answer
     const { code, out, err } = await pronk(["run", copy, "--chat", QUESTION]);
     expect(code).toBe(1);
     expect(out).toBe("");
-    expect(err.trim().split("\n").length).toBe(1);
+    expect(err).toMatch(/^pronk run: [^\n]+\nnext: [^\n]*pronk pack [^\n]+\n$/);
     expect(err).toContain(shard.slice(0, 16));
   });
 });
@@ -202,10 +203,11 @@ describe("what cannot be done ends with an exit code and one line", () => {
   });
 });
 
-test("every command explains itself", async () => {
-  const { out } = await pronk(["--help"]);
-  const commands = [...out.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name);
-  expect(commands.length).toBeGreaterThanOrEqual(9);
+test("every command explains itself", { timeout: 120_000 }, async () => {
+  const { out } = await pronk([]);
+  const commands = (await allCommands()).map(({ name }) => name);
+  expect(commands.length).toBeGreaterThan(10);
+  for (const name of commands) expect(out).toMatch(new RegExp(`^ {2}${name} `, "m"));
   for (const name of commands) {
     const help = await pronk([name, "--help"]);
     expect(help.code).toBe(0);

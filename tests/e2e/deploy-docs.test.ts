@@ -1,14 +1,16 @@
 /** docs/deploy/cloudflare.md, command by command, with a stand-in for the account: what goes to Cloudflare stays here. */
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { knownModel } from "../../src/hub/known-models.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { type ChildServer, startServer } from "./child-server.ts";
 import { DEFAULT_PACK, MODEL_FILE, SMALL_PACK } from "./environment.ts";
 import { type S3Server, startS3Server } from "./s3-server.ts";
+import { type WranglerAccount, wranglerAccount } from "./wrangler-account.ts";
 
 const root = packageRoot();
 const main = join(root, "dist", "src", "cli", "main.js");
@@ -17,6 +19,7 @@ const model = knownModel("smollm2-135m-instruct")!;
 let project: string;
 let live: ChildServer;
 let s3: S3Server;
+let account: WranglerAccount;
 let env: Record<string, string>;
 
 beforeAll(async () => {
@@ -24,22 +27,15 @@ beforeAll(async () => {
   const models = join(project, "cache", "models", model.name);
   await mkdir(models, { recursive: true });
   await symlink(MODEL_FILE, join(models, model.file));
-  const wrangler = join(project, "node_modules", "wrangler");
-  await mkdir(wrangler, { recursive: true });
-  const manifest = { name: "wrangler", version: "0.0.0", bin: { wrangler: "./stand-in.mjs" } };
-  await writeFile(join(wrangler, "package.json"), JSON.stringify(manifest));
-  await copyFile(join(root, "tests/e2e/wrangler-stand-in.mjs"), join(wrangler, "stand-in.mjs"));
   live = await startServer({ program: process.execPath, args: [main] }, [SMALL_PACK]);
   s3 = await startS3Server();
+  account = wranglerAccount(project, live.url);
   env = {
     ...s3.env,
+    ...account.env,
     PRONK_CACHE: join(project, "cache"),
     PRONK_MODEL: "",
     HF_HUB_OFFLINE: "1",
-    STAND_IN_LOG: join(project, "wrangler.log"),
-    STAND_IN_STATE: join(project, "state"),
-    STAND_IN_URL: live.url,
-    STAND_IN_FOR: join(root, "node_modules", "wrangler", "bin", "wrangler.js"),
   };
 }, 600_000);
 
@@ -68,10 +64,9 @@ async function run(program: string, args: readonly string[]): Promise<Outcome> {
       (error, out, err) => resolve({ code: error ? Number(error.code) : 0, out, err }),
     );
   });
-  const log = await readFile(env.STAND_IN_LOG, "utf8").catch(() => "");
-  const lines = log.split("\n").filter(Boolean);
-  const asked = lines.slice(noted).map((line) => shortly(JSON.parse(line)));
-  noted = lines.length;
+  const calls = account.asked();
+  const asked = calls.slice(noted).map(shortly);
+  noted = calls.length;
   return { ...outcome, asked };
 }
 
@@ -86,10 +81,8 @@ const pronk = (...args: string[]): Promise<Outcome> =>
   run(process.execPath, [main, "deploy", ...args]);
 
 /** The page's commands in their order, without the prompts of shells. */
-const text = await readFile(join(root, "docs", "deploy", "cloudflare.md"), "utf8");
-const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
-  block.trim().split("\n"),
-);
+const page = openDocument("docs/deploy/cloudflare.md");
+const { text, commands } = page;
 
 const SMOKE = /smoke +"The capital of France is" -> ".*Paris.*, the same as here/;
 
@@ -123,11 +116,16 @@ const CHECKS: Record<string, (command: string) => Promise<void>> = {
     expect(out).toContain(`live     ${live.url}`);
     expect(asked.slice(0, 2)).toEqual(["deploy --dry-run", "r2 bucket create pronk-models"]);
     const order = asked.map((line) => line.replace(/[0-9a-f]{64}/, "HASH"));
-    expect(order.slice(-4)).toEqual([
+    // What is read before the switch tells what another deployment has switched meanwhile, and in the end which older
+    // releases nobody needs any more: none, yet.
+    expect(order.slice(-7)).toEqual([
       "r2 object put releases/HASH.json",
+      "r2 object get manifest.json",
       "r2 object put releases.json",
       "r2 object put manifest.json",
       "deploy",
+      "r2 object get manifest.json",
+      "r2 object get releases.json",
     ]);
     expect(order.filter((line) => line === "r2 object put HASH.bin").length).toBe(7);
     const again = await pronk("smollm2-135m-instruct", "--no-measure");
@@ -179,4 +177,10 @@ test("the page's commands are those that are tried here", () => {
 
 test.each(Object.entries(CHECKS))("%s", async (command, check) => {
   await check(command);
+  page.ran(command);
+});
+
+test("none is left out", () => {
+  page.ran(EXPORTS); // what env has
+  page.expectAllRan();
 });

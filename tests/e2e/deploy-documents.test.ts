@@ -14,45 +14,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findRuntime, packageRoot } from "../../src/cli/runtimes.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { DEFAULT_PACK } from "./environment.ts";
 import { systemProgram } from "./system-program.ts";
 
 const root = packageRoot();
 const folder = join(root, "docs", "deploy");
 const documents = readdirSync(folder).filter((name) => name.endsWith(".md"));
-/** Those whose commands are tried here: run, or by their parts. Workers of Cloudflare have tests of their own. */
+/** Those whose commands are run here: tests/support/document-tests.ts names the tests of the others. */
 const RUN = ["node.md", "deno.md", "bun.md"];
-const IN_PARTS = ["container.md", "kubernetes.md", "cloudflare-containers.md"];
 
 const read = (name: string): string => readFileSync(join(folder, name), "utf8");
 
-/** Commands of the shell blocks, in their order. */
-const commandsOf = (text: string): string[] =>
-  [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = ""]) =>
-    block.trim().split("\n"),
-  );
-
 /** Far from the ports of the machine's own services. */
 const moved = (text: string): string => text.replaceAll(/\b(8080|87\d\d)\b/g, "2$1");
-
-/** What needs an account, a cluster or an engine, or would change this checkout; and where its parts are tried. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  "npm ci": ".ci/run",
-  "npm ci --ignore-scripts": "Dockerfile",
-  "npx pronk pull smollm2-135m-instruct": ".ci/run",
-  "docker build -t pronk .": "tests/e2e/image.test.ts",
-  "docker run --rm -p 8787:8787 pronk": "tests/e2e/image.test.ts",
-  "docker run --rm -p 8787:8787 pronk front http://load-balancer:8080": "tests/e2e/image.test.ts",
-  "kubectl apply -f deploy/kubernetes.yaml": "tests/e2e/kubernetes.test.ts",
-  "kubectl rollout status statefulset/pronk": "deploy/kubernetes.yaml",
-  "kubectl port-forward service/pronk 8787:80": "deploy/kubernetes.yaml",
-  "npx wrangler deploy -c deploy/cloudflare-containers/wrangler.toml --dry-run":
-    "tests/e2e/cloudflare-containers.test.ts",
-  "npx wrangler deploy -c deploy/cloudflare-containers/wrangler.toml":
-    "tests/e2e/cloudflare-containers.test.ts",
-  "npx wrangler secret put PRONK_API_KEYS -c deploy/cloudflare-containers/wrangler.toml":
-    "workers/cloudflare-containers.ts",
-};
 
 const isServer = (command: string): boolean =>
   /\b(?:serve|front|nginx)\b|workers\/|dist\/workers/.test(command) && !command.startsWith("curl");
@@ -110,6 +85,13 @@ describe.each(RUN)("%s", (name) => {
     const timer = setTimeout(() => process.kill(-(child.pid ?? 0), "SIGKILL"), 5000);
     await ended;
     clearTimeout(timer);
+    // The shell ends at once; the server behind it lets go of its port when it has ended, too.
+    const isFree = (): Promise<boolean> =>
+      fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5000) }).then(
+        () => false,
+        () => true,
+      );
+    await expect.poll(isFree, { timeout: 20_000, interval: 50, message: port }).toBe(true);
   }
 
   async function start(command: string): Promise<void> {
@@ -139,10 +121,12 @@ describe.each(RUN)("%s", (name) => {
   }
 
   test("its commands run one after the other, and what they ask is answered", async () => {
-    const commands = commandsOf(read(name)).filter((command) => !(command in ELSEWHERE));
-    expect(commands.length).toBeGreaterThan(3);
+    const document = openDocument(`docs/deploy/${name}`);
+    expect(document.commands.length).toBeGreaterThan(3);
     let answers = 0;
-    for (const command of commands.map(moved)) {
+    for (const written of document.commands) {
+      document.ran(written);
+      const command = moved(written);
       if (isServer(command)) {
         await start(command);
         continue;
@@ -159,28 +143,8 @@ describe.each(RUN)("%s", (name) => {
       }
     }
     expect(answers).toBeGreaterThan(0);
+    document.expectAllRan();
   });
-});
-
-test("every other command is tried elsewhere, and says what is there", () => {
-  const others = IN_PARTS.flatMap((name) => commandsOf(read(name)));
-  expect(others.length).toBeGreaterThan(6);
-  for (const command of others) {
-    if (!command.startsWith("curl -fsS http://127.0.0.1:8787/")) {
-      expect(ELSEWHERE).toHaveProperty([command]);
-    }
-    for (const [path] of command.matchAll(/\bdeploy\/[\w./-]+/g)) {
-      expect(existsSync(join(root, path)), command).toBe(true);
-    }
-  }
-  const all = [...RUN, ...IN_PARTS].flatMap((name) => commandsOf(read(name)));
-  for (const [command, place] of Object.entries(ELSEWHERE)) {
-    expect(all).toContain(command);
-    expect(existsSync(join(root, place)), place).toBe(true);
-  }
-  const manifest = readFileSync(join(root, "deploy", "kubernetes.yaml"), "utf8");
-  expect(manifest).toMatch(/kind: StatefulSet\nmetadata:\n {2}name: pronk\n/);
-  expect(manifest).toMatch(/kind: Service\nmetadata:\n {2}name: pronk\n/);
 });
 
 test("options that they name exist, and so do the files that they link to", () => {

@@ -2,48 +2,17 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
 import { type ChildServer, startServer } from "./child-server.ts";
-import { DEFAULT_PACK, QUESTION } from "./environment.ts";
-import { readEvents } from "./event-stream.ts";
-
-const TOKENS = 240;
+import { DEFAULT_PACK } from "./environment.ts";
+import { beginStream, exitOf, restOf, STREAM_TOKENS } from "./long-stream.ts";
 
 let server: ChildServer | undefined;
 afterEach(() => server?.close());
-
-/** A long streamed answer, read as it comes. */
-async function begin({ url }: ChildServer) {
-  const response = await fetch(`${url}/v1/chat/completions`, {
-    method: "POST",
-    body: JSON.stringify({
-      model: "smollm2-135m-instruct",
-      messages: [{ role: "user", content: QUESTION }],
-      max_tokens: TOKENS,
-      ignore_eos: true,
-      stream: true,
-      stream_options: { include_usage: true },
-    }),
-    signal: AbortSignal.timeout(60_000),
-  });
-  expect(response.status).toBe(200);
-  const events = readEvents(response);
-  await events.next();
-  return events;
-}
-
-async function rest(events: ReturnType<typeof readEvents>): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { data } of events) found.push(data);
-  return found;
-}
-
-const exitOf = ({ child }: ChildServer): Promise<number | null> =>
-  new Promise((resolve) => child.once("exit", resolve));
 
 describe.each(["node", "deno", "bun"] as const)("on %s", (runtime) => {
   test("a stream that runs is finished, new requests are refused, then it ends", async () => {
     server = await startServer(commandLineOn(runtime), [DEFAULT_PACK, "--threads", "1"]);
     const { url, child } = server;
-    const events = await begin(server);
+    const events = await beginStream(server);
     const exit = exitOf(server);
     child.kill("SIGTERM");
     const options = { signal: AbortSignal.timeout(30_000) };
@@ -58,9 +27,11 @@ describe.each(["node", "deno", "bun"] as const)("on %s", (runtime) => {
     expect(refused.headers.get("x-should-retry")).toBe("true");
     expect(await refused.json()).toMatchObject({ error: { code: "server_stopping" } });
 
-    const data = await rest(events);
+    const data = await restOf(events);
     expect(data.at(-1)).toBe("[DONE]");
-    expect(JSON.parse(data.at(-2) ?? "")).toMatchObject({ usage: { completion_tokens: TOKENS } });
+    expect(JSON.parse(data.at(-2) ?? "")).toMatchObject({
+      usage: { completion_tokens: STREAM_TOKENS },
+    });
     const ended = performance.now();
     expect(await exit).toBe(0);
     // Connections that are kept alive do not keep it alive.
@@ -70,10 +41,10 @@ describe.each(["node", "deno", "bun"] as const)("on %s", (runtime) => {
   test("what does not end in time is told why, by one event", async () => {
     const options = ["--threads", "1", "--drain", "1"];
     server = await startServer(commandLineOn(runtime), [DEFAULT_PACK, ...options]);
-    const streams = await Promise.all(Array.from({ length: 4 }, () => begin(server!)));
+    const streams = await Promise.all(Array.from({ length: 4 }, () => beginStream(server!)));
     const exit = exitOf(server);
     server.child.kill("SIGTERM");
-    for (const data of await Promise.all(streams.map(rest))) {
+    for (const data of await Promise.all(streams.map(restOf))) {
       const errors = data.filter((event) => event.includes('"error"'));
       expect(errors).toEqual([data.at(-1)]);
       expect(JSON.parse(errors[0] ?? "")).toMatchObject({ error: { type: "server_error" } });

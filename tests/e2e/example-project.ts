@@ -1,5 +1,5 @@
-/** A project of examples/ as somebody has it who copied the folder: installed, its commands run as they are typed. */
-import { execFile, spawn } from "node:child_process";
+/** A project of examples/ as somebody has it who copied the folder, or had it made: installed, its commands run as they are typed. */
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
+import { commandLineOn } from "../../src/cli/child.ts";
+import { TARGETS } from "../../src/cli/init/targets.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 
 const COMMAND_MS = 110_000;
@@ -35,18 +37,27 @@ export interface ExampleProject {
 }
 
 /**
- * A copy, gone with the test, whose dependencies are there in the versions that it names.
+ * A copy, gone with the test, whose dependencies are there in the versions that it names. What `pronk init` makes, the packed
+ * package makes.
  *
  * @param pronk the packed package's folder.
  */
 export async function installExample(name: string, pronk: string): Promise<ExampleProject> {
   const root = packageRoot();
+  // What scripts/package-tools.mjs has installed.
+  const tools = join(root, ".cache", "package-tools", "node_modules");
   const parent = await mkdtemp(join(tmpdir(), "pronk-example-"));
   onTestFinished(() => rm(parent, { recursive: true, force: true, maxRetries: 5 }));
   const folder = join(parent, name);
-  cpSync(join(root, "examples", name), folder, { recursive: true });
+  const target = Object.entries(TARGETS).find(([, { example }]) => example === name)?.[0];
+  if (target === undefined) cpSync(join(root, "examples", name), folder, { recursive: true });
+  else {
+    const main = join(pronk, "dist", "src", "cli", "main.js");
+    execFileSync(process.execPath, [main, "init", name, "--to", target], { cwd: parent });
+  }
   const link = (dependency: string): string => {
-    const target = join(root, "node_modules", dependency);
+    const inRoot = join(root, "node_modules", dependency);
+    const target = existsSync(inRoot) ? inRoot : join(tools, dependency);
     const place = join(folder, "node_modules", dependency);
     mkdirSync(dirname(place), { recursive: true });
     if (!existsSync(place)) symlinkSync(target, place);
@@ -61,12 +72,20 @@ export async function installExample(name: string, pronk: string): Promise<Examp
   cpSync(pronk, join(folder, "node_modules", "pronk"), { recursive: true });
   const { dependencies } = JSON.parse(readFileSync(join(pronk, "package.json"), "utf8"));
   for (const dependency of Object.keys(dependencies)) link(dependency);
+  mkdirSync(join(folder, "node_modules", ".bin"), { recursive: true });
+  symlinkSync("../pronk/dist/src/cli/main.js", join(folder, "node_modules", ".bin", "pronk"));
   const environment = (env: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({
     ...process.env,
     ...QUIET,
     ...env,
-    // What npx would find: the commands of the dependencies.
-    PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}`,
+    // What npx and npm run find: the commands of the dependencies. Bun, as somebody has it who installed it.
+    PATH: [
+      join(folder, "node_modules", ".bin"),
+      join(root, "node_modules", ".bin"),
+      join(tools, ".bin"),
+      dirname(commandLineOn("bun").program),
+      process.env.PATH,
+    ].join(":"),
   });
   return {
     folder,

@@ -9,14 +9,16 @@ import {
 } from "node:fs";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { basename, join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
-import { packObjects } from "../../src/cli/workerd.ts";
-import { MODEL_FILE, QUESTION, SMALL_PACK } from "./environment.ts";
+import { KNOWN_MODELS } from "../../src/hub/known-models.ts";
+import { type OpenDocument, openDocument } from "../support/document-commands.ts";
+import { MODEL_FILE, QUESTION } from "./environment.ts";
 import { type ExampleProject, freePort, installExample } from "./example-project.ts";
 import { type PackedPackage, packPackage } from "./packed-package.ts";
+import { wranglerAccount } from "./wrangler-account.ts";
 
 const root = packageRoot();
 const MODEL = "smollm2-135m-instruct";
@@ -37,7 +39,12 @@ afterAll(async () => {
   if (bucket) await rm(join(bucket, ".."), { recursive: true, force: true });
 });
 
-const install = (name: string): Promise<ExampleProject> => installExample(name, packed.path);
+/** Also what the README says first: `npm install`, `bun install`. */
+async function install(name: string): Promise<ExampleProject> {
+  const readme = readmeOf(name);
+  for (const line of readme.commands.filter((one) => / install$/.test(one))) readme.ran(line);
+  return installExample(name, packed.path);
+}
 
 const get = (url: string, init?: RequestInit): Promise<Response> =>
   fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
@@ -57,46 +64,90 @@ async function ask(base: string): Promise<string> {
   return json.choices?.[0].message.content ?? JSON.stringify(json);
 }
 
-/** The first command of a README's first block that holds the text. */
-function command({ folder }: Pick<ExampleProject, "folder">, text: string): string {
-  const readme = readFileSync(join(folder, "README.md"), "utf8");
-  const [, block = ""] = /```sh\n([\s\S]*?)```/.exec(readme) ?? [];
-  const line = block.split("\n").find((one) => one.includes(text));
-  if (line === undefined) throw new Error(`${folder}: its README has no ${text}`);
-  return line.replace(/\s+#.*$/, "").replaceAll("npx ", "");
+/** What of the READMEs has been run, by the examples' names. */
+const readmes = new Map<string, OpenDocument>();
+
+function readmeOf(name: string): OpenDocument {
+  const readme = readmes.get(name) ?? openDocument(`examples/${name}/README.md`);
+  readmes.set(name, readme);
+  return readme;
 }
 
-/** Fills the local bucket once, by the command of the first Worker's README; the others get a copy. */
+/** The first command of a README that holds the text, which is run; `npx` finds what is on PATH here. */
+const command = ({ folder }: Pick<ExampleProject, "folder">, text: string): string =>
+  readmeOf(basename(folder)).take(text).replaceAll("npx ", "");
+
+/** Asks what a README asks of the server, there. */
+async function curls(project: ExampleProject, url: string): Promise<string[]> {
+  const readme = readmeOf(basename(project.folder));
+  const answers: string[] = [];
+  for (const line of readme.commands.filter((one) => one.startsWith("curl "))) {
+    readme.ran(line);
+    const there = line.replace(/http:\/\/localhost:8787/, url).replace("curl ", "curl -fsS ");
+    answers.push(await project.run(there));
+  }
+  expect(answers.length).toBeGreaterThan(0);
+  return answers;
+}
+
+/** A cache in which the model has been downloaded. */
+async function cacheWithModel(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "pronk-cache-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const [model] = KNOWN_MODELS;
+  mkdirSync(join(folder, "models", model.name), { recursive: true });
+  symlinkSync(MODEL_FILE, join(folder, "models", model.name, model.file));
+  return folder;
+}
+
+/** Fills the local bucket once, as the first Worker's README says; the others get a copy. */
 async function fillBucket(project: ExampleProject): Promise<void> {
   const state = join(project.folder, ".wrangler", "state");
   if (existsSync(bucket)) return cp(bucket, state, { recursive: true });
-  // As `pronk pack` would have written it.
-  const pack = join(project.folder, "pack");
-  mkdirSync(pack);
-  for (const name of await packObjects(SMALL_PACK)) {
-    symlinkSync(join(SMALL_PACK, name), join(pack, name));
+  const typed = "pronk deploy smollm2-135m-instruct --upload-only --local";
+  for (const name of ["worker-hono", "worker-object", "worker-service"]) {
+    expect(command({ folder: join(root, "examples", name) }, "pronk deploy")).toBe(typed);
   }
-  const readme = { folder: join(root, "examples", "worker") };
-  expect(command(readme, "pronk pack")).toBe(`pronk pack ${MODEL} --budget 128MB --out pack`);
-  await project.run(command(readme, "r2 object put"));
+  await project.run(typed, { PRONK_CACHE: await cacheWithModel() });
   await cp(state, bucket, { recursive: true });
 }
 
 /** wrangler on a free port. */
 async function dev(project: ExampleProject, script = ""): Promise<string> {
   await fillBucket(project);
-  const options = `${script} --ip 127.0.0.1 --port ${await freePort()} --inspector-port 0`;
+  const options = `${script} ${await onFreePort()}`;
   const line = `${command(project, "wrangler dev")} ${options}`;
-  const [, url = ""] = await project.start(line, /Ready on (http:\/\/[\d.:]+)/);
+  const [, url = ""] = await project.start(line, READY);
   return url;
 }
 
+const READY = /Ready on (http:\/\/[\d.:]+)/;
+
+const onFreePort = async (): Promise<string> =>
+  `--ip 127.0.0.1 --port ${await freePort()} --inspector-port 0`;
+
 test("worker: its types, the model into the bucket, and a chat", async () => {
   const project = await install("worker");
-  await project.run("tsc");
-  const url = await dev(project);
+  await project.run("npm run check");
+  expect(readFileSync(join(project.folder, "wrangler.toml"), "utf8")).toMatch(/^name = "worker"$/m);
+  await fillBucket(project);
+  // Which finds the bucket filled.
+  const line = `${command(project, "npm run dev")} -- ${await onFreePort()}`;
+  const cache = { PRONK_CACHE: await cacheWithModel() };
+  const [, url = ""] = await project.start(line, READY, cache);
   expect(await ask(url)).toBe(ANSWER);
   expect(await (await get(`${url}/health`)).json()).toMatchObject({ status: "ok" });
+  expect((await curls(project, url))[0]).toContain("7 days");
+  // To an account, by the stand-in for one.
+  const account = wranglerAccount(project.folder, "https://site.example.workers.dev");
+  const env = { ...cache, ...account.env };
+  expect(await project.run(command(project, "npm run deploy"), env)).toContain(
+    "https://site.example.workers.dev",
+  );
+  await project.run(command(project, "wrangler secret put"), env);
+  const asked = account.asked().map((args) => args.join(" "));
+  expect(asked.filter((line) => /^r2 object put .*\.bin /.test(line))).toHaveLength(7);
+  expect(asked.slice(-2)).toEqual(["deploy", "secret put PRONK_API_KEYS"]);
 });
 
 test("worker-hono: the API below two paths, the AI SDK, and the site's own answers", async () => {
@@ -106,6 +157,7 @@ test("worker-hono: the API below two paths, the AI SDK, and the site's own answe
   expect(await (await get(url)).text()).toBe("A site with a model in it.");
   expect(await ask(`${url}/llm`)).toBe(ANSWER);
   expect(await ask(`${url}/open`)).toBe(ANSWER);
+  expect((await curls(project, url))[0]).toMatch(/^\{"days":\d/);
   expect(await (await get(`${url}/days`)).json()).toEqual({ days: expect.any(Number) });
   // Each has its own dialects and origins, and the site its own 404.
   const chat = {
@@ -157,6 +209,7 @@ test("worker-service: one Worker asks another, without HTTP and with it", async 
     message: expect.stringMatching(/^temperature: /),
   });
   expect(await ask(url)).toBe(ANSWER); // the HTTP API, handed through
+  expect((await curls(project, url))[1]).toBe(ANSWER);
 });
 
 test("worker-service: a reader that leaves stops the model", async () => {
@@ -193,6 +246,7 @@ test("worker-object: rooms of a class of one's own remember what was said in eac
   };
   expect(await roles("kitchen")).toEqual(["user", "assistant", "user", "assistant"]);
   expect(await roles("hall")).toEqual(["user", "assistant"]);
+  await curls(project, url);
 });
 
 /** The same class behind a front Worker, and called by its own methods. */
@@ -236,6 +290,7 @@ test("deno: types, and the API below a path", async () => {
   // Which Deno fetches by itself where it may.
   symlinkSync(join(root, "node_modules/@types"), join(project.folder, "node_modules/@types"));
   await project.run(`${program} check --node-modules-dir=manual main.ts`);
+  expect(command(project, "deno")).toBe("deno task start");
   const task = JSON.parse(readFileSync(join(project.folder, "deno.json"), "utf8")).tasks.start;
   const line = task.replace(/^deno run/, `${program} run --node-modules-dir=manual`);
   const env = { MODEL: MODEL_FILE, PORT: String(await freePort()) };
@@ -243,16 +298,34 @@ test("deno: types, and the API below a path", async () => {
   const url = `http://127.0.0.1:${env.PORT}`;
   expect(await (await get(url)).text()).toBe("A site with a model in it.");
   expect(await ask(`${url}/llm`)).toBe(ANSWER);
+  await curls(project, url);
 });
 
 test("bun: a server with routes of its own", async () => {
   const project = await install("bun");
-  const { program } = commandLineOn("bun");
-  const line = command(project, "bun run").replace(/^bun/, program);
+  await project.run("bun run check");
   const env = { MODEL: MODEL_FILE, PORT: String(await freePort()) };
-  const [, url = ""] = await project.start(line, /listening on (\S+?)\/?\n/, env);
+  const [, url = ""] = await project.start(
+    command(project, "bun run"),
+    /listening on (\S+?)\/?\n/,
+    env,
+  );
   expect(await (await get(url)).text()).toBe("A site with a model in it.");
   expect(await ask(url)).toBe(ANSWER);
+  await curls(project, url);
+});
+
+test("node-server: its types, and a server", async () => {
+  const project = await install("node-server");
+  await project.run("npm run check");
+  const env = { MODEL: MODEL_FILE, PORT: String(await freePort()) };
+  const [, url = ""] = await project.start(
+    command(project, "npm start"),
+    /listening on (\S+)/,
+    env,
+  );
+  expect(await ask(url)).toBe(ANSWER);
+  await curls(project, url.replace(/\/$/, ""));
 });
 
 test("node: a script", async () => {
@@ -263,16 +336,21 @@ test("node: a script", async () => {
   );
 });
 
+test("every command of their READMEs was run", () => {
+  expect(readmes.size).toBeGreaterThan(6);
+  for (const readme of readmes.values()) readme.expectAllRan();
+});
+
 test("every folder is in the table, has a README, and is tested", () => {
   const table = readFileSync(join(root, "examples", "README.md"), "utf8");
   const folders = readdirSync(join(root, "examples")).filter((name) => name !== "README.md");
-  const tests = ["e2e/example-projects", "e2e/examples", "browser/vite"]
+  const tests = ["e2e/example-projects", "e2e/examples", "browser/bundlers"]
     .map((name) => readFileSync(join(root, "tests", `${name}.test.ts`), "utf8"))
     .join();
   expect(folders.length).toBeGreaterThan(6);
   for (const folder of folders) {
     expect(table).toContain(`[\`${folder}\`](${folder}/README.md)`);
     expect(readFileSync(join(root, "examples", folder, "README.md"), "utf8")).toContain("```sh");
-    expect(tests).toMatch(new RegExp(`install(?:Example)?\\("${folder}"|"examples", "${folder}"`));
+    expect(tests).toMatch(new RegExp(`(?:install(?:Example)?\\(|\\[|"examples", )"${folder}"`));
   }
 });

@@ -16,6 +16,7 @@ import { packageRoot } from "../../src/cli/runtimes.ts";
 import { nodeHost } from "../../src/platform/node/host.ts";
 import { createEngine } from "../../src/platform/node/index.ts";
 import { createApp } from "../../src/server/app.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { MODEL_FILE, SMALL_PACK } from "./environment.ts";
 import { packPackage } from "./packed-package.ts";
 
@@ -95,6 +96,14 @@ test("langchain.mjs", async () => {
   const output = await run(process.execPath, [copy], env);
   const expected = [ANSWER, OBJECT, /name: 'weather'/, /city: '(?:Paris|Rome)'/, "a vector of 576"];
   for (const text of expected) expect(output).toMatch(text);
+});
+
+test("their README's commands are those that are run here", () => {
+  const readme = openDocument("examples/clients/README.md");
+  readme.take("npm install"); // the packages of this repository, in the versions that it names
+  readme.take("npx pronk serve"); // the server that all of them ask
+  expect(readme.take("node ")).toBe("node openai.mjs");
+  readme.expectAllRan();
 });
 
 test("every program is in their table, and is tested", () => {

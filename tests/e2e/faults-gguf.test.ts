@@ -5,8 +5,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { MODEL_FILE } from "./environment.ts";
 import { type Ended, runPronk } from "./faults-child.ts";
-import { seededNumbers } from "./faults-pack.ts";
+
 import { type GgufField, type GgufPlace, ggufFields } from "./gguf-fields.ts";
+import { seededNumbers } from "./seeded-numbers.ts";
 
 /** Node alone has 60 MB here, inspecting the whole file takes 70; the file itself has 98. */
 const PEAK_BYTES = 100_000_000;
@@ -37,7 +38,7 @@ async function expectRefused(facts: readonly string[]): Promise<void> {
 
 function expectOneLine({ code, out, err }: Ended, facts: readonly string[]): void {
   expect({ code, out }, err).toEqual({ code: 1, out: "" });
-  expect(err).toMatch(/^pronk \w+: [^\n]+\n$/);
+  expect(err).toMatch(/^pronk \w+: [^\n]+\n(?:next: [^\n]+\n)?$/);
   for (const fact of facts) expect(err).toContain(fact);
 }
 

@@ -37,15 +37,6 @@ export async function replaceObject(
   if (bytes) await writeFile(join(folder, object), bytes);
 }
 
-/** Numbers from 0 to below `end`, the same in every run. */
-export function seededNumbers(seed: number): (end: number) => number {
-  let state = seed;
-  return (end) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * end);
-  };
-}
-
 export function flipBit(bytes: Uint8Array, bit: number): Uint8Array {
   const damaged = new Uint8Array(bytes); // a Buffer's slice() would be the same memory
   damaged[bit >> 3] ^= 1 << (bit & 7);

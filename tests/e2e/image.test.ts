@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openDocument } from "../support/document-commands.ts";
 import { MODEL_FILE, QUESTION } from "./environment.ts";
 import { Builder, type Image, type User } from "./image.ts";
 import { systemProgram } from "./system-program.ts";
@@ -90,12 +91,23 @@ describe.skipIf(!isRoot)("the image", () => {
     new Promise((resolve) => child.once("exit", resolve));
 
   test("starts without root and network, is healthy, answers, and ends when it is told to", async () => {
+    // As its page says; -p is the port here.
+    const page = openDocument("docs/deploy/container.md");
+    page.take("docker build -t pronk .");
+    expect(page.take("docker run --rm -p 8787:8787 pronk")).toMatch(/ pronk$/);
     const child = await start(PORT);
     const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
     expect(status).toMatch(new RegExp(`^Uid:\\s+${user.uid}\\s+${user.uid}\\s`, "m"));
     expect(await ask(PORT)).toBe("A week is approximately 7 days.");
 
-    const front = await start(FRONT_PORT, ["front", `http://127.0.0.1:${PORT}`]);
+    const curl = page.take("curl").replace("127.0.0.1:8787", `127.0.0.1:${PORT}`);
+    const said = execFileSync("sh", ["-c", curl], { encoding: "utf8", timeout: 60_000 });
+    expect(said).toContain("A week is approximately 7 days.");
+
+    const [, args = ""] = / pronk (.+)$/.exec(page.take(" front ")) ?? [];
+    const upstream = `http://127.0.0.1:${PORT}`;
+    const front = await start(FRONT_PORT, args.replace(/http:\S+/, upstream).split(" "));
+    page.expectAllRan();
     expect(await ask(FRONT_PORT)).toBe("A week is approximately 7 days.");
 
     for (const one of [front, child]) {

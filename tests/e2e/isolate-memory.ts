@@ -27,18 +27,20 @@ export interface IsolateMemory {
   readonly wasmBytes: number;
 }
 
-/** Looks at an isolate while `work` goes on. */
-export async function watchIsolate(
-  inspectorUrl: string,
-  work: () => Promise<unknown>,
-): Promise<IsolateMemory> {
-  const socket = new WebSocket(inspectorUrl);
+interface Inspector {
+  call<Result>(method: string, params?: object): Promise<Result>;
+  /** Of the Worker, after `Runtime.enable`: workerd has no default one. */
+  readonly contextId: number;
+  close(): void;
+}
+
+async function openInspector(url: string): Promise<Inspector> {
+  const socket = new WebSocket(url);
   await new Promise<void>((resolve, reject) => {
     socket.onopen = () => resolve();
-    socket.onerror = () => reject(new Error(`no inspector at ${inspectorUrl}`));
+    socket.onerror = () => reject(new Error(`no inspector at ${url}`));
   });
   const waiting = new Map<number, (result: never) => void>();
-  /** workerd has no default one. */
   let contextId = 0;
   socket.onmessage = ({ data }) => {
     const { id, result, method, params } = JSON.parse(data);
@@ -47,11 +49,51 @@ export async function watchIsolate(
     waiting.delete(id);
   };
   let calls = 0;
-  const call = <Result>(method: string, params: object = {}): Promise<Result> =>
-    new Promise((resolve) => {
-      waiting.set(++calls, resolve as never);
-      socket.send(JSON.stringify({ id: calls, method, params }));
-    });
+  return {
+    call: (method, params = {}) =>
+      new Promise((resolve) => {
+        waiting.set(++calls, resolve as never);
+        socket.send(JSON.stringify({ id: calls, method, params }));
+      }),
+    get contextId() {
+      return contextId;
+    },
+    close: () => socket.close(),
+  };
+}
+
+/**
+ * Bytes of an isolate's heap that are in use after a collection.
+ *
+ * @param work is repeated meanwhile: an isolate that does nothing answers no inspector.
+ */
+export async function collectedBytes(
+  inspectorUrl: string,
+  work: () => Promise<unknown>,
+): Promise<number> {
+  const { call, close } = await openInspector(inspectorUrl);
+  try {
+    let found: number | undefined;
+    const measure = async (): Promise<void> => {
+      await call("HeapProfiler.collectGarbage");
+      found = (await call<HeapUsage>("Runtime.getHeapUsage")).usedSize;
+    };
+    const measuring = measure();
+    while (found === undefined) await work();
+    await measuring;
+    return found;
+  } finally {
+    close();
+  }
+}
+
+/** Looks at an isolate while `work` goes on. */
+export async function watchIsolate(
+  inspectorUrl: string,
+  work: () => Promise<unknown>,
+): Promise<IsolateMemory> {
+  const inspector = await openInspector(inspectorUrl);
+  const { call } = inspector;
   let heapBytes = 0;
   let looks = 0;
   let isOver = false;
@@ -71,7 +113,7 @@ export async function watchIsolate(
     await call("Runtime.enable");
     const prototype = await call<{ result: { objectId: string } }>("Runtime.evaluate", {
       expression: "WebAssembly.Memory.prototype",
-      contextId,
+      contextId: inspector.contextId,
     });
     const { objects } = await call<{ objects: { objectId: string } }>("Runtime.queryObjects", {
       prototypeObjectId: prototype.result.objectId,
@@ -85,7 +127,7 @@ export async function watchIsolate(
     return { heapBytes, looks, wasmBytes: result.value };
   } finally {
     isOver = true;
-    socket.close();
+    inspector.close();
   }
 }
 

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { commandLineOn } from "../../src/cli/child.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { parseStages } from "./image.ts";
 
 const root = packageRoot();
@@ -34,6 +35,9 @@ const containerOf = (workload: Resource): Resource => {
 };
 
 test("it is valid by the schemas that Kubernetes publishes, and a field too many is not", () => {
+  const page = openDocument("docs/deploy/kubernetes.md");
+  expect(page.take("kubectl apply")).toBe("kubectl apply -f deploy/kubernetes.yaml");
+  page.expectAllRan();
   const packages = join(root, ".cache", "kubernetes-validate");
   const options = { encoding: "utf8", timeout: 170_000 } as const;
   if (!existsSync(join(packages, "kubernetes_validate"))) {

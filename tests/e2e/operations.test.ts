@@ -37,6 +37,7 @@ beforeAll(async () => {
     "2",
     "--queue",
     "3",
+    "--no-playground",
   ];
   server = await startServer(commandLineOn("node"), [MODEL, ...options]);
 });
@@ -98,6 +99,12 @@ test("metrics are open where that is asked for, the rest is not", async () => {
   expect((await fetch(`${server.url}/v1/models`)).status).toBe(401);
   const page = await fetch(`${server.url}/docs`);
   expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+});
+
+test("without its page, / is no route", async () => {
+  const answer = await fetch(server.url);
+  expect(answer.status).toBe(404);
+  expect((await answer.json()).error.code).toBe("unknown_url");
 });
 
 test.each([

@@ -9,6 +9,8 @@ import { packageRoot } from "../../src/cli/runtimes.ts";
 export interface PackedPackage {
   /** Holds package.json. */
   readonly path: string;
+  /** The file itself. */
+  readonly tarball: string;
   remove(): Promise<void>;
 }
 
@@ -25,6 +27,7 @@ export async function packPackage(): Promise<PackedPackage> {
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   return {
     path: join(folder, "package"),
+    tarball: join(folder, tarball),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -1,6 +1,6 @@
 /** The shared suite over real runtimes: this Node, a newer one, Deno, Bun and workerd. */
 import { join } from "node:path";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CommandLine, commandLineOn } from "../../src/cli/child.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { startWorkerd } from "../../src/cli/workerd.ts";
@@ -25,6 +25,15 @@ describe.each<[name: string, line: () => CommandLine]>([
   });
   afterAll(() => server?.close());
   addTests({ url: () => server.url, slots: 2 });
+
+  test("the page at / comes with its script", async () => {
+    const page = await fetch(server.url);
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+    const [, source] = /<script type="module" src="([^"]+)"/.exec(await page.text()) ?? [];
+    const script = await fetch(new URL(source, server.url));
+    expect(script.headers.get("content-type")).toContain("javascript");
+    expect((await script.text()).length).toBeGreaterThan(10_000);
+  });
 });
 
 describe("on workerd, from R2", () => {

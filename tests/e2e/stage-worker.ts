@@ -26,6 +26,7 @@ type Session = ReturnType<InstanceType<typeof Stage>["open"]>;
 class CountedSession extends RpcTarget {
   readonly #session: Session;
   #isOpen = false;
+  #isClosed = false;
 
   constructor(session: Session) {
     super();
@@ -48,8 +49,14 @@ class CountedSession extends RpcTarget {
   }
 
   close(): void {
-    counts.sessions--;
+    if (!this.#isClosed) counts.sessions--;
+    this.#isClosed = true;
     this.#session.close();
+  }
+
+  /** Its front's stub is gone. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

@@ -1,8 +1,9 @@
 /** Stages as scripts of their own in one local workerd, bound to a front, with the pack in R2. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { Miniflare } from "miniflare";
-import { bundle, packObjects } from "../../src/cli/workerd.ts";
+import { bundle, packObjects, patched, type WorkerdOptions } from "../../src/cli/workerd.ts";
 import { planOf } from "../../src/engine/load-stage.ts";
 import { openPack } from "../../src/engine/open-pack.ts";
 import { readManifest } from "../../src/pack/loader.ts";
@@ -12,6 +13,10 @@ import { planStages, type StageOptions, type StagesPlan } from "../../src/stages
 import { stageSpec } from "../../src/stages/stage-spec.ts";
 
 const PREFIX = "model";
+
+/** To a Worker of this process; sixteen megabytes at most. */
+const REQUEST_MS = 60_000;
+
 const here = import.meta.dirname;
 
 export interface StageCounts {
@@ -30,11 +35,17 @@ export interface StagedWorkerd {
   close(): Promise<void>;
 }
 
+export interface StagedWorkerdOptions
+  extends Pick<WorkerdOptions, "bucketFolder" | "patchKernels"> {
+  /** Gets what workerd writes: of stubs that nobody disposed, say. */
+  readonly onWarning?: (text: string) => void;
+}
+
 export async function startStagedWorkerd(
   pack: string,
   sizes: Omit<StageOptions, "kv">,
   stageBytes: number,
-  bucketFolder?: string,
+  { bucketFolder, patchKernels, onWarning }: StagedWorkerdOptions = {},
 ): Promise<StagedWorkerd> {
   const folder = directoryFolder(nodeHost, pack);
   const model = await openPack(folder);
@@ -43,7 +54,7 @@ export async function startStagedWorkerd(
   const options = { ...sizes, kv: model.facts.quantization.kv };
   const staged = { plan: planOf(model), tensors: model.tensors, shardBytes };
   const plan = planStages(staged, options, { stageBytes });
-  const modules = await bundle(join(here, "stage-worker.ts"));
+  const modules = patched(await bundle(join(here, "stage-worker.ts")), patchKernels);
   const shared = {
     compatibilityDate: "2026-04-01",
     compatibilityFlags: ["enable_request_signal"],
@@ -53,6 +64,13 @@ export async function startStagedWorkerd(
   const miniflare = new Miniflare({
     cf: false,
     ...(bucketFolder !== undefined && { r2Persist: bucketFolder }),
+    // It warns only where it can be looked into.
+    ...(onWarning && {
+      inspectorPort: 0,
+      handleRuntimeStdio: (...streams: Readable[]) => {
+        for (const stream of streams) stream.on("data", (data) => onWarning(`${data}`));
+      },
+    }),
     workers: [
       {
         ...shared,
@@ -69,24 +87,31 @@ export async function startStagedWorkerd(
       })),
     ],
   });
-  const url = await miniflare.ready;
-  const bucket = await miniflare.getR2Bucket("MODELS", "front");
-  for (const object of await packObjects(pack)) {
-    const key = `${PREFIX}/${object}`;
-    if (await bucket.head(key)) continue;
-    await bucket.put(key, new Uint8Array(await readFile(join(pack, object))));
-  }
-  const ask = async (name: string, method: string, path = ""): Promise<StageCounts> => {
-    const stage = await miniflare.getWorker(name);
-    const response = await stage.fetch(`http://stage/${path}`, { method });
-    return (await response.json()) as StageCounts;
+  // By requests alone: Miniflare's own ways to bindings and Workers block this process until workerd answers.
+  const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    const signal = AbortSignal.timeout(REQUEST_MS);
+    return fetch(`${url.origin}/${path}`, { ...init, signal });
   };
+  const url = await miniflare.ready;
+  try {
+    for (const object of await packObjects(pack)) {
+      const path = `objects/${PREFIX}/${object}`;
+      if ((await ask(path, { method: "HEAD" })).ok) continue;
+      const { ok } = await ask(path, { method: "PUT", body: await readFile(join(pack, object)) });
+      if (!ok) throw new Error(`workerd: ${object} is not in the bucket`);
+    }
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+  const counted = async (stage: number): Promise<StageCounts> =>
+    (await ask(`stages/${stage}/`)).json() as Promise<StageCounts>;
   return {
-    url: url.href.replace(/\/$/, ""),
+    url: url.origin,
     plan,
-    counts: () => Promise.all(names.map((name) => ask(name, "GET"))),
+    counts: () => Promise.all(names.map((_, stage) => counted(stage))),
     fail: async (stage, messages) => {
-      await ask(names[stage], "POST", String(messages));
+      await ask(`stages/${stage}/${messages}`, { method: "POST" });
     },
     close: () => miniflare.dispose(),
   };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runChild } from "../../src/cli/child.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { withTrap } from "../support/trapping-kernels.ts";
 import { ANSWER_IDS, DEFAULT_PACK, QUESTION } from "./environment.ts";
 import { readEvents } from "./event-stream.ts";
 import { type StageCounts, type StagedWorkerd, startStagedWorkerd } from "./staged-workerd.ts";
@@ -10,11 +11,20 @@ import { type StageCounts, type StagedWorkerd, startStagedWorkerd } from "./stag
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 const SIZES = { ctx: 768, slots: 3, maxRows: 64, maxLogits: 64 };
 
+/** Which no test asks for but one. */
+const TRAP_TOKEN = 12_345;
+
 let started: StagedWorkerd;
+let warnings = "";
 
 beforeAll(async () => {
   // A third of what SmolLM2 takes: an embedding over several stages, too.
-  started = await startStagedWorkerd(DEFAULT_PACK, SIZES, 60_000_000);
+  started = await startStagedWorkerd(DEFAULT_PACK, SIZES, 60_000_000, {
+    patchKernels: (wasm) => withTrap(wasm, TRAP_TOKEN),
+    onWarning: (text) => {
+      warnings += text;
+    },
+  });
 }, 120_000);
 
 afterAll(() => started?.close());
@@ -102,6 +112,23 @@ test("a client that leaves stops the stages", { timeout: 60_000 }, async () => {
   expect(answers - from).toBeLessThan(250);
 });
 
+test("clients that leave at any moment give the stages' slots back", {
+  timeout: 60_000,
+}, async () => {
+  for (let most = 0; most < 8; most++) {
+    const stop = new AbortController();
+    let events = 0;
+    try {
+      const response = await ask({ stream: true, max_tokens: 300, ignore_eos: true }, stop.signal);
+      for await (const _ of readEvents(response)) if (events++ === most >> 1) stop.abort();
+    } catch {
+      // The fetch is what was aborted.
+    }
+  }
+  const sessions = async (): Promise<number> => sum(await started.counts(), "sessions");
+  await expect.poll(sessions, { timeout: 10_000 }).toBe(0);
+});
+
 test("a stage that is lost once is not noticed; lost again, the request fails and the next one works", {
   timeout: 60_000,
 }, async () => {
@@ -115,4 +142,31 @@ test("a stage that is lost once is not noticed; lost again, the request fails an
   await started.fail(1, 0);
   const back = await (await ask()).json();
   expect(back.choices[0].token_ids).toEqual(ANSWER_IDS);
+});
+
+test("a stage whose kernel traps fails the request, and is loaded anew for the next one", {
+  timeout: 60_000,
+}, async () => {
+  const gone = await fetch(`${started.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "smollm2-135m-instruct", prompt: [TRAP_TOKEN], max_tokens: 4 }),
+    signal: AbortSignal.timeout(50_000),
+  });
+  expect(gone.status).toBe(500);
+  expect((await gone.json()).error).toMatchObject({
+    code: "engine_failed",
+    message: expect.stringContaining("kernel trapped"),
+  });
+  const back = await (await ask()).json();
+  expect(back.choices[0].token_ids).toEqual(ANSWER_IDS);
+});
+
+test("workerd warns of no stub that was left to its garbage collector", async () => {
+  for (let i = 0; i < 2; i++) {
+    const collected = fetch(`${started.url}/collect`, { signal: AbortSignal.timeout(30_000) });
+    expect(await (await collected).text()).toBe("collected");
+    await (await ask()).json();
+  }
+  expect(warnings).not.toContain("RPC stub");
 });

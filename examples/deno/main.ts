@@ -2,7 +2,17 @@ import { Hono } from "hono";
 import { createEngine } from "pronk";
 import { createApp } from "pronk/server";
 
-const engine = await createEngine(Deno.env.get("MODEL") ?? "smollm2-135m-instruct");
+const model = Deno.env.get("MODEL") ?? "smollm2-135m-instruct";
+let shown = "";
+const engine = await createEngine(model, {
+  // The first time it is downloaded and packed: a line for every tenth of that.
+  onProgress({ phase, loaded, total = loaded }) {
+    const line = `${phase} ${Math.floor((10 * loaded) / total) * 10} %`;
+    if (phase !== "load" && line !== shown) console.log(line);
+    shown = line;
+  },
+});
+
 const app = new Hono();
 app.get("/", (c) => c.text("A site with a model in it."));
 app.route("/llm", createApp({ engine }));

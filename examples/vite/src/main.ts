@@ -11,15 +11,22 @@ const button = element<HTMLButtonElement>("button");
 const status = element("#status");
 const answer = element("#answer");
 
+// Takes a GPU where that is faster; with ?backend=webgpu in any case.
+const { searchParams } = new URL(location.href);
+const backend = searchParams.get("backend") === "webgpu" ? "webgpu" : "auto";
+
 // A pack in public/model; or a name, such as "smollm2-135m-instruct", to read from the hub.
 const engine = await createEngine(new URL("/model/", location.href).href, {
   ctx: 1024,
+  backend,
+  threads: "auto",
   onProgress: ({ loaded, total }) => {
     status.textContent = `Loading: ${Math.floor((100 * loaded) / total)} %`;
   },
 });
 const llm = createLlm({ engine });
-status.textContent = "Ready";
+const { threads } = engine.info;
+status.textContent = `Ready: ${engine.info.backend}${threads > 1 ? `, ${threads} threads` : ""}`;
 button.disabled = false;
 
 form.addEventListener("submit", async (event) => {

@@ -16,6 +16,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY --chown=node tsconfig.json tsconfig.build.json ./
 COPY --chown=node scripts/declarations.mjs scripts/bundle.mjs scripts/build-playground.mjs scripts/
 COPY --chown=node scripts/playground scripts/playground/
+COPY --chown=node scripts/release/sbom.mjs scripts/release/supply-chain.mjs scripts/release/
 COPY --chown=node wasm wasm/
 COPY --chown=node workers workers/
 COPY --chown=node src src/

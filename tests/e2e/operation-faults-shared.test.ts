@@ -135,7 +135,8 @@ describe("five processes at once", () => {
     await new Promise((resolve) => setTimeout(resolve, 250));
     rmSync(out, { recursive: true });
     for (const { code, err } of await Promise.all(running)) {
-      if (code !== 0) expect(err).toMatch(/^pronk run: .*no such file/);
+      // In the middle of it the folder is there, and its manifest gone.
+      if (code !== 0) expect(err).toMatch(/^pronk run: .*(no such file|no checkpoint; looked for)/);
       expect(err).not.toMatch(/^ {4}at /m);
     }
   });

@@ -9,7 +9,21 @@ const ATOMS = [
 const REPEATS = ["", "", "", "*", "+", "?", "*?", "+?", "{2}", "{1,3}", "{0,1000}", "{1000}", "*+"];
 const OPENINGS = ["(", "(?:", "(?:", "(?=", "(?!", "(?i:", "(?>", "(?<=", "(?<n>"];
 
+/** What has exponentially many ways to match, and fails at the end of all of them. */
+function ambiguous(random: Random): string {
+  const atom = random.pick(["a", ".", "\\p{L}", "[a-z]", "\\S", "\\w"]);
+  const loop = random.pick([
+    `(${atom}+)+`,
+    `(?:${atom}*)*`,
+    `(${atom}|${atom}${atom})+`,
+    `(?:${atom}?){40}${atom}{40}`,
+    `(?=(${atom}+)+\\d)`,
+  ]);
+  return loop + random.pick(["x", "$", "(?!!)", "\\d"]);
+}
+
 export function writePattern(random: Random, depth = 0): string {
+  if (depth === 0 && random.chance(0.05)) return ambiguous(random);
   const length = random.between(1, 4);
   let pattern = "";
   for (let i = 0; i < length; i++) {

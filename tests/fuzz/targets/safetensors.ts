@@ -59,6 +59,14 @@ interface Entry {
   data_offsets: [number, number];
 }
 
+const ELSEWHERE = [
+  ..."../1.safetensors,/1.safetensors,a/1.safetensors,a\\1.safetensors,..,.,http://h/1.safetensors".split(
+    ",",
+  ),
+  ..."3.safetensors,1.safetensors?x,1.safetensors\0,C:1.safetensors,1.SAFETENSORS, ".split(","),
+  INDEX,
+];
+
 const ELEMENT: Readonly<Record<string, number>> = {
   F32: 4,
   F16: 2,
@@ -102,6 +110,18 @@ function reshaped(input: Uint8Array, random: Random): Uint8Array {
     return input;
   }
   return joinFiles(files);
+}
+
+/** Other files behind the names of an index. */
+function remapped(input: Uint8Array, random: Random): Uint8Array {
+  const files = splitFiles(input);
+  const text = new TextDecoder().decode(files.get(INDEX));
+  const found = [...text.matchAll(/"[^"]*\.safetensors"/g)];
+  if (found.length === 0) return input;
+  const { index, 0: whole } = random.pick(found);
+  const name = JSON.stringify(random.pick(ELSEWHERE));
+  const next = text.slice(0, index) + name + text.slice(index + whole.length);
+  return joinFiles(new Map(files).set(INDEX, new TextEncoder().encode(next)));
 }
 
 async function run(input: Uint8Array, probe: Probe): Promise<void> {
@@ -151,7 +171,7 @@ export const target: FuzzTarget = {
     "a.weight",
     "weight_map",
   ],
-  edits: [reshaped],
+  edits: [reshaped, remapped],
   run,
   planted: {
     name: "an index may name files elsewhere",

@@ -82,23 +82,34 @@ export async function main(target: FuzzTarget): Promise<void> {
   process.exit(0);
 }
 
-async function replay(target: FuzzTarget, { file }: Order): Promise<void> {
-  for (const seed of await target.seeds()) await runOn(target, seed);
+/** Says what runs now, to whoever watches: each run of an input has its own time. */
+function announcer(path: string): (index: number, input: Uint8Array) => void {
+  const current = openSync(path, "w");
+  const head = new Float64Array(3);
+  return (index, input) => {
+    writeSync(current, input, 0, input.length, head.byteLength);
+    head.set([head[0]! + 1, index, input.length]);
+    writeSync(current, head, 0, head.byteLength, 0);
+  };
+}
+
+async function replay(target: FuzzTarget, { file, current }: Order): Promise<void> {
+  const announce = announcer(current);
+  for (const seed of await target.seeds()) {
+    announce(-1, seed);
+    await runOn(target, seed);
+  }
+  const input = new Uint8Array(readFileSync(file!));
+  announce(0, input);
   const before = process.cpuUsage();
-  const outcome = await runOn(target, new Uint8Array(readFileSync(file!)));
+  const outcome = await runOn(target, input);
   const cpu = process.cpuUsage(before);
   send("outcome", { ...outcome, ms: (cpu.user + cpu.system) / 1000 });
   process.exit(0);
 }
 
 async function fuzz(target: FuzzTarget, order: Order): Promise<void> {
-  const current = openSync(order.current, "w");
-  const head = new Float64Array(3);
-  const announce = (index: number, input: Uint8Array): void => {
-    writeSync(current, input, 0, input.length, head.byteLength);
-    head.set([head[0]! + 1, index, input.length]);
-    writeSync(current, head, 0, head.byteLength, 0);
-  };
+  const announce = announcer(order.current);
   const report: Report = {
     ...{ inputs: 0, pastHeader: 0, accepted: 0, kept: 0, slowestMs: 0, slowestIndex: -1 },
     ...{ peakAllocated: 0, peakRssMb: 0, cpuSeconds: 0 },
@@ -161,6 +172,7 @@ async function fuzz(target: FuzzTarget, order: Order): Promise<void> {
     let outcome = await runOn(target, input);
     let ms = performance.now() - started;
     if (ms > SLOW_MS) {
+      announce(index, input);
       const cpu = process.cpuUsage();
       outcome = await runOn(target, input);
       const { user, system } = process.cpuUsage(cpu);

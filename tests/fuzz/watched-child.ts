@@ -1,6 +1,6 @@
 /** Starts a target's process and watches it: what hangs is killed, what dies is noticed, and the input is kept. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import type { Finding, Order, Report } from "./child.ts";
 
 /** Of its own time, not of the clock: other processes must not make a finding. */
@@ -25,6 +25,8 @@ export interface Ended {
 
 export function runChild(bundle: string, order: Order, limitMs: number): Promise<Ended> {
   const flags = [`--max-old-space-size=${HEAP_MB}`, "--enable-source-maps"];
+  // An earlier child's.
+  rmSync(order.current, { force: true });
   const child = spawn(process.execPath, [...flags, bundle, JSON.stringify(order)], {
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -37,7 +39,7 @@ export function runChild(bundle: string, order: Order, limitMs: number): Promise
   let killed: string | undefined;
   let last = { count: -1, cpu: 0, wall: Date.now() };
   const timer = setInterval(() => {
-    const { count, index } = order.mode === "fuzz" ? currentInput(order.current) : REPLAYED;
+    const { count, index } = currentInput(order.current);
     const cpu = cpuMs(child.pid);
     const wall = Date.now();
     if (count !== last.count) last = { count, cpu, wall };
@@ -59,7 +61,7 @@ export function runChild(bundle: string, order: Order, limitMs: number): Promise
       const outcome = said.find(({ type }) => type === "outcome");
       const findings = said.filter(({ type }) => type === "finding");
       const isWhole = killed === undefined && code === 0 && (report ?? outcome) !== undefined;
-      const { index, bytes } = order.mode === "fuzz" ? currentInput(order.current) : REPLAYED;
+      const { index, bytes } = currentInput(order.current);
       const fault = killed ?? crash(code, stderr);
       take({ report, outcome, findings, broken: isWhole ? undefined : { fault, index, bytes } });
     });
@@ -81,7 +83,6 @@ interface Current {
 }
 
 const NONE: Current = { count: 0, index: -1, bytes: "" };
-const REPLAYED: Current = { count: 0, index: 0, bytes: "" };
 
 /** What the child wrote before it ran it. */
 function currentInput(path: string): Current {

@@ -18,8 +18,8 @@ const VALUE = "Value";
 
 /** Nodes that take longer than a variable or a constant, a microsecond, does. */
 const STEPS: ReadonlyMap<string, number> = new Map([
-  ["Break", 6],
-  ["Continue", 6],
+  ["Break", 4],
+  ["Continue", 4],
   ["For", 6],
   ["FilterExpression", 6],
   ["FilterStatement", 6],
@@ -28,6 +28,12 @@ const STEPS: ReadonlyMap<string, number> = new Map([
   ["Macro", 4],
   ["ObjectLiteral", 9],
 ]);
+
+/** A scope for an item that is only looked at. */
+const ITEM_STEPS = 2;
+
+/** What `loop` holds is made when it is named: nine values, and a map of them. */
+const LOOP_STEPS = 10;
 
 /** A map of all methods is made for each value that has one looked up. */
 const METHOD_STEPS = 12;
@@ -42,20 +48,29 @@ interface ValueNode extends JinjaNode {
   readonly value: JinjaValue;
 }
 
+interface LoopVariable extends JinjaNode {
+  readonly value?: unknown;
+}
+
+interface ForNode extends JinjaNode {
+  readonly iterable: JinjaNode & { readonly lhs: JinjaNode; readonly test: JinjaNode };
+  readonly loopvar: LoopVariable;
+  readonly body: readonly JinjaNode[];
+  readonly defaultBlock: readonly JinjaNode[];
+}
+
 type Method = (args: JinjaValue[], scope: JinjaEnvironment) => JinjaValue;
 
 export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterpreter {
   readonly #budget = new TemplateBudget();
-  /** Characters that the bodies of loops have written so far. */
-  readonly #written: Map<readonly JinjaNode[], number> = new Map();
   readonly #nodes = new WeakMap<object, number>();
 
   override evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue {
     if (node?.type === VALUE) return (node as ValueNode).value;
     const budget = this.#budget;
     budget.step(STEPS.get(node?.type ?? "") ?? 1);
-    const control = CONTROLS.get(node?.type ?? "");
-    if (control !== undefined) throw control;
+    if (node?.type === "Break") throw BREAK;
+    if (node?.type === "Continue") throw CONTINUE;
     if (node?.type === "Macro" || node?.type === "CallStatement") {
       budget.step(Math.floor(this.#nodesOf(node) / NODES_PER_STEP));
     }
@@ -83,6 +98,10 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     let scopes = 0;
     for (let scope: JinjaEnvironment | undefined = environment; scope; scope = scope.parent) {
       const found = scope.variables.get(name);
+      if (found instanceof Loop) {
+        this.#budget.step(LOOP_STEPS);
+        return found.now();
+      }
       if (found !== undefined) return found;
       if (++scopes % SCOPES_PER_STEP === 0) this.#budget.step(1);
     }
@@ -100,11 +119,6 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
       if (typeof result.value === "object") this.#budget.read(this.#budget.sizeOf(result).chars);
       text += result;
       this.#budget.checkChars(text.length);
-    }
-    const written = this.#written.get(statements);
-    if (written !== undefined) {
-      this.#budget.checkChars(written + text.length);
-      this.#written.set(statements, written + text.length);
     }
     return new StringValue(text);
   }
@@ -130,31 +144,57 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
     return super.evaluateBinaryExpression(known as JinjaNode, environment);
   }
 
-  /** In Python a text is a list of its characters. */
+  /**
+   * As the library's, but for three things: in Python a text is a list of its characters; `loop` is made only where it
+   * is asked for, since its nine values cost more than most bodies; `break` and `continue` carry no stacks.
+   */
   override evaluateFor(node: JinjaNode, environment: JinjaEnvironment): JinjaValue {
-    const loop = node as JinjaNode & {
-      iterable: JinjaNode & { lhs: JinjaNode };
-      body: JinjaNode[];
-    };
-    const isSelect = loop.iterable.type === "SelectExpression";
-    let list = this.evaluate(isSelect ? loop.iterable.lhs : loop.iterable, environment);
-    if (typeof list.value === "string" && !isSelect) {
-      checkItems(list.value.length);
-      list = toValue([...list.value]);
+    const { iterable, loopvar, body, defaultBlock } = node as ForNode;
+    const scope = new jinja.Environment(environment);
+    const { lhs, test } = iterable.type === "SelectExpression" ? iterable : { lhs: iterable };
+    const items = this.#itemsOf(this.evaluate(lhs, scope)).filter((item) => {
+      if (test === undefined) return true;
+      this.#budget.step(ITEM_STEPS);
+      const inner = new jinja.Environment(scope);
+      assignItem(loopvar, item, inner);
+      return this.evaluate(test, inner).__bool__().value;
+    });
+    const loop = new Loop(items);
+    let text = "";
+    let rounds = 0;
+    for (const [i, item] of items.entries()) {
+      this.#budget.step(1);
+      loop.index = i;
+      scope.setVariable("loop", loop);
+      assignItem(loopvar, item, scope);
+      try {
+        text += this.evaluateBlock(body, scope).value;
+        this.#budget.checkChars(text.length);
+      } catch (control) {
+        if (control === CONTINUE) continue;
+        if (control === BREAK) break;
+        throw control;
+      }
+      rounds++;
     }
+    return rounds > 0
+      ? new StringValue(text)
+      : new StringValue(text + this.evaluateBlock(defaultBlock, scope).value);
+  }
+
+  #itemsOf(list: JinjaValue): readonly JinjaValue[] {
     const { value } = list;
-    // A scope for each item is made before the first of them is looked at.
-    if (Array.isArray(value)) this.#budget.step(value.length);
-    if (value instanceof Map) this.#budget.step(value.size);
-    const iterable = isSelect ? { ...loop.iterable, lhs: valueNode(list) } : valueNode(list);
-    const outer = this.#written.get(loop.body);
-    this.#written.set(loop.body, 0);
-    try {
-      return super.evaluateFor({ ...loop, iterable } as JinjaNode, environment);
-    } finally {
-      if (outer === undefined) this.#written.delete(loop.body);
-      else this.#written.set(loop.body, outer);
+    if (typeof value === "string") {
+      checkItems(value.length);
+      this.#budget.step(value.length);
+      return Array.from(value, (char) => new StringValue(char));
     }
+    if (value instanceof Map) {
+      this.#budget.step(value.size);
+      return Array.from(value.keys(), (name) => new StringValue(String(name)));
+    }
+    if (Array.isArray(value)) return value;
+    throw new Error(`Expected iterable or object type in for loop: got ${list.type}`);
   }
 
   /** Called for `value | filter` and filter blocks. */
@@ -209,6 +249,7 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
       if (name.type === "UndefinedValue" || isMissing) return UNDEFINED;
       property = valueNode(name);
     }
+    if (!isSlice && isWithout(object, nameOf(property))) return UNDEFINED;
     const rest = { ...member, object: valueNode(object), property } as JinjaNode;
     const found = super.evaluateMemberExpression(rest, environment);
     const name = methodOf(object, found);
@@ -261,20 +302,62 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
   }
 }
 
-/**
- * What the library throws for `break` and `continue`, once each: an error of their own every time would come with the
- * stack that leads to it, which costs more than all that a loop's body does.
- */
-const CONTROLS: ReadonlyMap<string, unknown> = new Map(
-  ["Break", "Continue"].map((type) => [type, thrownFor(type)]),
-);
+/** Thrown, and caught by the loop around: one of each, as an error costs the stack that leads to it. */
+const BREAK = new Error("break outside of a loop");
+const CONTINUE = new Error("continue outside of a loop");
 
-function thrownFor(type: string): unknown {
-  const interpreter = new jinja.Interpreter(new jinja.Environment());
-  try {
-    return interpreter.evaluate({ type }, new jinja.Environment());
-  } catch (control) {
-    return control;
+/** What is `loop` in a loop's body, when somebody looks. */
+class Loop implements JinjaValue {
+  readonly type = "Loop";
+  readonly value: undefined;
+  readonly #items: readonly JinjaValue[];
+  index = 0;
+
+  constructor(items: readonly JinjaValue[]) {
+    this.#items = items;
+  }
+
+  now(): JinjaValue {
+    const { index } = this;
+    const { length } = this.#items;
+    const loop = toValue({
+      index: index + 1,
+      index0: index,
+      revindex: length - index,
+      revindex0: length - index - 1,
+      first: index === 0,
+      last: index === length - 1,
+      length,
+    });
+    const values = loop.value as Map<string, JinjaValue>;
+    values.set("previtem", this.#items[index - 1] ?? UNDEFINED);
+    values.set("nextitem", this.#items[index + 1] ?? UNDEFINED);
+    return loop;
+  }
+
+  __bool__(): { value: boolean } {
+    return { value: true };
+  }
+}
+
+/** To the loop's variable, or to each of several. */
+function assignItem(to: LoopVariable, item: JinjaValue, scope: JinjaEnvironment): void {
+  if (to.type === "Identifier") {
+    scope.setVariable(String(to.value), item);
+    return;
+  }
+  if (to.type !== "TupleLiteral") throw new Error(`Invalid loop variable(s): ${to.type}`);
+  const names = to.value as readonly LoopVariable[];
+  const { value: values } = item;
+  if (!Array.isArray(values)) throw new Error(`Cannot unpack non-iterable type: ${item.type}`);
+  if (names.length !== values.length) {
+    throw new Error(`Too ${names.length > values.length ? "few" : "many"} items to unpack`);
+  }
+  for (const [i, name] of names.entries()) {
+    if (name.type !== "Identifier") {
+      throw new Error(`Cannot unpack non-identifier type: ${name.type}`);
+    }
+    scope.setVariable(String(name.value), values[i]);
   }
 }
 
@@ -290,6 +373,26 @@ const UNDEFINED: JinjaValue = toValue(undefined);
 
 /** The library's class of texts: a scope for each of them would cost more than what is in it. */
 const StringValue = toValue("").constructor as new (text: string) => JinjaValue;
+
+/** To look a method up makes all that a value has, some microseconds for each text: their names say when to. */
+const METHODS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  ["", {}].map((value) => {
+    const { type, builtins } = toValue(value);
+    return [type, new Set(builtins?.keys())];
+  }),
+);
+
+function nameOf(property: JinjaNode): unknown {
+  const { value } = property as ValueNode;
+  return property.type === VALUE ? value.value : value;
+}
+
+/** Whether a text or an object has nothing of this name. */
+function isWithout(object: JinjaValue, name: unknown): boolean {
+  const methods = METHODS.get(object.type);
+  if (methods === undefined || typeof name !== "string" || methods.has(name)) return false;
+  return !(object.value instanceof Map && object.value.has(name));
+}
 
 /** The name of a method of the library's own; undefined for what is none. */
 function methodOf(object: JinjaValue, found: JinjaValue): string | undefined {
@@ -313,24 +416,4 @@ export function boundedRange(first: number, second?: number, step = 1): number[]
   const count = Math.max(0, Math.ceil((stop - start) / step));
   checkItems(count, "a range");
   return Array.from({ length: count }, (_, i) => start + i * step);
-}
-
-/**
- * Puts a comment at the end of every loop's body: an empty body would go round without a node
- * being evaluated, thus uncounted.
- */
-export function countLoops(node: unknown): void {
-  if (Array.isArray(node)) {
-    for (const item of node) countLoops(item);
-  } else if (node instanceof Map) {
-    for (const [key, value] of node) {
-      countLoops(key);
-      countLoops(value);
-    }
-  } else if (typeof node === "object" && node !== null) {
-    countLoops(Object.values(node));
-    if ("type" in node && node.type === "For" && "body" in node && Array.isArray(node.body)) {
-      node.body.push({ type: "Comment", value: "" });
-    }
-  }
 }

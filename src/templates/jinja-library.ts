@@ -15,6 +15,8 @@ export interface JinjaValue {
   readonly value: unknown;
   /** Methods and attributes by name. */
   readonly builtins?: ReadonlyMap<string, JinjaValue>;
+  /** What it is as a condition. */
+  __bool__(): { readonly value: boolean };
 }
 
 export type JinjaArguments = [args: JinjaValue[], named: Map<string, JinjaValue>];
@@ -24,6 +26,8 @@ export interface JinjaEnvironment {
   readonly variables: ReadonlyMap<string, JinjaValue>;
   /** @throws Error when the name is taken. */
   set(name: string, value: unknown): JinjaValue;
+  /** In this scope, whether there is one of this name or not. */
+  setVariable(name: string, value: JinjaValue): JinjaValue;
 }
 
 export interface JinjaInterpreter {
@@ -45,7 +49,7 @@ export interface JinjaInterpreter {
 }
 
 interface JinjaLibrary {
-  readonly Environment: new () => JinjaEnvironment;
+  readonly Environment: new (parent?: JinjaEnvironment) => JinjaEnvironment;
   readonly Interpreter: new (environment: JinjaEnvironment) => JinjaInterpreter;
   tokenize(source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }): unknown[];
   parse(tokens: unknown[]): JinjaNode;

@@ -5,7 +5,7 @@
  * Source: apply_chat_template() in transformers, utils/chat_template_utils.py.
  */
 import { PronkError } from "../errors.ts";
-import { BoundedInterpreter, boundedRange, countLoops } from "./bounded-interpreter.ts";
+import { BoundedInterpreter, boundedRange } from "./bounded-interpreter.ts";
 import type { ChatMessage, ChatTemplate, RenderOptions } from "./chat-template.ts";
 import { type JinjaEnvironment, type JinjaNode, jinja } from "./jinja-library.ts";
 import { strftime } from "./strftime.ts";
@@ -59,9 +59,7 @@ function parseTemplate(source: string): JinjaNode {
     throw new PronkError("bad_format", `chat template: more than ${MAX_SPACES} spaces in a row`);
   }
   try {
-    const program = jinja.parse(jinja.tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
-    countLoops(program);
-    return program;
+    return jinja.parse(jinja.tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
   } catch (cause) {
     throw new PronkError("bad_format", `chat template: ${reasonOf(cause)}`, { cause });
   }
@@ -120,8 +118,6 @@ function reasonOf(cause: unknown): string {
   // The engine's own errors: the stack or a string's length is exhausted.
   if (cause instanceof RangeError) return "nested too deeply or too long";
   const reason = cause instanceof Error ? cause.message : String(cause);
-  // Thrown for `break` and `continue`, and caught by the loop that they are in.
-  if (reason === "") return "break or continue outside of a loop";
   return cut(reason.replace(UNSEEN, codeOf));
 }
 

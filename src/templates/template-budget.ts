@@ -3,7 +3,7 @@ import { PronkError } from "../errors.ts";
 import type { JinjaValue } from "./jinja-library.ts";
 import { countOf, type ValueSize, ValueSizes } from "./template-sizes.ts";
 
-/** Half a second. A chat of a thousand messages takes 60,000 with Llama 3.1's template, a text of 50,000 characters that Llama 3.2's goes through 400,000. */
+/** Half a second. A chat of a thousand messages takes 60,000 with Llama 3.1's template, a text of 49,000 characters that Llama 3.2's goes through 400,000. */
 const MAX_STEPS = 400_000;
 
 /** Text this long costs as much as a step, so that copying it over and over is bounded too. */
@@ -19,7 +19,7 @@ const PARTS_PER_STEP = 4;
 const COMPARED_PER_STEP = 4096;
 
 /** A prompt of a million tokens; no context of a small model is a tenth of that. */
-export const MAX_OUTPUT_CHARS = 4_194_304;
+const MAX_OUTPUT_CHARS = 4_194_304;
 
 /** Items of a list or `range`: more than any chat has messages. */
 const MAX_LIST_ITEMS = 100_000;

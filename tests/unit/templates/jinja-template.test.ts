@@ -102,7 +102,18 @@ describe("a rendering is refused", () => {
     "{% set n = namespace(x=[1]) %}{% for i in range(64) %}{% set n.x = n.x + n.x %}{% endfor %}";
   test.each<[string, string, Record<string, unknown>, string]>([
     ["for an operation on None", "{{ messages[0].name + none }}", {}, "chat template: Cannot"],
-    ["for a break that leaves nothing", "{% break %}", {}, "chat template: break or continue"],
+    [
+      "for a break that leaves nothing",
+      "{% break %}",
+      {},
+      "chat template: break outside of a loop",
+    ],
+    [
+      "for a continue of nothing",
+      "{% if 1 %}{% continue %}{% endif %}",
+      {},
+      "chat template: continue outside",
+    ],
     ["for a name that is a function of Jinja", "a", { range: 1 }, "already declared: range"],
     ["that does not end", forever, {}, "more than 400000 steps"],
     ["whose text doubles", doubling, {}, "characters"],

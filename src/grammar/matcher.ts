@@ -2,13 +2,17 @@
 import { PronkError } from "../errors.ts";
 import type { CompiledGrammar } from "./compile-grammar.ts";
 import { enter, Frame, type Position, step } from "./stacks.ts";
-import type { TokenMasks } from "./token-masks.ts";
+import { MaskCredit, type TokenMasks } from "./token-masks.ts";
 
 /** Forced bytes are looked for so far ahead. */
 const MAX_FORCED_BYTES = 256;
 
+/** And no further than this costs: what is not found is chosen as any other byte. */
+const MAX_FORCED_VISITS = 20_000;
+
 export class GrammarMatcher {
   readonly #masks: TokenMasks;
+  readonly #credit = new MaskCredit();
   #position: Position;
 
   constructor(grammar: CompiledGrammar, masks: TokenMasks) {
@@ -32,7 +36,7 @@ export class GrammarMatcher {
    * @throws PronkError "bad_request" for a grammar that is too ambiguous to be followed.
    */
   addAllowed(into: Uint32Array): void {
-    this.#masks.add(this.#position, into);
+    this.#masks.add(this.#position, into, this.#credit);
   }
 
   /** @throws PronkError "engine_failed" for bytes that the grammar does not have here. */
@@ -52,13 +56,15 @@ export class GrammarMatcher {
     const forced: number[] = [];
     let position = this.#position;
     const possible = new Uint8Array(256);
-    while (forced.length < MAX_FORCED_BYTES && !position.complete) {
+    let visits = 0;
+    while (forced.length < MAX_FORCED_BYTES && visits < MAX_FORCED_VISITS && !position.complete) {
       possible.fill(0);
       for (const { state } of position.threads) state.addBytes(possible);
       const byte = possible.indexOf(1);
       if (byte < 0 || possible.indexOf(1, byte + 1) >= 0) break;
       forced.push(byte);
       position = step(position, byte);
+      visits += position.visits;
     }
     return Uint8Array.from(forced);
   }

@@ -69,6 +69,9 @@ const COUNTS = 2 ** 21;
 /** Bounds time on ambiguous grammars: each thread is another way to read the text. */
 const MAX_THREADS = 2_000;
 
+/** Of calls and ends that are followed for one byte. */
+const MAX_VISITS = 4 * MAX_THREADS;
+
 /** A thread reads the next byte in `state`. */
 export interface Thread {
   readonly state: State;
@@ -91,6 +94,8 @@ export interface Position {
   readonly boundaries: readonly Boundary[];
   /** Whether the text may end here: the bottom is reached. */
   readonly complete: boolean;
+  /** Places that were looked at to find it: what it cost. */
+  readonly visits: number;
 }
 
 /** Before the callee's first byte. */
@@ -125,6 +130,7 @@ class Closure {
   /** Places that were visited: by a boundary's items alone, or otherwise too. */
   readonly #seen: Map<number, Map<number, { covered: boolean }>> = new Map();
   #complete = false;
+  #visits = 0;
 
   position(): Position {
     return {
@@ -132,6 +138,7 @@ class Closure {
       own: this.#own,
       boundaries: this.#boundaries,
       complete: this.#complete,
+      visits: this.#visits,
     };
   }
 
@@ -140,12 +147,7 @@ class Closure {
     if (known === "done") return;
     if (state.readsBytes) {
       const thread = { state, frame };
-      if (known === "new" && this.#threads.push(thread) > MAX_THREADS) {
-        throw new PronkError(
-          "bad_request",
-          `grammar: more than ${MAX_THREADS} ways to read a text`,
-        );
-      }
+      if (known === "new" && this.#threads.push(thread) > MAX_THREADS) throw tooManyWays();
       if (!covered) this.#own.push(thread);
     }
     for (const { callee, to } of state.calls) {
@@ -182,6 +184,7 @@ class Closure {
   }
 
   #visit(place: number, frame: number, covered: boolean): "new" | "again" | "done" {
+    if (++this.#visits > MAX_VISITS) throw tooManyWays();
     let frames = this.#seen.get(place);
     if (frames === undefined) {
       frames = new Map();
@@ -196,4 +199,8 @@ class Closure {
     visit.covered = false;
     return "again";
   }
+}
+
+function tooManyWays(): PronkError {
+  return new PronkError("bad_request", `grammar: more than ${MAX_THREADS} ways to read a text`);
 }

@@ -58,18 +58,37 @@ const MEMO_BYTES = 1_000;
 /** What mostly comes behind a string or a number: looked for at once, whoever asks first. */
 const BEHIND_VALUES = [...' ,:]}"'].map((character) => character.charCodeAt(0));
 
-/** Of one mask: a vocabulary of 128,256 has 400,000 nodes, each a step for each way to read it. */
-const MAX_STEPS = 4e6;
+/** What masks of one text may cost at once, and what each adds again: a vocabulary of 128,256 has 400,000 nodes, each a step. */
+const MAX_STEPS = 16e6;
+const STEPS_PER_MASK = 400_000;
+
+/** What a state that calls nothing does not need: maps are looked into, stacks are made. */
+const STEPS_PER_VISIT = 16;
 
 /** Items of a repeat without bounds; more would pass what frames can count. */
 const MOST_ITEMS = 1_000_000;
+
+/** What the masks of one text may still cost. */
+export class MaskCredit {
+  #steps = MAX_STEPS;
+
+  restore(): void {
+    this.#steps = Math.min(MAX_STEPS, this.#steps + STEPS_PER_MASK);
+  }
+
+  /** @throws PronkError "bad_request" */
+  spend(steps: number): void {
+    this.#steps -= steps;
+    if (this.#steps < 0) throw tooManyWays();
+  }
+}
 
 export class TokenMasks {
   readonly #trie: TokenTrie;
   readonly #scratch: Uint32Array;
   readonly #holders: Set<Holder> = new Set();
   #memoBytes = 0;
-  #steps = 0;
+  #credit = new MaskCredit();
 
   constructor(trie: TokenTrie) {
     this.#trie = trie;
@@ -86,8 +105,9 @@ export class TokenMasks {
    *
    * @throws PronkError "bad_request" for a grammar that is too ambiguous to be followed.
    */
-  add({ own, boundaries }: Position, into: Uint32Array): void {
-    this.#steps = 0;
+  add({ own, boundaries }: Position, into: Uint32Array, credit: MaskCredit): void {
+    credit.restore();
+    this.#credit = credit;
     for (const { state, frame } of own) {
       const after = this.#afterOf(frame);
       const memo = this.#memoOf(state, after.bytes);
@@ -130,6 +150,7 @@ export class TokenMasks {
 
   #makeAfter(frame: Frame): After {
     const position = leave(frame);
+    this.#credit.spend(STEPS_PER_VISIT * position.visits);
     const bytes = new Uint8Array(256);
     for (const { state } of position.threads) state.addBytes(bytes);
     return { position, bytes, tokens: new Map() };
@@ -255,7 +276,7 @@ export class TokenMasks {
       if (atEnd && into.exitBytes[byte] === 1) addExit(child, items, into);
       const next = state.step(byte);
       if (next === undefined) continue;
-      if (++this.#steps > MAX_STEPS) throw tooManyWays();
+      this.#credit.spend(1);
       const isLeaf = ends[child] === child + 1;
       if (repeat !== undefined && isWholeItem(next)) {
         this.#take(child, items + 1, into);
@@ -275,8 +296,9 @@ export class TokenMasks {
         const bottom = Frame.bottom();
         const frame = repeat === undefined ? bottom : bottom.goOnAfter(repeat, items + 1);
         const threads = [{ state, frame }];
-        const position = { threads, own: threads, boundaries: [], complete: false };
+        const position = { threads, own: threads, boundaries: [], complete: false, visits: 0 };
         const after = step(position, byte);
+        this.#credit.spend(STEPS_PER_VISIT * after.visits);
         this.#take(child, begunItems(after), into);
         if (!isLeaf) this.#walkFrom(after, child, into);
       }
@@ -336,9 +358,8 @@ export class TokenMasks {
   }
 
   #step(position: Position, byte: number): Position | undefined {
-    this.#steps += position.threads.length;
-    if (this.#steps > MAX_STEPS) throw tooManyWays();
     const after = step(position, byte);
+    this.#credit.spend(STEPS_PER_VISIT * after.visits + position.threads.length);
     return after.threads.length === 0 && !after.complete ? undefined : after;
   }
 }

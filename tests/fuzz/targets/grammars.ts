@@ -102,6 +102,30 @@ function editText(text: string, random: Random, part: (random: Random) => string
   }
 }
 
+/** Whole rules, and names of rules where items stand; or any part of the text. */
+function editSource(source: string, random: Random): string {
+  const lines = source.split("\n").filter((line) => line !== "");
+  const names = lines.map((line) => line.split(" ")[0]!);
+  const at = random.below(lines.length);
+  switch (random.below(4)) {
+    case 0:
+      lines[at] = gbnfRule(random, names[at]).trimEnd();
+      break;
+    case 1: {
+      const words = lines[at]!.split(" ");
+      words.splice(random.between(Math.min(2, words.length), words.length), 0, random.pick(names));
+      lines[at] = words.join(" ");
+      break;
+    }
+    case 2:
+      lines.push(gbnfRule(random).trimEnd());
+      break;
+    default:
+      return editText(source, random, gbnfRule);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
 /** What each kind of a grammar has beside its name. */
 const PARTS = {
   json_schema: "schema",
@@ -126,7 +150,7 @@ const edit = editJson((value, random: Random) => {
   else if (typeof value.pattern === "string") {
     value.pattern = editText(value.pattern, random, regex);
   } else if (typeof value.source === "string") {
-    value.source = editText(value.source, random, gbnfRule);
+    value.source = editSource(value.source, random);
   }
 });
 

@@ -20,6 +20,8 @@ export interface Order {
   readonly seconds: number;
   /** Where inputs that showed something new are kept from run to run. */
   readonly kept?: string;
+  /** Ends with the first finding, as it was found. */
+  readonly findsOne?: boolean;
   /** Of "replay". */
   readonly file?: string;
 }
@@ -191,7 +193,10 @@ async function fuzz(target: FuzzTarget, order: Order): Promise<void> {
     if (outcome.accepted) report.accepted++;
     if (ms > report.slowestMs) [report.slowestMs, report.slowestIndex] = [ms, index];
     report.peakAllocated = Math.max(report.peakAllocated, outcome.allocated);
-    if (outcome.fault) {
+    if (outcome.fault && order.findsOne) {
+      send("finding", findingOf(outcome.fault, index, input));
+      break;
+    } else if (outcome.fault) {
       const again = (bytes: Uint8Array): Promise<Outcome> => {
         announce(index, bytes);
         return runOn(target, bytes);
@@ -228,7 +233,11 @@ async function tell(
         MINIMISE_TRIES,
       )
     : input;
-  send("finding", { fault, index, bytes: Buffer.from(small).toString("base64") } satisfies Finding);
+  send("finding", findingOf(fault, index, small));
+}
+
+function findingOf(fault: string, index: number, input: Uint8Array): Finding {
+  return { fault, index, bytes: Buffer.from(input).toString("base64") };
 }
 
 function keptBefore(folder: string | undefined): Uint8Array[] {

@@ -1,6 +1,22 @@
 /** `pronk serve` as a process of its own, on any runtime, found by the line it prints. */
 import { type ChildProcess, spawn } from "node:child_process";
-import type { CommandLine } from "../../src/cli/child.ts";
+import { join } from "node:path";
+import { type CommandLine, commandLineOn } from "../../src/cli/child.ts";
+import { packageRoot } from "../../src/cli/runtimes.ts";
+
+/** The command line on every runtime, by the runtime's name; found when it is asked for. */
+export const RUNTIME_LINES: readonly (readonly [name: string, line: () => CommandLine])[] = [
+  [
+    `node ${process.versions.node}`,
+    () => ({
+      program: process.execPath,
+      args: [join(packageRoot(), "dist", "src", "cli", "main.js")],
+    }),
+  ],
+  ["a newer node", () => commandLineOn("node")],
+  ["deno", () => commandLineOn("deno")],
+  ["bun", () => commandLineOn("bun")],
+];
 
 export interface ChildServer {
   readonly url: string;

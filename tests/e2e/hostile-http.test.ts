@@ -1,11 +1,8 @@
 /** Malformed requests by raw sockets, on every runtime: refused, or read as one request; never as two. */
 import { connect } from "node:net";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CommandLine, commandLineOn } from "../../src/cli/child.ts";
-import { packageRoot } from "../../src/cli/runtimes.ts";
 import { startWorkerd } from "../../src/cli/workerd.ts";
-import { startServer } from "./child-server.ts";
+import { RUNTIME_LINES, startServer } from "./child-server.ts";
 import { DEFAULT_PACK, SMALL_PACK } from "./environment.ts";
 
 /** After the last byte that was sent, for an answer that should not come. */
@@ -154,17 +151,7 @@ function addAttacks(url: () => string, isServer = true): void {
   });
 }
 
-const thisNode: CommandLine = {
-  program: process.execPath,
-  args: [join(packageRoot(), "dist", "src", "cli", "main.js")],
-};
-
-describe.each<[name: string, line: () => CommandLine]>([
-  [`node ${process.versions.node}`, () => thisNode],
-  ["a newer node", () => commandLineOn("node")],
-  ["deno", () => commandLineOn("deno")],
-  ["bun", () => commandLineOn("bun")],
-])("on %s", (_, line) => {
+describe.each(RUNTIME_LINES)("on %s", (_, line) => {
   let server: Awaited<ReturnType<typeof startServer>>;
   beforeAll(async () => {
     server = await startServer(line(), [DEFAULT_PACK, "--ctx", "64"]);

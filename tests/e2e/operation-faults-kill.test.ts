@@ -19,13 +19,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readGguf } from "../../src/formats/gguf/read-gguf.ts";
-import { loadBlob, loadWeights, readManifest } from "../../src/pack/loader.ts";
-import { directoryFolder } from "../../src/platform/host/directory.ts";
-import { nodeHost } from "../../src/platform/node/host.ts";
 import { memorySource } from "../../src/sources/memory.ts";
-import { type HubServer, startHubServer } from "../unit/platform/hub-server.ts";
+import type { HubServer } from "../unit/platform/hub-server.ts";
 import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
-import { MAIN, packModel, writeModel } from "./operation-model.ts";
+import { MAIN, packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 
 /** Another one tries other points of the longer runs, and other moments. */
 const SEED = Number(process.env.PRONK_FAULTS_SEED ?? 1);
@@ -43,12 +40,7 @@ beforeAll(async () => {
   model = await writeModel(base, 1);
   other = await writeModel(base, 2);
   oldPack = packModel(other, join(base, "old-pack"));
-  hub = await startHubServer();
-  const files = readdirSync(model).map((name) => {
-    const bytes = new Uint8Array(readFileSync(join(model, name)));
-    return [name, { bytes, lfs: name.endsWith(".safetensors") }] as const;
-  });
-  hub.publish("tiny/llama", Object.fromEntries(files));
+  hub = await startModelHub(model);
 });
 afterAll(async () => {
   rmSync(base, { recursive: true, force: true });
@@ -58,11 +50,7 @@ afterAll(async () => {
 /** A pack whose every byte is what its manifest says; @returns the manifest's checksum. */
 async function wholePack(path: string): Promise<string | undefined> {
   if (!existsSync(join(path, "manifest.json"))) return undefined;
-  const pack = directoryFolder(nodeHost, path);
-  const manifest = await readManifest(pack);
-  await loadWeights(pack, manifest, new Uint8Array(manifest.weight_bytes));
-  if (manifest.tokenizer) await loadBlob(pack, manifest.tokenizer);
-  return manifest.checksum;
+  return (await readWholePack(path)).checksum;
 }
 
 interface Subject {

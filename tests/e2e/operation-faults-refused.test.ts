@@ -17,12 +17,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
-import { loadWeights, readManifest } from "../../src/pack/loader.ts";
-import { directoryFolder } from "../../src/platform/host/directory.ts";
-import { nodeHost } from "../../src/platform/node/host.ts";
-import { type HubServer, startHubServer } from "../unit/platform/hub-server.ts";
+import type { HubServer } from "../unit/platform/hub-server.ts";
 import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
-import { packModel, writeModel } from "./operation-model.ts";
+import { packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 
 const SEED = Number(process.env.PRONK_FAULTS_SEED ?? 1);
 const CASES = Number(process.env.PRONK_FAULTS_CASES ?? 5);
@@ -36,24 +33,15 @@ let hub: HubServer;
 beforeAll(async () => {
   model = await writeModel(base, 1);
   oldPack = packModel(await writeModel(base, 2), join(base, "old-pack"));
-  hub = await startHubServer();
-  const files = readdirSync(model).map((name) => {
-    const bytes = new Uint8Array(readFileSync(join(model, name)));
-    return [name, { bytes, lfs: name.endsWith(".safetensors") }] as const;
-  });
-  hub.publish("tiny/llama", Object.fromEntries(files));
+  hub = await startModelHub(model);
 });
 afterAll(async () => {
   rmSync(base, { recursive: true, force: true });
   await hub?.close();
 });
 
-async function checksumOf(path: string): Promise<string | undefined> {
-  const pack = directoryFolder(nodeHost, path);
-  const manifest = await readManifest(pack);
-  await loadWeights(pack, manifest, new Uint8Array(manifest.weight_bytes));
-  return manifest.checksum;
-}
+const checksumOf = async (path: string): Promise<string | undefined> =>
+  (await readWholePack(path)).checksum;
 
 interface Subject {
   readonly args: readonly string[];

@@ -14,15 +14,12 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
-import { loadWeights, readManifest } from "../../src/pack/loader.ts";
-import { directoryFolder } from "../../src/platform/host/directory.ts";
 import { s3PackFolder } from "../../src/platform/host/s3-model.ts";
-import { nodeHost } from "../../src/platform/node/host.ts";
 import type { SourceFolder } from "../../src/sources/source.ts";
-import { type HubServer, startHubServer } from "../unit/platform/hub-server.ts";
+import type { HubServer } from "../unit/platform/hub-server.ts";
 import { startServer } from "./child-server.ts";
 import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
-import { MAIN, packModel, writeModel } from "./operation-model.ts";
+import { MAIN, packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 import { type S3Server, startS3Server } from "./s3-server.ts";
 
 const SEED = Number(process.env.PRONK_FAULTS_SEED ?? 1);
@@ -41,24 +38,15 @@ beforeAll(async () => {
   other = await writeModel(base, 2);
   onePack = packModel(model, join(base, "one"));
   twoPack = packModel(other, join(base, "two"));
-  hub = await startHubServer();
-  const files = readdirSync(model).map((name) => {
-    const bytes = new Uint8Array(readFileSync(join(model, name)));
-    return [name, { bytes, lfs: name.endsWith(".safetensors") }] as const;
-  });
-  hub.publish("tiny/llama", Object.fromEntries(files));
+  hub = await startModelHub(model);
 });
 afterAll(async () => {
   rmSync(base, { recursive: true, force: true });
   await hub?.close();
 });
 
-async function wholeName(pack: SourceFolder): Promise<string> {
-  const manifest = await readManifest(pack);
-  await loadWeights(pack, manifest, new Uint8Array(manifest.weight_bytes));
-  return manifest.name;
-}
-const wholePack = (path: string): Promise<string> => wholeName(directoryFolder(nodeHost, path));
+const wholeName = async (pack: string | SourceFolder): Promise<string> =>
+  (await readWholePack(pack)).name;
 
 describe("five processes at once", () => {
   test("pack into one folder: all succeed, whoever reads meanwhile finds a whole pack or none", async () => {
@@ -75,14 +63,14 @@ describe("five processes at once", () => {
     let read = 0;
     while (!isOver) {
       if (existsSync(join(out, "manifest.json"))) {
-        expect(await wholePack(out)).toMatch(/^model-/);
+        expect(await wholeName(out)).toMatch(/^model-/);
         read++;
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     for (const { code, err } of await packing) expect(code, err).toBe(0);
     expect(read).toBeGreaterThan(0);
-    await wholePack(out);
+    await wholeName(out);
     expect(leftIn(place)).toEqual([]);
   });
 
@@ -230,7 +218,7 @@ describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
         if (by === null) expect([0, 1, 130], err).toContain(code);
         else expect(by).toBe(signal);
         expect(err).not.toMatch(/^ {4}at /m);
-        if (existsSync(join(out, "manifest.json"))) await wholePack(out);
+        if (existsSync(join(out, "manifest.json"))) await wholeName(out);
         if (by === null) expect(leftIn(place)).toEqual([]);
       },
       2,

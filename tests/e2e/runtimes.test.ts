@@ -1,24 +1,11 @@
 /** The shared suite over real runtimes: this Node, a newer one, Deno, Bun and workerd. */
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CommandLine, commandLineOn } from "../../src/cli/child.ts";
-import { packageRoot } from "../../src/cli/runtimes.ts";
 import { startWorkerd } from "../../src/cli/workerd.ts";
-import { startServer } from "./child-server.ts";
+import { RUNTIME_LINES, startServer } from "./child-server.ts";
 import { DEFAULT_PACK, SMALL_PACK } from "./environment.ts";
 import { addTests } from "./suite.ts";
 
-const thisNode: CommandLine = {
-  program: process.execPath,
-  args: [join(packageRoot(), "dist", "src", "cli", "main.js")],
-};
-
-describe.each<[name: string, line: () => CommandLine]>([
-  [`node ${process.versions.node}`, () => thisNode],
-  ["a newer node", () => commandLineOn("node")],
-  ["deno", () => commandLineOn("deno")],
-  ["bun", () => commandLineOn("bun")],
-])("on %s", (_, line) => {
+describe.each(RUNTIME_LINES)("on %s", (_, line) => {
   let server: Awaited<ReturnType<typeof startServer>>;
   beforeAll(async () => {
     server = await startServer(line(), [DEFAULT_PACK, "--slots", "2"]);

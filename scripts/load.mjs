@@ -103,6 +103,7 @@ async function node() {
         steps: short ? [10] : [1, 2, 4, 10],
         seconds: short ? 10 : 30,
         maxQueue: QUEUE,
+        short,
       },
       checks,
     );
@@ -136,6 +137,7 @@ async function workerd() {
         seconds: short ? 15 : 30,
         waitMs: WAIT_MS,
         maxQueue: QUEUE,
+        short,
       },
       checks,
     );

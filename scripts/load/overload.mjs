@@ -14,18 +14,19 @@ const SEED = 20261122;
 const ALWAYS = 4;
 const SLOWEST = 3;
 
-/** Goodput at ten times the load by its peak, at least. */
+/** Goodput at ten times the load by its peak, at least; of some seconds on a shared machine only that it does not fall apart. */
 const KEPT = 0.9;
+const KEPT_SHORT = 0.75;
 
 /** First tokens after the load by those before it, at most: what is left over would be a multiple. */
 const RECOVERED = 2.5;
 
 /**
- * @param what `{ name, url, key?, job, streams, steps, seconds, deadlineMs, maxQueue }`: `job(random)` makes a request,
- *   `streams` run at a time.
+ * @param what `{ name, url, key?, job, streams, steps, seconds, deadlineMs, maxQueue, short }`: `job(random)` makes a
+ *   request, `streams` run at a time.
  */
 export async function overload(what, { check }) {
-  const { name, url, key, job, streams, steps, seconds, waitMs, maxQueue } = what;
+  const { name, url, key, job, streams, steps, seconds, waitMs, maxQueue, short } = what;
   const random = randomOf(SEED);
   const one = () => job(random);
   const alone = async () => {
@@ -66,7 +67,7 @@ export async function overload(what, { check }) {
   const last = results.steps.at(-1);
   check(
     `${name}: goodput at ${last.times}x by its peak, within ${(deadlineMs / 1000).toFixed(1)} s`,
-    last.goodput >= KEPT * peak,
+    last.goodput >= (short ? KEPT_SHORT : KEPT) * peak,
     `${((100 * last.goodput) / peak).toFixed(0)} %`,
   );
   const queues = results.steps.map(({ seen }) => seen.queue);

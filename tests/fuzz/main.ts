@@ -10,7 +10,7 @@ import { kindOf } from "./outcome.ts";
 import { runChild } from "./watched-child.ts";
 
 /** Of each target in CI. */
-const CI_SECONDS = 20;
+const CI_SECONDS = 12;
 
 /** Of each planted fault at most: most are found within five seconds, one takes twenty of a busy core. */
 const PLANTED_SECONDS = 60;

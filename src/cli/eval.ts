@@ -1,11 +1,11 @@
 /** pronk eval: perplexity of a text. */
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import type { Runner, Span, SpanAdapter } from "../backends/backend.ts";
 import type { OpenedAdapter } from "../engine/load-adapters.ts";
 import { PronkError } from "../errors.ts";
 import { perplexity, wholeRunner } from "../generate/perplexity.ts";
 import { DEFAULT_MODEL } from "../hub/known-models.ts";
+import { lastPart } from "./address.ts";
 import { flagOption, integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { LORA_OPTION } from "./lora-options.ts";
@@ -79,7 +79,7 @@ export const evaluate: Command = {
       progress.finish(); // Before the result: both may be on one screen.
       const { ppl, nll, tokens } = found;
       await writePicture(input, () =>
-        perplexityPicture(basename(input.positionals[0] ?? DEFAULT_MODEL), ctx, windows),
+        perplexityPicture(lastPart(input.positionals[0] ?? DEFAULT_MODEL), ctx, windows),
       );
       const line = `perplexity ${ppl.toFixed(4)} over ${tokens} tokens`;
       cli.out(`${flagOption(input, "json") ? JSON.stringify({ ppl, nll, tokens }) : line}\n`);

@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import type { ErrorCode, PronkError } from "../errors.ts";
 import { KNOWN_MODELS, knownModel } from "../hub/known-models.ts";
 import type { Environment } from "../platform/host/cache-folder.ts";
+import { typedAgain } from "./address.ts";
 import { nearestName } from "./nearest.ts";
 
 export interface ErrorContext {
@@ -68,7 +69,7 @@ const SITUATIONS: readonly Situation[] = [
     code: "source_failed",
     when: /HF_HUB_OFFLINE is set/,
     step: (_, { argv }) =>
-      `${["HF_HUB_OFFLINE= pronk pull", ...modelWord(argv)].join(" ")} once; later starts need no network`,
+      `${["HF_HUB_OFFLINE= pronk pull", ...modelWord(argv).map(typedAgain)].join(" ")} once; later starts need no network`,
   },
   {
     code: "source_failed",
@@ -299,7 +300,7 @@ async function nearFile(path: string): Promise<string | undefined> {
 /** Of damaged bytes: what is not on this machine alone can be fetched again. */
 function anotherCopy([name]: readonly string[]): string {
   if (name === undefined || /^(?:hf:|https?:)/.test(name) || knownModel(name)) {
-    return `${["pronk pull", ...(name === undefined ? [] : [name])].join(" ")} fetches and checks another copy`;
+    return `${["pronk pull", ...(name === undefined ? [] : [typedAgain(name)])].join(" ")} fetches and checks another copy`;
   }
   return "copy it again from where it is whole, or make it anew: pronk pack SOURCE --out DIR";
 }

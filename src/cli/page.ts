@@ -11,6 +11,7 @@ import { MODELS_NAME, parseSiteModels, type SiteModel } from "../pack/site-model
 import { writeFileAtomically } from "../platform/host/atomic-file.ts";
 import { openNamedModel } from "../platform/host/create-engine.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
+import { lastPart } from "./address.ts";
 import { flagOption, textOption, UsageError } from "./arguments.ts";
 import type { CliContext, Command } from "./command.ts";
 import {
@@ -154,8 +155,9 @@ async function addModel(
 
 /** For a URL: `SmolLM2 135M.gguf` -> `smollm2-135m`. */
 function folderName(name: string): string {
-  const last = name.split(/[\\/]/).filter(Boolean).at(-1) ?? name;
-  const plain = last.replace(/\.gguf$/i, "").toLowerCase();
+  const plain = lastPart(name)
+    .replace(/\.gguf$/i, "")
+    .toLowerCase();
   return plain.replace(/[^a-z0-9.]+/g, "-").replace(/^[-.]+|[-.]+$/g, "") || "model";
 }
 

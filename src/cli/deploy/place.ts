@@ -4,6 +4,7 @@ import { PronkError } from "../../errors.ts";
 import { KNOWN_MODELS } from "../../hub/known-models.ts";
 import { MANIFEST_NAME } from "../../pack/manifest.ts";
 import { parseManifest } from "../../pack/manifest-check.ts";
+import { lastPart } from "../address.ts";
 import { flagOption, textOption, UsageError } from "../arguments.ts";
 import type { Arguments, CliContext } from "../command.ts";
 import { modelName } from "../model-options.ts";
@@ -52,8 +53,7 @@ async function nameOf(model: string, { host }: CliContext): Promise<string> {
   try {
     return parseManifest(await host.readFile(join(model, MANIFEST_NAME)), model).name;
   } catch {
-    const parts = model.replace(/[\\/]+$/, "").split(/[\\/:]/);
-    const last = parts[parts.length - 1];
+    const last = lastPart(model).split(":").at(-1)!;
     return KNOWN_MODELS.find(({ file }) => file === last)?.name ?? last;
   }
 }

@@ -23,7 +23,7 @@ export function cliReference(commands: readonly Command[]): string {
 
 What \`pronk help COMMAND\` shows, on one page. \`npx pronk\` runs it where the package is installed.
 MODEL is a known name, \`hf:OWNER/REPO[@REVISION][:FILE or quantization]\`, a path (GGUF, pack, a directory of Hugging Face, Meta, PyTorch, Flax or fairseq2),
-an https:// URL or s3://BUCKET/PREFIX of a pack; by default \`PRONK_MODEL\`, else \`smollm2-135m-instruct\` ([all variables](environment.md)).
+an https:// URL (with \`#sha256=HEX\` that file and no other) or s3://BUCKET/PREFIX of a pack; by default \`PRONK_MODEL\`, else \`smollm2-135m-instruct\` ([all variables](environment.md)).
 Exit codes: 0, 1 when something failed, 2 when it was called wrongly, 130 when it was interrupted.
 
 | command | | |

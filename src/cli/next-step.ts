@@ -182,6 +182,14 @@ const SITUATIONS: readonly Situation[] = [
       "name a .gguf file, a folder of safetensors, or hf:OWNER/REPO; other forms: pronk help convert",
     ),
   },
+  {
+    code: "corrupt",
+    when: /^https?:\/\/.*: SHA-256 [0-9a-f]{64}, expected/,
+    step: (_, { argv, env }) =>
+      (modelWord(argv)[0] ?? env.PRONK_MODEL)?.includes("#sha256=")
+        ? "what the server has is not what #sha256= names: compare that with what the model's publisher says"
+        : anotherCopy(modelWord(argv)),
+  },
   { code: "corrupt", step: (_, { argv }) => anotherCopy(modelWord(argv)) },
   {
     code: "unsupported",

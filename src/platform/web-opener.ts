@@ -1,7 +1,7 @@
 /** What names stand for where there is nothing but fetch: files are read by range requests, nothing is kept. */
 import { PronkError } from "../errors.ts";
 import { chooseFiles, DEFAULT_HUB, hubFileUrl, listRepository } from "../hub/model-hub.ts";
-import { type ModelReference, parseModelReference } from "../hub/model-reference.ts";
+import { type ModelReference, parseModelReference, refuseHash } from "../hub/model-reference.ts";
 import {
   innerFolder,
   type OpenedName,
@@ -53,7 +53,9 @@ async function openReference(
   if (reference.kind === "path") {
     throw new PronkError("not_found", `${name}: no known model, and no path can be read here`);
   }
-  if (new URL(reference.url).pathname.toLowerCase().endsWith(".gguf")) return gguf(reference.url);
+  const isFile = new URL(reference.url).pathname.toLowerCase().endsWith(".gguf");
+  refuseHash(reference, isFile ? "ranges" : "folder");
+  if (isFile) return gguf(reference.url);
   const url = reference.url.replace(/\/*(manifest\.json)?$/, "");
   return innerFolder(retryingFolder(httpFolder(url, { fetch })), request);
 }

@@ -1,7 +1,7 @@
 /** LoRA adapters by a repository of the hub or a URL, read by range requests; nothing is kept. */
 import { PronkError } from "../../errors.ts";
 import { DEFAULT_HUB, hubFileUrl } from "../../hub/model-hub.ts";
-import { parseModelReference } from "../../hub/model-reference.ts";
+import { parseModelReference, refuseHash } from "../../hub/model-reference.ts";
 import { httpFolder } from "../../sources/http.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
@@ -14,7 +14,10 @@ export async function openAdapterFolder(
 ): Promise<SourceFolder> {
   const reference = parseModelReference(name);
   const folder = (url: string): SourceFolder => retryingFolder(httpFolder(url, { fetch }));
-  if (reference.kind === "url") return folder(reference.url.replace(/\/+$/, ""));
+  if (reference.kind === "url") {
+    refuseHash(reference, "folder");
+    return folder(reference.url.replace(/\/+$/, ""));
+  }
   if (reference.kind !== "hub") {
     throw new PronkError("not_found", `${name}: no path can be read here`);
   }

@@ -2,7 +2,7 @@
 import type { ModelInput } from "../../engine/opened-model.ts";
 import { PronkError } from "../../errors.ts";
 import { DEFAULT_HUB, findHubFiles, hubFileUrl } from "../../hub/model-hub.ts";
-import { parseModelReference } from "../../hub/model-reference.ts";
+import { parseModelReference, refuseHash } from "../../hub/model-reference.ts";
 import { httpFolder, httpSource } from "../../sources/http.ts";
 import { retrying, retryingFolder } from "../../sources/retrying.ts";
 
@@ -34,9 +34,9 @@ export async function openModel(
       return gguf(files.map(({ url }) => url));
     }
     case "url": {
-      if (new URL(reference.url).pathname.toLowerCase().endsWith(".gguf")) {
-        return gguf([reference.url]);
-      }
+      const isFile = new URL(reference.url).pathname.toLowerCase().endsWith(".gguf");
+      refuseHash(reference, isFile ? "ranges" : "folder");
+      if (isFile) return gguf([reference.url]);
       const base = reference.url.replace(/\/*(manifest\.json)?$/, "");
       return { id: undefined, input: { pack: retryingFolder(httpFolder(base, { fetch })) } };
     }

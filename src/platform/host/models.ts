@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PronkError } from "../../errors.ts";
-import { parseModelReference } from "../../hub/model-reference.ts";
+import { parseModelReference, refuseHash } from "../../hub/model-reference.ts";
 import { bindClasses, type PretrainedClasses } from "../../llama/auto/bind-classes.ts";
 import { bindTokenizers, type TokenizerClasses } from "../../llama/auto/tokenizer-classes.ts";
 import {
@@ -66,6 +66,7 @@ async function openPretrained(host: Host, name: string, request: OpenRequest): P
   refuseRevision(request, name);
   if (found?.isDirectory()) return opened(await innerFolder(directoryFolder(host, name), request));
   if (reference.kind === "url" && !new URL(reference.url).pathname.endsWith(".gguf")) {
+    refuseHash(reference, "folder");
     const url = reference.url.replace(/\/*(manifest\.json)?$/, "");
     return opened(await innerFolder(retryingFolder(httpFolder(url, options)), request));
   }

@@ -1,6 +1,6 @@
 /** What names a LoRA adapter on a host with files: a directory, a repository of the hub, a URL. */
 import { dirname } from "node:path";
-import { parseModelReference } from "../../hub/model-reference.ts";
+import { parseModelReference, refuseHash } from "../../hub/model-reference.ts";
 import { httpFolder } from "../../sources/http.ts";
 import { retryingFolder } from "../../sources/retrying.ts";
 import type { SourceFolder } from "../../sources/source.ts";
@@ -20,6 +20,7 @@ export async function openAdapterFolder(
 ): Promise<SourceFolder> {
   const reference = parseModelReference(name);
   if (reference.kind === "url") {
+    refuseHash(reference, "folder");
     const url = reference.url.replace(/\/+$/, "");
     return retryingFolder(httpFolder(url, { fetch: options.fetch }));
   }

@@ -9,7 +9,7 @@ import { signedInput } from "../../engine/signed-input.ts";
 import { PronkError } from "../../errors.ts";
 import { ggufPartNames } from "../../formats/gguf/part-names.ts";
 import { KNOWN_MODELS, type KnownModel } from "../../hub/known-models.ts";
-import { type ModelReference, parseModelReference } from "../../hub/model-reference.ts";
+import { type ModelReference, parseModelReference, refuseHash } from "../../hub/model-reference.ts";
 import type { QuantizationOptions } from "../../pack/form-choice.ts";
 import { MANIFEST_NAME, PACK_VERSION } from "../../pack/manifest.ts";
 import { httpFolder } from "../../sources/http.ts";
@@ -114,6 +114,7 @@ async function openAny(host: Host, name: string, options: OpenModelOptions): Pro
   const reference = parseModelReference(name);
   if (reference.kind === "path") return openPath(host, reference.path);
   if (reference.kind === "url" && !isGguf(new URL(reference.url).pathname)) {
+    refuseHash(reference, "folder");
     const url = reference.url.replace(new RegExp(`/*(${MANIFEST_NAME})?$`), "");
     const folder = retryingFolder(httpFolder(url, { fetch: options.fetch }));
     return { id: undefined, input: { pack: folder }, repair: undefined, close: async () => {} };
@@ -227,9 +228,10 @@ async function openCached(
 ): Promise<NamedModel> {
   const { env, signal, quantization = "auto", profile = "default" } = options;
   if (UNCACHED.includes(quantization)) return openSourceModel(host, name, options);
-  // A known model's hash is known without its file: a second start needs only the pack.
   const known = reference.kind === "known" ? reference.model : undefined;
-  const sha256 = known?.sha256 ?? (await sourceHash(reference, options));
+  // Where the hash is known without the file, a second start needs only the pack.
+  const named = known ?? (reference.kind === "url" ? reference : undefined);
+  const sha256 = named?.sha256 ?? (await sourceHash(reference, options));
   const key = `${sha256.slice(0, 16)}-${quantization}-${profile}-v${PACK_VERSION}`;
   const folder = join(cacheFolder(env), "packs", key);
   const pack = async (): Promise<void> => {

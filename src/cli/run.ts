@@ -15,8 +15,8 @@ import {
   MODEL_OPTIONS,
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
-
 import { loadSnapshots, SNAPSHOT_OPTION } from "./snapshot-option.ts";
+import { answerText } from "./terminal/visible-text.ts";
 
 /** For prompts without a template, which seldom end by themselves. */
 const DEFAULT_PROMPT_TOKENS = 128;
@@ -108,7 +108,7 @@ export const run: Command = {
       let firstToken: number | undefined;
       for await (const { text } of generation) {
         firstToken ??= performance.now();
-        if (!json && text) cli.out(text);
+        if (!json && text) cli.out(answerText(text, cli));
       }
       const { ids, text, finish_reason, timings } = await generation.result;
       const { backend, backendReason: backend_reason, kernel, loading } = engine.info;

@@ -55,6 +55,7 @@ export async function start(): Promise<void> {
     err,
     note: err,
     isTerminal: stderr.isTTY === true,
+    isOutTerminal: stdout.isTTY === true,
     colors: {
       out: await colorsFor(env, stdout.isTTY === true),
       err: await colorsFor(env, stderr.isTTY === true),

@@ -119,6 +119,28 @@ test("Ctrl+C ends the line of a bar, and the command with 130", async () => {
   expect(out).not.toContain(`${ESC}[?`);
 });
 
+describe("an answer that would command the terminal", () => {
+  // A title, a clipboard, a cleared screen; what a terminal takes for ESC [ in one character.
+  const pattern = String.raw`\x1b\]52;c;cm0=\x07\x1b\[2J\x9b1mé\tend`;
+  const line = `${own} run ${DEFAULT_PACK} --prompt x --max-tokens 60 --regex '${pattern}'`;
+  const answer = `${ESC}]52;c;cm0=\x07${ESC}[2J\x9b1mé\tend\n`;
+
+  test("is shown without its control characters", async () => {
+    const { out, code } = await inTerminal(80, line, { env: { NO_COLOR: "1" } });
+    expect(code, out).toBe(0);
+    expect(out).toContain("\ufffd]52;c;cm0=\ufffd\ufffd[2J\ufffd1mé\tend\r\n");
+    expect(out).not.toContain(`${ESC}]`);
+    expect(out).not.toContain(`${ESC}[2J`);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(out).not.toMatch(/[\x07\x80-\x9f]/);
+  });
+
+  test("is what the model wrote, byte for byte, in a pipe", async () => {
+    const { out, code } = await shell("bash", ["-c", `${line} --quiet | cat`]);
+    expect({ out, code }).toEqual({ out: answer, code: 0 });
+  });
+});
+
 test("--quiet leaves errors alone on stderr, --json the document alone on stdout", async () => {
   const out = await mkdtemp(join(tmpdir(), "pronk-terminal-"));
   onTestFinished(() => rm(out, { recursive: true, force: true }));

@@ -24,6 +24,7 @@ export async function pronk(
     fetch,
     signal: new AbortController().signal,
     isTerminal: false,
+    isOutTerminal: false,
     out: (text) => {
       out += text;
     },

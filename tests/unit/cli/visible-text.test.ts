@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { visibleText } from "../../../src/cli/terminal/visible-text.ts";
+import { answerText, visibleText } from "../../../src/cli/terminal/visible-text.ts";
 
 test.each([
   ["a clipboard that is written", "\u001b]52;c;cm0gLXJm\u0007", "\ufffd]52;c;cm0gLXJm\ufffd"],
@@ -9,7 +9,12 @@ test.each([
   ["text", "é 🙂\tone\ntwo", "é 🙂\tone\ntwo"],
 ])("%s", (_, text, shown) => expect(visibleText(text)).toBe(shown));
 
-test("a chat on a terminal shows answers so", () => {
-  // The terminal's part is run by tests/e2e/terminal.test.ts; here only that it goes through this.
-  expect(readFileSync("src/cli/chat.ts", "utf8")).toContain("words?.write(visibleText(piece))");
+test("an answer is as it is, but on a terminal", () => {
+  expect(answerText("\u001b[2J", { isOutTerminal: false })).toBe("\u001b[2J");
+  expect(answerText("\u001b[2J", { isOutTerminal: true })).toBe("\ufffd[2J");
+});
+
+test("a chat shows answers so, whoever types", () => {
+  // What `pronk run` shows is tried in tests/e2e/terminal.test.ts; no grammar makes a chat say this.
+  expect(readFileSync("src/cli/chat.ts", "utf8")).toContain("= answerText(piece, cli);");
 });

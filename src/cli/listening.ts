@@ -28,6 +28,8 @@ export const LISTEN_OPTIONS: OptionSpecs = optionGroup("Server", {
 
 export interface Listening {
   readonly url: string;
+  /** A line for whoever reads the log, in the log's form. */
+  warn(command: string, message: string): void;
   /** Until the command is interrupted or told to end. */
   untilStopped(): Promise<void>;
   /** Waits until no answer runs, as long as --drain says; requests are still heard meanwhile. */
@@ -63,6 +65,13 @@ export async function listen(
   });
   return {
     url: server.url,
+    warn(command, message) {
+      const line =
+        log === "json"
+          ? JSON.stringify({ time: new Date().toISOString(), level: "warn", message })
+          : `pronk ${command}: warning: ${message}`;
+      cli.note(`${line}\n`);
+    },
     untilStopped: () =>
       new Promise<void>((resolve) => {
         signal.addEventListener("abort", () => resolve(), { once: true });

@@ -6,8 +6,8 @@ import { createApp, memoryResponseCache, type ResponsesOptions } from "../server
 import { API_KEYS_OPTION, apiKeysOf } from "./api-keys-option.ts";
 import { choiceOption, flagOption, integerOption, textOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { CROSS_SITE_OPTIONS, crossSiteOptions } from "./cross-site-options.ts";
-import { LISTEN_OPTIONS, listen } from "./listening.ts";
+import { CROSS_SITE_OPTIONS, crossSiteOptions, listensHereAlone } from "./cross-site-options.ts";
+import { hostnameOf, LISTEN_OPTIONS, listen } from "./listening.ts";
 import { LORA_SERVE_OPTIONS } from "./lora-options.ts";
 import {
   CONTEXT_SHIFT_OPTION,
@@ -110,6 +110,13 @@ export const serve: Command = {
         log,
       }),
     );
+    if (keys === undefined && !listensHereAlone(input, cli)) {
+      server.warn(
+        "serve",
+        `listens on ${hostnameOf(input, cli)} without keys: whoever reaches it may use it; ` +
+          "--api-keys FILE or PRONK_API_KEYS sets them",
+      );
+    }
     try {
       try {
         const { info, adapters } = await served.load();

@@ -14,6 +14,8 @@ import {
 } from "../stages/stage-plan.ts";
 import { integerOption, textOption, UsageError } from "./arguments.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
+import { listensHereAlone } from "./cross-site-options.ts";
+import { hostnameOf } from "./listening.ts";
 import {
   KV_OPTION,
   kvOption,
@@ -106,6 +108,12 @@ export const stage: Command = {
       );
       await hosted();
       const server = await listen(input, cli, new StageHost(hosted));
+      if (!cli.env.PRONK_STAGE_KEY && !listensHereAlone(input, cli)) {
+        cli.note(
+          `pronk stage: warning: listens on ${hostnameOf(input, cli)} without a key: whoever reaches it may use it; ` +
+            "PRONK_STAGE_KEY, here and in the front, sets it\n",
+        );
+      }
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       cli.out(
         `part ${index} of ${count} at ${server.url}, ready in ${seconds} s (${describe(own)})\n`,
@@ -139,7 +147,7 @@ function partOption(input: Arguments): { readonly index: number; readonly count:
 }
 
 async function listen(input: Arguments, cli: CliContext, host: StageHost): Promise<StageServer> {
-  const hostname = textOption(input, "host") ?? (cli.env.HOST || DEFAULT_HOST);
+  const hostname = hostnameOf(input, cli);
   const port = integerOption(input, "port", 0, 65535) ?? DEFAULT_PORT;
   try {
     return await serveStage(host, { hostname, port }, cli.env.PRONK_STAGE_KEY || undefined);

@@ -12,7 +12,9 @@ export interface Outcome {
 
 export async function pronk(
   args: readonly string[],
-  more: Partial<Pick<CliContext, "env" | "isTerminal" | "signal" | "columns" | "openLines">> & {
+  more: Partial<
+    Pick<CliContext, "env" | "isTerminal" | "signal" | "columns" | "openLines" | "out">
+  > & {
     stdin?: string;
   } = {},
 ): Promise<Outcome> {

@@ -7,6 +7,7 @@
  */
 import type { Runner } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
+import { printable } from "../formats/printable.ts";
 import type { AdapterChoice } from "../generate/request.ts";
 import type { Digest } from "../pack/digest.ts";
 import { openSealed, type Seal, SealedPieces, sealBytes, sealHead } from "../pack/sealed-bytes.ts";
@@ -14,7 +15,8 @@ import { Sha256 } from "../pack/sha256-pieces.ts";
 import type { AdapterSet } from "./adapter-set.ts";
 import { commonLength, type Slot } from "./slots.ts";
 
-const SEAL: Seal = { magic: "PRONKSN", version: 2, what: "snapshot" };
+/** No cache that fits in memory has a million tokens. */
+const SEAL: Seal = { magic: "PRONKSN", version: 2, what: "snapshot", maxValues: 1_000_000 };
 
 /** Positions whose loading takes as long as computing one; a restored slot has to save more. */
 const LOADED_PER_TOKEN = 64;
@@ -281,11 +283,14 @@ export class SnapshotStore {
 
   #refuseOthers({ model, kv }: Header): void {
     if (kv !== this.#runner.kv) {
-      const found = `made with a cache of ${kv}, the model was loaded with ${this.#runner.kv}`;
+      const found = `made with a cache of ${printable(kv)}, the model was loaded with ${this.#runner.kv}`;
       throw new PronkError("bad_request", `snapshot: ${found}`);
     }
     if (model === this.#model) return;
-    throw new PronkError("bad_request", `snapshot: made by ${model}, the model is ${this.#model}`);
+    throw new PronkError(
+      "bad_request",
+      `snapshot: made by ${printable(model)}, the model is ${this.#model}`,
+    );
   }
 
   #keyOf(adapters: readonly SavedAdapter[]): string {
@@ -296,7 +301,7 @@ export class SnapshotStore {
     return adapters.map(([fingerprint, scale]) => {
       const loaded = this.#adapters.list.find((one) => one.fingerprint === fingerprint);
       if (loaded !== undefined) return { name: loaded.name, scale };
-      const missing = `made with the adapter ${fingerprint}, which is not loaded`;
+      const missing = `made with the adapter ${printable(fingerprint)}, which is not loaded`;
       throw new PronkError("bad_request", `snapshot: ${missing}`);
     });
   }

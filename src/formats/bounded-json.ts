@@ -8,7 +8,7 @@ import type { PronkError } from "../errors.ts";
 /** Configurations nest 4 deep, chat templates' tools and fusions of tokenizers 8. */
 const MAX_DEPTH = 64;
 
-/** Of lists and objects together; 65,536 tensors of a safetensors header have 530,000. */
+/** Of lists and objects together, where the caller has no other bound; 65,536 tensors of a safetensors header have 530,000. */
 const MAX_VALUES = 600_000;
 
 const QUOTE = 0x22;
@@ -27,8 +27,9 @@ const CLOSE_OBJECT = 0x7d;
 export function parseBoundedJson(
   bytes: Uint8Array,
   bad: (why: string, cause?: unknown) => PronkError,
+  maxValues: number = MAX_VALUES,
 ): unknown {
-  checkBounds(bytes, bad);
+  checkBounds(bytes, bad, maxValues);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
@@ -37,7 +38,7 @@ export function parseBoundedJson(
 }
 
 /** One pass over the bytes; what is wrong otherwise is the parser's to say. */
-function checkBounds(bytes: Uint8Array, bad: (why: string) => PronkError): void {
+function checkBounds(bytes: Uint8Array, bad: (why: string) => PronkError, maxValues: number): void {
   let depth = 0;
   let values = 0;
   for (let at = 0; at < bytes.length; at++) {
@@ -60,6 +61,6 @@ function checkBounds(bytes: Uint8Array, bad: (why: string) => PronkError): void 
         values++;
         break;
     }
-    if (values > MAX_VALUES) throw bad(`has more than ${MAX_VALUES} values`);
+    if (values > maxValues) throw bad(`has more than ${maxValues} values`);
   }
 }

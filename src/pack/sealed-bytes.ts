@@ -3,13 +3,14 @@
  * of the header; the header, JSON, with spaces up to a multiple of 8; parts; SHA-256 of all before.
  */
 import { PronkError } from "../errors.ts";
+import { parseBoundedJson } from "../formats/bounded-json.ts";
 import { type Digest, sha256, subtleDigest, toHex } from "./digest.ts";
 import { Sha256 } from "./sha256-pieces.ts";
 
 const HASH_BYTES = 32;
 
-/** Of bytes that come in pieces: a million tokens' numbers. What a header claims is allocated. */
-const MAX_PIECED_HEADER = 8_000_000;
+/** Of a header, for each of its values: numbers of tokens have seven digits at most, and a comma. */
+const BYTES_PER_VALUE = 8;
 
 export interface Seal {
   /** What the bytes begin with, in ASCII. */
@@ -18,6 +19,8 @@ export interface Seal {
   readonly version: number;
   /** Where an error is, for people. */
   readonly what: string;
+  /** Of lists and objects of a header, together. Anybody can seal bytes: what they hold is to be bounded. */
+  readonly maxValues: number;
 }
 
 /** @param header what JSON can hold. */
@@ -81,13 +84,8 @@ export class SealedPieces {
     }
     const view = new DataView(prefix.buffer, prefix.byteOffset);
     const bytes = view.getUint32(magic.length + 1, true);
-    if (bytes > MAX_PIECED_HEADER) throw this.#bad(`its header has ${bytes} bytes`);
-    try {
-      return JSON.parse(new TextDecoder().decode(this.#read(bytes)));
-    } catch (cause) {
-      if (cause instanceof PronkError) throw cause;
-      throw new PronkError("bad_format", `${what}: its header is no JSON`, { cause });
-    }
+    checkSize(this.#seal, bytes);
+    return parseHeader(this.#seal, this.#read(bytes));
   }
 
   /** Fills `out` with the next bytes. @throws PronkError "bad_format" where there are fewer. */
@@ -146,10 +144,11 @@ export class SealedPieces {
  *   they have changed.
  */
 export async function openSealed(
-  { magic, version, what }: Seal,
+  seal: Seal,
   bytes: Uint8Array,
   digest: Digest = subtleDigest,
 ): Promise<{ header: unknown; body: Uint8Array; hash: string }> {
+  const { magic, version, what } = seal;
   const bad = (why: string): PronkError => new PronkError("bad_format", `${what}: ${why}`);
   const prefix = prefixBytes(magic);
   const size = bytes.length - HASH_BYTES;
@@ -167,12 +166,24 @@ export async function openSealed(
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = prefix + view.getUint32(magic.length + 1, true);
   if (end > size) throw bad("its header does not end");
-  try {
-    const header: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(prefix, end)));
-    return { header, body: bytes.subarray(end, size), hash };
-  } catch (cause) {
-    throw new PronkError("bad_format", `${what}: its header is no JSON`, { cause });
-  }
+  checkSize(seal, end - prefix);
+  const header = parseHeader(seal, bytes.subarray(prefix, end));
+  return { header, body: bytes.subarray(end, size), hash };
+}
+
+/** Before memory is taken for it. */
+function checkSize({ what, maxValues }: Seal, bytes: number): void {
+  const most = maxValues * BYTES_PER_VALUE;
+  if (bytes <= most) return;
+  throw new PronkError("bad_format", `${what}: its header has ${bytes} bytes, at most ${most}`);
+}
+
+function parseHeader({ what, maxValues }: Seal, bytes: Uint8Array): unknown {
+  return parseBoundedJson(
+    bytes,
+    (why, cause) => new PronkError("bad_format", `${what}: its header ${why}`, { cause }),
+    maxValues,
+  );
 }
 
 function prefixBytes(magic: string): number {

@@ -8,7 +8,8 @@ import { openSealed, type Seal, sealBytes } from "../../pack/sealed-bytes.ts";
 import type { SequenceInput } from "./forward-inputs.ts";
 import type { CachedSequence } from "./kv-cache.ts";
 
-const SEAL: Seal = { magic: "PRONKKV", version: 2, what: "saved cache" };
+/** Four numbers for each of a million positions, and what says where they came from: more than memory has room for. */
+const SEAL: Seal = { magic: "PRONKKV", version: 2, what: "saved cache", maxValues: 5_000_000 };
 
 /** What a cache holds, apart from a model. */
 export interface SavedCache {

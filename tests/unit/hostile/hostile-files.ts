@@ -13,6 +13,7 @@ import {
   text,
   zip,
 } from "../formats/torch/torch-writer.ts";
+import { SNAPSHOTS } from "./hostile-snapshots.ts";
 import type { Way } from "./open-child.ts";
 
 export interface Hostile {
@@ -494,4 +495,5 @@ export const HOSTILE: readonly Hostile[] = [
   ...FLAXES,
   ...GGUFS,
   ...YAMLS,
+  ...SNAPSHOTS,
 ];

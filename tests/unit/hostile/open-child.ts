@@ -3,6 +3,7 @@
  * milliseconds, and the process's peak of memory so far. Run as a process of its own with a small heap.
  */
 import { readFileSync } from "node:fs";
+import { loadSnapshots } from "../../../src/cli/snapshot-option.ts";
 import {
   AutoConfig,
   AutoModelForCausalLM,
@@ -13,8 +14,9 @@ import {
   parseAssetCards,
   saveHfDirectory,
 } from "../../../src/platform/node/index.ts";
+import { toyEngine } from "../engine/toy-engine.ts";
 
-export type Way = "model" | "config" | "tokenizer" | "copy" | "cards";
+export type Way = "model" | "config" | "tokenizer" | "copy" | "cards" | "snapshot";
 
 export interface ToOpen {
   readonly name: string;
@@ -41,6 +43,11 @@ const WAYS: Readonly<Record<Way, (path: string) => Promise<unknown>>> = {
       outputDirectory(`${path}.copy`),
     ),
   cards: async (path) => parseAssetCards(readFileSync(path, "utf8"), { where: "cards.yaml" }),
+  snapshot: (path) =>
+    loadSnapshots(toyEngine({ ctx: 256, maxRows: 16, slots: 2 }).engine, {
+      positionals: [],
+      values: { snapshot: [path] },
+    }),
 };
 
 for (const { name, way, path } of JSON.parse(readFileSync(process.argv[2], "utf8")) as ToOpen[]) {

@@ -32,7 +32,7 @@ describe("SHA-256 of pieces", () => {
   });
 });
 
-const SEAL: Seal = { magic: "pronktest", version: 3, what: "thing.bin" };
+const SEAL: Seal = { magic: "pronktest", version: 3, what: "thing.bin", maxValues: 1000 };
 const HEADER = { ids: [1, 2, 3], name: "Ω🦙" };
 
 /** The bytes, `step` at a time, an empty piece among them. */
@@ -140,10 +140,25 @@ describe("sealed bytes", () => {
     }
   });
 
+  test.each([
+    ["[".repeat(65), "is nested deeper than 64"],
+    [`[${"0,".repeat(1000)}0]`, "has more than 1000 values"],
+    [" ".repeat(8001), "has 8001 bytes, at most 8000"],
+  ])("of a header that is more than any are refused: %#", async (header, why) => {
+    const text = Buffer.from(header);
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(text.length);
+    const before = Buffer.concat([Buffer.from(SEAL.magic), Buffer.of(SEAL.version), size, text]);
+    const hash = createHash("sha256").update(before).digest();
+    const bytes = new Uint8Array(Buffer.concat([before, hash]));
+    await expect(openSealed(SEAL, bytes)).rejects.toThrow(`thing.bin: its header ${why}`);
+    expect(() => readAll(SEAL, bytes, 0)).toThrow(`thing.bin: its header ${why}`);
+  });
+
   test("of a header that is larger than any are refused before memory is taken for it", async () => {
     const bytes = await sealBytes(SEAL, HEADER, parts);
-    new DataView(bytes.buffer).setUint32(SEAL.magic.length + 1, 8_000_001, true);
+    new DataView(bytes.buffer).setUint32(SEAL.magic.length + 1, 8001, true);
     const open = () => new SealedPieces(SEAL, pieces(bytes, 64)).header();
-    expect(open).toThrow("thing.bin: its header has 8000001 bytes");
+    expect(open).toThrow("thing.bin: its header has 8001 bytes, at most 8000");
   });
 });

@@ -11,9 +11,10 @@ import { MODELS_NAME, parseSiteModels, type SiteModel } from "../pack/site-model
 import { writeFileAtomically } from "../platform/host/atomic-file.ts";
 import { openNamedModel } from "../platform/host/create-engine.ts";
 import { directoryTarget } from "../platform/host/directory.ts";
+import { withFolderLock } from "../platform/host/folder-lock.ts";
 import { lastPart } from "./address.ts";
 import { flagOption, textOption, UsageError } from "./arguments.ts";
-import type { CliContext, Command } from "./command.ts";
+import type { Arguments, CliContext, Command } from "./command.ts";
 import {
   JSON_OPTION,
   modelName,
@@ -30,6 +31,9 @@ const MODELS_FOLDER = "models";
 const FILES_FOLDER = "playground";
 
 const INDEX = "index.html";
+
+/** Two that wrote at once would lose each other's models, and remove each other's files. */
+const LOCK = ".pronk-page.lock";
 
 export const page: Command = {
   name: "page",
@@ -58,24 +62,42 @@ export const page: Command = {
     const given = textOption(input, "out");
     if (!given) throw new UsageError("--out DIR is missing");
     const out = resolve(given);
-    const files = await writePage(out);
-    const listed = await readList(out);
-    const added = flagOption(input, "without-model")
-      ? undefined
-      : await addModel(modelName(input, cli), weightOptions(input), out, cli);
-    const models = [...listed.filter(({ id }) => id !== added?.id), ...(added ? [added] : [])];
-    const list = `${JSON.stringify({ models }, null, 1)}\n`;
-    await writeFileAtomically(join(out, MODELS_NAME), new TextEncoder().encode(list));
-    await removeOlder(out, files);
-    const { files: count, bytes } = await measure(out);
+    const written = await withFolderLock(
+      out,
+      LOCK,
+      {
+        signal: cli.signal,
+        onWait: () => cli.note(`pronk page: waits for another one that writes into ${given}\n`),
+      },
+      () => write(input, out, cli),
+    );
+    const { models, count, bytes } = written;
     cli.out(
       flagOption(input, "json")
-        ? `${JSON.stringify({ path: out, models: models.map(({ id }) => id), files: count, bytes })}\n`
-        : `${out}: ${models.map(({ id }) => id).join(", ") || "no model"}; ${count} files, ${bytes} bytes\n` +
+        ? `${JSON.stringify({ path: out, models, files: count, bytes })}\n`
+        : `${out}: ${models.join(", ") || "no model"}; ${count} files, ${bytes} bytes\n` +
             `see it: npx serve ${given}; publish it: npx wrangler deploy --assets ${given} --name NAME --compatibility-date 2026-01-01\n`,
     );
   },
 };
+
+/** Everything that has to see the folder as it leaves it: the list is read and written, what nobody names is removed. */
+async function write(
+  input: Arguments,
+  out: string,
+  cli: CliContext,
+): Promise<{ models: readonly string[]; count: number; bytes: number }> {
+  const files = await writePage(out);
+  const listed = await readList(out);
+  const added = flagOption(input, "without-model")
+    ? undefined
+    : await addModel(modelName(input, cli), weightOptions(input), out, cli);
+  const models = [...listed.filter(({ id }) => id !== added?.id), ...(added ? [added] : [])];
+  const list = `${JSON.stringify({ models }, null, 1)}\n`;
+  await writeFileAtomically(join(out, MODELS_NAME), new TextEncoder().encode(list));
+  await removeOlder(out, files);
+  return { models: models.map(({ id }) => id), ...(await measure(out)) };
+}
 
 /**
  * The built page over an older one, which can be read all the while: index.html, which names the others by their content,
@@ -174,9 +196,9 @@ function entryOf(manifest: Manifest, folder: string): SiteModel {
   return { id, folder: `${MODELS_FOLDER}/${folder}`, bytes, checksum, license };
 }
 
-async function measure(out: string): Promise<{ files: number; bytes: number }> {
-  const names = await readdir(out, { recursive: true });
+async function measure(out: string): Promise<{ count: number; bytes: number }> {
+  const names = (await readdir(out, { recursive: true })).filter((name) => name !== LOCK);
   const found = await Promise.all(names.map((name) => stat(join(out, name))));
   const sizes = found.filter((entry) => entry.isFile()).map(({ size }) => size);
-  return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  return { count: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
 }

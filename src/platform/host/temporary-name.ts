@@ -49,6 +49,13 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Whether the process that made such a name has ended; false also where nobody here can tell. */
+export function hasEnded(name: string): boolean {
+  const [, host, pid, run] = TEMPORARY.exec(name) ?? [];
+  if (host !== HOST) return false;
+  return Number(pid) === process.pid ? run !== RUN : !isAlive(Number(pid));
+}
+
 const swept = new Map<string, Promise<void>>();
 
 /** Removes what processes that ended left half-written in a folder; once in the life of this one. Never throws. */
@@ -71,10 +78,10 @@ async function sweep(folder: string): Promise<void> {
 
 async function isAbandoned(folder: string, name: string): Promise<boolean> {
   const isPart = PART.test(name);
-  const [, host, pid, run] = TEMPORARY.exec(name) ?? [];
+  const [, host, pid] = TEMPORARY.exec(name) ?? [];
   if (host === undefined && !isPart && !UNNAMED.test(name)) return false;
-  if (host === HOST && Number(pid) === process.pid) return run !== RUN;
-  if (host === HOST && !isAlive(Number(pid))) return true;
+  if (hasEnded(name)) return true;
+  if (host === HOST && Number(pid) === process.pid) return false;
   const found = await stat(join(folder, name)).catch(() => undefined);
   return (
     found !== undefined && Date.now() - found.mtimeMs > (isPart ? STALE_PART_MS : ABANDONED_MS)

@@ -191,6 +191,11 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   };
   app.onError(answerError);
   const isKeyed = options.auth !== undefined;
+  const mayKnow = async (c: AppContext): Promise<boolean> =>
+    authenticate(c.req.raw.headers).then(
+      ({ models }) => models === undefined,
+      () => false,
+    );
   const { dialects = DIALECTS } = options;
   const page = options.playground && playgroundRoutes(options.playground);
   const routes = [
@@ -203,7 +208,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     ...tokenRoutes(server),
     ...modelRoutes(server),
     ...loraRoutes(server),
-    healthRoute((c) => resolveEngine(options, c), options.ready),
+    healthRoute((c) => resolveEngine(options, c), options.ready, mayKnow),
     ...metricsRoutes(options, metrics),
     ...dialectRoutes(server, dialects),
     ...(page?.routes ?? []),

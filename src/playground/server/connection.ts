@@ -67,10 +67,15 @@ export class Connection {
   }
 
   async #isReady(): Promise<boolean> {
-    const answer = await fetch(new URL("health", this.#base));
+    const key = this.#key.peek();
+    const headers = key === "" ? {} : { authorization: `Bearer ${key}` };
+    const answer = await fetch(new URL("health", this.#base), { headers });
     if (answer.ok) return true;
     const { status, progress, error } = await answer.json();
-    if (status === "failed") throw new PronkError("unavailable", error?.message ?? "it has failed");
+    if (status === "failed") {
+      const why = error?.message ?? `the model could not be loaded (${error?.code})`;
+      throw new PronkError("unavailable", why);
+    }
     if (status === "stopping") throw new PronkError("unavailable", "the server is being stopped");
     this.state.value = { is: "loading", progress };
     return false;

@@ -1,4 +1,4 @@
-/** GET /health: whether the model answers yet. Needs no key. */
+/** GET /health: whether the model answers yet. Needs no key; why it failed is told to those who have one. */
 
 import type { Engine } from "../../engine/engine.ts";
 import type { LoadTimings } from "../../engine/load-timings.ts";
@@ -15,7 +15,7 @@ export interface Readiness {
   readonly status: "loading" | "ready" | "failed" | "stopping";
   /** Of the load, from 0 to 1. */
   readonly progress?: number;
-  /** Why it failed; the message of a PronkError is shown. */
+  /** Why it failed; the message of a PronkError is shown to who may know it. */
   readonly error?: PronkError | Error;
   /** How long each part of loading took, once it is ready. */
   readonly loading?: LoadTimings | undefined;
@@ -26,10 +26,12 @@ export interface Readiness {
  * the status and progress.
  *
  * @param ready undefined: the model is loaded, now if need be.
+ * @param mayKnow whether who asks may read paths and addresses of this server, which messages have.
  */
 export function healthRoute(
   engine: (c: AppContext) => Promise<Engine>,
   ready: (() => Readiness) | undefined,
+  mayKnow: (c: AppContext) => Promise<boolean>,
 ): Route {
   const readiness = async (c: AppContext): Promise<Readiness> => {
     if (ready !== undefined) return ready();
@@ -61,16 +63,13 @@ export function healthRoute(
             c.header("server-timing", loadTiming(loading));
             return c.json({ status: "ok", loading });
           }
+          const state = { status, ...(progress === undefined ? {} : { progress }) };
+          const headers = { "cache-control": "no-store" };
+          if (status !== "failed") return c.json(state, 503, headers);
+          c.get("record").error = error;
           const { code, message } = toErrorReply(error).body.error;
-          return c.json(
-            {
-              status,
-              ...(progress === undefined ? {} : { progress }),
-              ...(status === "failed" ? { error: { code, message } } : {}),
-            },
-            503,
-            { "cache-control": "no-store" },
-          );
+          const told = (await mayKnow(c)) ? { code, message } : { code };
+          return c.json({ ...state, error: told }, 503, headers);
         },
       },
     },

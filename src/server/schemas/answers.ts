@@ -272,7 +272,7 @@ export const healthAnswer: Schema = z.object({
 export const unhealthyAnswer: Schema = z.object({
   status: z.enum(["loading", "failed", "stopping"]),
   progress: z.optional(z.number().check(z.gte(0), z.lte(1))),
-  error: z.optional(z.object({ code: z.string(), message: z.string() })),
+  error: z.optional(z.object({ code: z.string(), message: z.optional(z.string()) })),
 });
 
 export const text: Schema = z.string();

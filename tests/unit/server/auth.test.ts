@@ -1,6 +1,15 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { type ApiKey, createApp, parseApiKeys } from "../../../src/server/app.ts";
+import { PronkError } from "../../../src/errors.ts";
+import {
+  type ApiKey,
+  type AppOptions,
+  createApp,
+  jsonLogLine,
+  type LogEntry,
+  parseApiKeys,
+  type Readiness,
+} from "../../../src/server/app.ts";
 import { CHAT, COMPLETIONS, chat, completion, post } from "./client.ts";
 import { createToy } from "./toy-engine.ts";
 
@@ -68,6 +77,47 @@ describe("every route is closed", () => {
     expect((await app.request("/health")).status).toBe(200);
     expect((await app.request(CHAT, { method: "OPTIONS" })).status).toBe(204);
   });
+});
+
+describe("/health of a model that could not be loaded", () => {
+  const why = "http://10.0.0.7:9000/models/secret-project.gguf: HTTP 403";
+  const failure = new PronkError("source_failed", why);
+  const keys: ApiKey[] = [{ key: "owner" }, { key: "tenant", models: ["sql"] }];
+  const STRANGERS: Record<string, string>[] = [
+    {},
+    { authorization: "Bearer other" },
+    { "x-api-key": "tenant" },
+  ];
+
+  async function health(options: Partial<AppOptions>, headers: Record<string, string>) {
+    const logged: LogEntry[] = [];
+    const log = (entry: LogEntry): void => void logged.push(entry);
+    const failing = createApp({ engine: () => Promise.reject(failure), ...options, log });
+    const response = await failing.request("/health", { headers });
+    expect(response.status).toBe(503);
+    expect(jsonLogLine(logged[0]!)).toContain(JSON.stringify(why));
+    return { text: await response.text(), headers: JSON.stringify([...response.headers]) };
+  }
+
+  const failed = (): Readiness => ({ status: "failed", error: failure, progress: 0.5 });
+  test.each<[string, Partial<AppOptions>]>([
+    ["found by asking", {}],
+    ["said by the entry", { ready: failed }],
+  ])(
+    "says a code to strangers and to keys of some models, the rest to others: %s",
+    async (_, how) => {
+      const said = { status: "failed", ...("ready" in how && { progress: 0.5 }) };
+      for (const headers of STRANGERS) {
+        const { text, headers: sent } = await health({ ...how, auth: { keys } }, headers);
+        expect(JSON.parse(text)).toEqual({ ...said, error: { code: "source_failed" } });
+        expect(sent).not.toMatch(/secret-project|10\.0\.0\.7/);
+      }
+      const whole = { ...said, error: { code: "source_failed", message: why } };
+      const owner = { authorization: "Bearer owner" };
+      expect(JSON.parse((await health({ ...how, auth: { keys } }, owner)).text)).toEqual(whole);
+      expect(JSON.parse((await health(how, {})).text)).toEqual(whole);
+    },
+  );
 });
 
 test.each([[[]], [[""]], [["good", ""]]])("keys %j are refused when the app is made", (keys) => {

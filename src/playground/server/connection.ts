@@ -68,7 +68,7 @@ export class Connection {
 
   async #isReady(): Promise<boolean> {
     const key = this.#key.peek();
-    const headers = key === "" ? {} : { authorization: `Bearer ${key}` };
+    const headers = new Headers(key === "" ? [] : [["authorization", `Bearer ${key}`]]);
     const answer = await fetch(new URL("health", this.#base), { headers });
     if (answer.ok) return true;
     const { status, progress, error } = await answer.json();

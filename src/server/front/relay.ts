@@ -103,8 +103,8 @@ class EventCutter {
   /** The text of the last event that is no comment; "" where there is none. */
   lastOf(whole: Uint8Array): string {
     const separator = "\n".repeat(this.#feeds);
-    // Further line feeds between events are none of either.
-    const events = new TextDecoder()
+    // Further line feeds between events are none of either. A piece begins anywhere: its U+FEFF is text.
+    const events = new TextDecoder("utf-8", { ignoreBOM: true })
       .decode(whole)
       .split(separator)
       .map((event) => event.replace(/^\n/, ""));

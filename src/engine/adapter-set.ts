@@ -8,7 +8,7 @@ import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import type { AdapterChoice } from "../generate/request.ts";
 import { withFingerprint } from "./adapter-fingerprint.ts";
-import { type AdapterMix, checkAdapterScale, NO_ADAPTERS } from "./adapter-mix.ts";
+import { type AdapterMix, checkAdapterScale, NO_ADAPTERS, salted } from "./adapter-mix.ts";
 
 /** A loaded adapter. */
 export interface AdapterInfo {
@@ -149,9 +149,10 @@ export class AdapterSet {
 
   /**
    * @param choices undefined: the default.
+   * @param cacheSalt CallOptions'; undefined: nobody's.
    * @throws PronkError "not_found" naming what there is; "bad_request".
    */
-  resolve(choices: readonly AdapterChoice[] | undefined): ResolvedMix {
+  resolve(choices: readonly AdapterChoice[] | undefined, cacheSalt?: string): ResolvedMix {
     const chosen =
       choices === undefined
         ? [...this.#byName.values()].map((loaded) => ({ loaded, scale: loaded.defaultScale }))
@@ -160,13 +161,15 @@ export class AdapterSet {
     const parts = chosen
       .filter(({ scale }) => scale !== 0)
       .sort((a, b) => a.loaded.id - b.loaded.id);
-    if (parts.length === 0) return { ...NO_ADAPTERS, parts: [] };
+    if (parts.length === 0) return salted({ ...NO_ADAPTERS, parts: [] }, cacheSalt);
     refuseConflicts(parts.map(({ loaded }) => loaded));
-    return {
-      key: parts.map(({ loaded, scale }) => `${loaded.id}:${scale}`).join(),
+    const key = parts.map(({ loaded, scale }) => `${loaded.id}:${scale}`).join();
+    const mix = {
+      ...{ key, sharedKey: key, salt: undefined },
       spans: parts.map(({ loaded, scale }) => ({ handle: loaded.handle, scale })),
       parts: parts.map(({ loaded }) => loaded),
     };
+    return salted(mix, cacheSalt);
   }
 
   /** To be called where a mix was resolved, before anything else can happen; gives what ends its use. */

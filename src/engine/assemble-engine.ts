@@ -161,14 +161,14 @@ export function assembleEngine(
     },
     embed: async (
       texts,
-      { signal, work, caller, maxWaitMs, isPart, adapters, ...options } = {},
+      { signal, work, caller, maxWaitMs, isPart, cacheSalt, adapters, ...options } = {},
     ) => {
       const ids = texts.map((text) => (typeof text === "string" ? tokenizer.encode(text) : text));
       checkEmbedding(ids, options, runner);
       return inTurns(ids, (some, goesOn) =>
         scheduler.lend(
           (loan) => embedTexts(loan, some, options, signal),
-          { signal, work, caller, maxWaitMs, isPart: isPart || goesOn },
+          { signal, work, caller, maxWaitMs, cacheSalt, isPart: isPart || goesOn },
           adapters,
           some.length,
         ),

@@ -19,6 +19,8 @@ export interface DraftJob {
 interface DraftSlot {
   readonly ids: Int32Array;
   length: number;
+  /** For whom they were read: others' time says nothing of them. */
+  salt: string | undefined;
   /** Whose tokens they are; the first `agreed` were compared. */
   sequence: Sequence | undefined;
   agreed: number;
@@ -63,6 +65,7 @@ export class DraftModel {
     this.#slots = Array.from({ length: runner.slots }, () => ({
       ids: new Int32Array(runner.ctx),
       length: 0,
+      salt: undefined,
       sequence: undefined,
       agreed: 0,
       shifts: 0,
@@ -123,6 +126,8 @@ export class DraftModel {
     const slot = this.#slots[index];
     if (sequence === undefined || sequence.length > slot.ids.length) return [];
     if (slot.sequence !== sequence || slot.shifts !== sequence.shifts) {
+      if (slot.salt !== sequence.adapters.salt) slot.length = 0;
+      slot.salt = sequence.adapters.salt;
       slot.sequence = sequence;
       slot.shifts = sequence.shifts;
       slot.agreed = 0;

@@ -102,6 +102,11 @@ export interface CallOptions {
   readonly maxWaitMs?: number | undefined;
   /** It belongs to a request that was let in already: never "overloaded". */
   readonly isPart?: boolean | undefined;
+  /**
+   * Whose prefixes it reads and leaves: a prompt is gone on from only by calls of an equal salt, a text that is not
+   * empty. Loaded snapshots are everybody's. Default: those of all calls without one.
+   */
+  readonly cacheSalt?: string | undefined;
 }
 
 export interface Engine {
@@ -225,7 +230,7 @@ export interface Engine {
    */
   saveSnapshot(
     request: Pick<GenerateRequest, "prompt_ids" | "adapters">,
-    options?: { signal?: AbortSignal },
+    options?: Pick<CallOptions, "signal" | "cacheSalt">,
   ): Promise<Uint8Array>;
   /**
    * Keeps a snapshot in memory: prompts that begin with its tokens, by the same adapters, go on from it, to

@@ -41,11 +41,11 @@ export class PrefixCache {
    */
   take(sequence: Sequence): { slot: Slot; cached: number } | undefined {
     const ids = sequence.ids.subarray(0, sequence.length);
-    const { key } = sequence.adapters;
+    const { key, sharedKey } = sequence.adapters;
     const held = this.#slots.map((slot) => (slot.isLent ? 0 : commonPrefix(slot, ids, key)));
     const inSlots = Math.max(...held);
     const source = this.#slots[held.indexOf(inSlots)];
-    const saved = this.#snapshots.find(ids, key, inSlots);
+    const saved = this.#snapshots.find(ids, sharedKey, inSlots);
     const most = saved?.cached ?? inSlots;
     let best: { slot: Slot; cost: number; cached: number } | undefined;
     for (const [index, slot] of this.#slots.entries()) {
@@ -64,7 +64,7 @@ export class PrefixCache {
     if (best === undefined) return undefined;
     const { slot, cached } = best;
     this.evict(slot, cached);
-    slot.adapters = key;
+    slot.key = key;
     slot.sequence = sequence;
     if (cached < most) {
       if (saved !== undefined) this.#snapshots.restore(saved, slot);
@@ -131,7 +131,7 @@ export class PrefixCache {
       if (isReading && follows.slot.length < follows.shared) continue;
       slot.follows = undefined;
       const ids = sequence.ids.subarray(0, sequence.length);
-      const held = commonPrefix(follows.slot, ids, slot.adapters);
+      const held = commonPrefix(follows.slot, ids, slot.key);
       if (held <= slot.length) continue;
       const before = slot.length;
       this.#copy(follows.slot, slot, held);
@@ -155,7 +155,7 @@ export class PrefixCache {
     let best: Slot["follows"];
     for (const other of this.#slots) {
       const { sequence } = other;
-      if (sequence === undefined || other === slot || other.adapters !== key) continue;
+      if (sequence === undefined || other === slot || other.key !== key) continue;
       if (!other.isReusable || sequence.arrival > (slot.sequence?.arrival ?? 0)) continue;
       const theirs = sequence.ids.subarray(0, sequence.length);
       const shared = Math.min(commonLength(theirs, ids), ids.length - 1);
@@ -168,6 +168,6 @@ export class PrefixCache {
 
 /** How many of `ids`, all of them if need be, a slot's cache begins with. */
 export function heldTokens(slot: Slot, ids: ArrayLike<number>, key: string): number {
-  if (slot.isLent || !slot.isReusable || slot.adapters !== key) return 0;
+  if (slot.isLent || !slot.isReusable || slot.key !== key) return 0;
   return commonLength(slot.ids.subarray(0, slot.length), ids);
 }

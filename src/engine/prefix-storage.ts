@@ -12,15 +12,17 @@ export interface PrefixRequest {
   readonly ids: readonly number[];
   /** As a generation's. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
+  /** As the call's: what others have of the text is not there. */
+  readonly cacheSalt?: string | undefined;
 }
 
 export interface PrefixStorage {
   /**
-   * Of the model and the adapters: what was saved under a key can be restored under the same.
+   * Of the model, the adapters and the salt: what was saved under a key can be restored under the same.
    *
-   * @throws PronkError "not_found" for an adapter.
+   * @throws PronkError "not_found" for an adapter; "bad_request".
    */
-  key(adapters?: readonly AdapterChoice[]): string;
+  key(adapters?: readonly AdapterChoice[], cacheSalt?: string): string;
   /** How many tokens of a text's beginning any cache holds. @throws PronkError "not_found". */
   held(request: PrefixRequest): number;
   /**
@@ -39,7 +41,7 @@ export interface PrefixStorage {
    * @throws PronkError as loadSnapshot(); what `pieces` throws.
    */
   restore(
-    request: Pick<PrefixRequest, "adapters">,
+    request: Pick<PrefixRequest, "adapters" | "cacheSalt">,
     pieces: () => Iterable<Uint8Array>,
   ): Promise<number>;
 }
@@ -58,17 +60,17 @@ export function prefixStorage(
 ): PrefixStorage {
   const { prefixes, snapshots, adapters } = caches;
   return {
-    key(choices) {
-      const { parts, spans } = adapters.resolve(choices);
+    key(choices, cacheSalt) {
+      const { parts, spans, salt } = adapters.resolve(choices, cacheSalt);
       const mix = parts.map((one, i) => [one.fingerprint, spans[i]?.scale]);
-      return JSON.stringify([fingerprint, ...mix]);
+      return JSON.stringify([fingerprint, ...mix, ...(salt === undefined ? [] : [salt])]);
     },
-    held({ ids, adapters: choices }) {
-      return prefixes.longest(ids, adapters.resolve(choices).key)?.tokens ?? 0;
+    held({ ids, adapters: choices, cacheSalt }) {
+      return prefixes.longest(ids, adapters.resolve(choices, cacheSalt).key)?.tokens ?? 0;
     },
-    async save({ ids, adapters: choices }, write) {
+    async save({ ids, adapters: choices, cacheSalt }, write) {
       snapshots.check();
-      const mix = adapters.resolve(choices);
+      const mix = adapters.resolve(choices, cacheSalt);
       const found = prefixes.longest(ids, mix.key);
       if (found === undefined) return 0;
       const { slot, tokens } = found;
@@ -86,16 +88,16 @@ export function prefixStorage(
         await runtime.yieldTask();
       }
     },
-    restore({ adapters: choices }, pieces) {
-      const { key } = adapters.resolve(choices);
+    restore({ adapters: choices, cacheSalt }, pieces) {
+      const { key, sharedKey } = adapters.resolve(choices, cacheSalt);
       return caches.alone(() => {
         const slot = prefixes.cheapest();
         if (slot === undefined) return 0;
         prefixes.evict(slot, 0);
-        const ids = snapshots.restorePieces(pieces(), slot.index, key);
+        const ids = snapshots.restorePieces(pieces(), slot.index, sharedKey);
         slot.ids.set(ids);
         slot.length = ids.length;
-        slot.adapters = key;
+        slot.key = key;
         prefixes.leave(slot);
         return ids.length;
       });

@@ -162,7 +162,7 @@ export class Scheduler {
         eogIds: this.#tokenizer.eogIds,
         randomSeed: () => this.#runtime.randomSeed(),
       });
-      const mix = this.adapters.resolve(request.adapters);
+      const mix = this.adapters.resolve(request.adapters, call.cacheSalt);
       const sequence = new Sequence(
         resolved,
         this.#context,
@@ -211,7 +211,7 @@ export class Scheduler {
     most = 1,
   ): Promise<Result> {
     this.#expire();
-    const mix = this.adapters.resolve(choices);
+    const mix = this.adapters.resolve(choices, call.cacheSalt);
     return this.#lender.lend(work, { call, mix, most, meter: this.#work.meter(budget) });
   }
 

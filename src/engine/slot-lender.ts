@@ -134,7 +134,7 @@ export class SlotLender {
         fill: (ids) => prefixes.fill(own, Int32Array.from(ids), mix.key),
       });
       if (lent.isOver) return result;
-      own.adapters = mix.key;
+      own.key = mix.key;
       own.used = turns();
       return result;
     } catch (error) {
@@ -233,7 +233,7 @@ export class SlotLender {
     return more;
   }
 
-  /** @param held what its cache holds, whose mix of adapters is the slot's. */
+  /** @param held what its cache holds, by the slot's key. */
   giveBack(slot: Slot, held: readonly number[] = []): void {
     slot.ids.set(held);
     slot.length = held.length;

@@ -6,8 +6,8 @@ export interface Slot {
   /** (ctx,); the first `length` are the tokens whose keys and values are in the cache. */
   readonly ids: Int32Array;
   length: number;
-  /** The mix of adapters that they were run with (AdapterMix.key). */
-  adapters: string;
+  /** What they were run with, and for whom (AdapterMix.key). */
+  key: string;
   /** Whether another text may go on from what the cache holds (Runner.isCutDependent). */
   readonly isReusable: boolean;
   /** undefined: free. What its cache holds may still be the start of another prompt. */
@@ -35,7 +35,7 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
     index,
     ids: new Int32Array(ctx),
     length: 0,
-    adapters: "",
+    key: "",
     isReusable,
     sequence: undefined,
     isLent: false,
@@ -45,13 +45,13 @@ export function createSlots(count: number, ctx: number, isReusable = true): Slot
   }));
 }
 
-/** Tokens of `ids`, all but the last, that the slot's cache begins with; none by other adapters. */
+/** Tokens of `other`, all but the last, that the slot's cache begins with; none by another key. */
 export function commonPrefix(
-  { isReusable, adapters, ids, length }: Pick<Slot, "isReusable" | "adapters" | "ids" | "length">,
+  { isReusable, key: own, ids, length }: Pick<Slot, "isReusable" | "key" | "ids" | "length">,
   other: Int32Array,
   key: string,
 ): number {
-  if (!isReusable || adapters !== key) return 0;
+  if (!isReusable || own !== key) return 0;
   return commonLength(ids.subarray(0, length), other.subarray(0, Math.max(0, other.length - 1)));
 }
 

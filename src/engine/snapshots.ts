@@ -163,18 +163,18 @@ export class SnapshotStore {
   }
 
   /**
-   * Puts a snapshot that comes in pieces straight into a slot of those adapters, and gives its tokens. Not while a
-   * batch is being run. Whatever it throws, the slot's cache holds nothing then that may be believed.
+   * Puts a snapshot that comes in pieces straight into a slot, and gives its tokens. Not while a batch is being run. Whatever it throws, the slot's cache holds nothing then that may be believed.
    *
+   * @param adapters that it has to be of: AdapterMix.sharedKey.
    * @throws PronkError as load().
    */
-  restorePieces(pieces: Iterable<Uint8Array>, slot: number, key: string): readonly number[] {
+  restorePieces(pieces: Iterable<Uint8Array>, slot: number, adapters: string): readonly number[] {
     this.check();
     const sealed = new SealedPieces(SEAL, pieces);
     const header = sealed.header();
     if (!isHeader(header)) throw bad("its header is not that of a snapshot");
     this.#refuse(header);
-    if (this.#keyOf(header.adapters) !== key) {
+    if (this.#keyOf(header.adapters) !== adapters) {
       throw new PronkError("bad_request", "snapshot: made with other adapters");
     }
     const { ids, layer } = header;
@@ -229,7 +229,11 @@ export class SnapshotStore {
     throw new PronkError("not_found", `snapshot: ${id} is not loaded`);
   }
 
-  /** The one with most of a prompt, all but its last token, where that is worth loading over `held` tokens. */
+  /**
+   * The one with most of a prompt, all but its last token, where that is worth loading over `held` tokens.
+   *
+   * @param adapters AdapterMix.sharedKey: snapshots are everybody's.
+   */
   find(ids: Int32Array, adapters: string, held: number): FoundSnapshot | undefined {
     let best: FoundSnapshot | undefined;
     for (const snapshot of this.#held.values()) {
@@ -294,7 +298,7 @@ export class SnapshotStore {
   }
 
   #keyOf(adapters: readonly SavedAdapter[]): string {
-    return this.#adapters.resolve(this.#choicesOf(adapters)).key;
+    return this.#adapters.resolve(this.#choicesOf(adapters)).sharedKey;
   }
 
   #choicesOf(adapters: readonly SavedAdapter[]): AdapterChoice[] {

@@ -23,6 +23,7 @@ const OWN_FIELDS = new Set([
   "structured_outputs",
   "lora",
   "ignore_eos",
+  "cache_salt",
   "prediction",
   "parallel_tool_calls",
 ]);

@@ -16,6 +16,7 @@ export interface AccountsOptions {
   readonly quotaStore?: QuotaStore | undefined;
   readonly log?: ((entry: LogEntry) => void) | undefined;
   readonly limits?: Partial<Limits>;
+  readonly sharePrefixCache?: boolean | undefined;
 }
 
 export class Accounts {
@@ -49,12 +50,14 @@ export class Accounts {
 
   engineFor(c: AppContext, engine: Engine): Engine {
     const record = c.get("record");
-    const { workMs, waitMs = DEFAULT_LIMITS.waitMs } = this.#options.limits ?? {};
+    const { limits = {}, sharePrefixCache = false } = this.#options;
+    const { workMs, waitMs = DEFAULT_LIMITS.waitMs } = limits;
     if (workMs !== undefined) record.work ??= new WorkBudget(workMs);
     return meteredEngine(engine, {
       record,
       work: record.work,
       waitMs,
+      cacheOwner: sharePrefixCache ? undefined : record.caller.owner,
       now: () => this.#clock.now(),
       spend: (tokens) => this.#spend(c, record, tokens),
       onGeneration: (end) => {

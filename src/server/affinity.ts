@@ -44,8 +44,9 @@ export async function affinityKey(body: unknown): Promise<string | undefined> {
   if (previous !== undefined) return previous;
   const opening = openingOf(body);
   if (opening === undefined) return undefined;
-  // Clients name what belongs together by the second; it parts requests that begin alike.
+  // Clients name what belongs together by the second, as by a salt; it parts requests that begin alike.
   const facts = [textOf(body.model), textOf(body.prompt_cache_key), opening];
+  if (body.cache_salt != null) facts.push(textOf(body.cache_salt));
   const hash = await sha256(new TextEncoder().encode(JSON.stringify(facts)));
   return hash.slice(0, KEY_DIGITS);
 }

@@ -81,7 +81,8 @@ export function runJob(
   abort: AbortController,
   resuming?: Resuming,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
-  return runChoices(job.engine, requestsOf(job, resuming), abort);
+  const { cache_salt } = job.fields;
+  return runChoices(job.engine, requestsOf(job, resuming), abort, cache_salt ?? undefined);
 }
 
 export function answerHead(

@@ -92,6 +92,11 @@ export interface AppOptions {
   readonly ready?: () => Readiness;
   /** Absent: open to everybody. */
   readonly auth?: AuthOptions;
+  /**
+   * Whether a prompt of one key goes on from another's. It is sooner answered, and tells that somebody's prompt began alike:
+   * for keys of one tenant. Default false.
+   */
+  readonly sharePrefixCache?: boolean;
   /** Merged over the defaults: 1 MiB of body, 128 choices, tokens as the context allows. */
   readonly limits?: Partial<Limits>;
   /**

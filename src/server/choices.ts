@@ -26,12 +26,14 @@ interface Step {
  *
  * @param abort fires when the caller is gone; it is also fired here when one choice fails or the
  *   iterator is returned, so that the other choices stop.
+ * @param cacheSalt of all of them.
  * @throws whatever the engine throws, from the first choice that fails.
  */
 export async function* runChoices(
   engine: Engine,
   requests: readonly GenerateRequest[],
   abort: AbortController,
+  cacheSalt?: string,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
   const running = new Map<number, Promise<Step>>();
   let started = 0;
@@ -44,7 +46,7 @@ export async function* runChoices(
     while (started < requests.length && running.size < Math.max(1, engine.info.slots)) {
       const request = requests[started] as GenerateRequest; // started < length
       // One that was let in is not refused for its later choices.
-      const call = { signal: abort.signal, isPart: started > 0 };
+      const call = { signal: abort.signal, cacheSalt, isPart: started > 0 };
       advance(started, startChoice(engine, request, started, call));
       started++;
     }

@@ -21,6 +21,8 @@ export interface Meter {
   readonly record: RequestRecord;
   /** How long it may be expected to wait for a slot. */
   readonly waitMs: number;
+  /** Whose prefixes it shares: the key's digest; undefined: everybody's. */
+  readonly cacheOwner: string | undefined;
   now(): number;
   /** Called as soon as tokens are known to be the caller's. */
   spend(tokens: number): void;
@@ -47,6 +49,7 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
     work: meter.work,
     caller: record.caller.name,
     maxWaitMs: meter.waitMs,
+    cacheSalt: saltOf(meter.cacheOwner, options?.cacheSalt),
   });
   const manages = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
     models === undefined ? run : refuseManagement;
@@ -123,6 +126,11 @@ export function meteredEngine(engine: Engine, meter: Meter): Engine {
   const seen: Engine = Object.create(engine, Object.getOwnPropertyDescriptors(own));
   if (models !== undefined) NAMED.set(seen, models);
   return seen;
+}
+
+/** One salt of the key's and the request's own, which cannot spell another key's: digests have no colon. */
+function saltOf(owner: string | undefined, own: string | undefined): string | undefined {
+  return owner === undefined && own === undefined ? undefined : `${owner ?? ""}:${own ?? ""}`;
 }
 
 /** Of engines as keys see them that may ask for some names only: these. */

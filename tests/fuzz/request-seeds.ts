@@ -50,6 +50,7 @@ export const REQUESTS: readonly FuzzRequest[] = [
         frequency_penalty: -0.5,
         logit_bias: { "17": 3 },
         user: "u",
+        cache_salt: "s",
       },
       ...{
         logprobs: true,
@@ -129,6 +130,7 @@ export const REQUESTS: readonly FuzzRequest[] = [
       },
       ...{
         input: [{ role: "user", content: [{ type: "input_text", text: "Hi" }] }],
+        cache_salt: "s",
         metadata: { a: "b" },
         store: true,
       },

@@ -88,6 +88,7 @@ export function completionsRoute(server: ServerContext): Route {
                   ids: encoded,
                   adapters: served.adapters,
                   alternatives: request.logprobs,
+                  cacheSalt: request.cache_salt ?? undefined,
                 })
               : undefined;
           return answer(c, server, {
@@ -119,6 +120,7 @@ interface EchoRequest {
   readonly ids: readonly (readonly number[])[];
   readonly adapters: readonly AdapterChoice[];
   readonly alternatives: number | null | undefined;
+  readonly cacheSalt: string | undefined;
 }
 
 /** Of each prompt; what a client waits for before its first token, as for any prompt. */
@@ -126,7 +128,7 @@ async function readEcho(
   c: AppContext,
   { clock }: ServerContext,
   engine: Engine,
-  { prompts, ids, adapters, alternatives }: EchoRequest,
+  { prompts, ids, adapters, alternatives, cacheSalt }: EchoRequest,
 ): Promise<Echo[]> {
   const startedMs = clock.now();
   const logprobs =
@@ -135,6 +137,7 @@ async function readEcho(
       : await engine.promptLogprobs(ids, {
           top_logprobs: alternatives,
           adapters,
+          cacheSalt,
           signal: c.req.raw.signal,
         });
   const ms = (clock.now() - startedMs) / prompts.length;

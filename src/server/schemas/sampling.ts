@@ -2,7 +2,7 @@
  * The fields that chat and completions share, with their ranges.
  *
  * Ranges are OpenAI's (OpenAPI description 2.3.0) where it has the field; top_k, min_p, typical_p,
- * repetition_penalty, ignore_eos, lora and return_token_ids are extensions under the names that other
+ * repetition_penalty, ignore_eos, lora, cache_salt and return_token_ids are extensions under the names that other
  * servers gave them. An explicit null is the same as an absent field.
  */
 import * as z from "zod/mini";
@@ -34,6 +34,8 @@ export interface SamplingFields extends OutputFormatFields {
   ignore_eos?: Maybe<boolean>;
   /** Which adapters, by GET /lora-adapters' ids; []: none. Default: the server's. */
   lora?: Maybe<LoraScale[]>;
+  /** The prefix cache is shared by requests of an equal one alone, as of vLLM's server; within a key, where there are some. */
+  cache_salt?: Maybe<string>;
   /** Also answer with the ids of the prompt and of each choice. */
   return_token_ids?: Maybe<boolean>;
   stream?: Maybe<boolean>;
@@ -60,6 +62,8 @@ export interface SamplingFields extends OutputFormatFields {
 const MAX_CHOICES = 128;
 /** Every stop text is compared with every token's text; no use is known for longer ones. */
 const MAX_STOP_CHARACTERS = 1024;
+/** A hash, or the name of a tenant, has room; it is kept as long as a prefix is. */
+const MAX_SALT_CHARACTERS = 256;
 /** OpenAI's bounds on metadata. */
 const METADATA = { pairs: 16, keyCharacters: 64, valueCharacters: 512 };
 
@@ -97,6 +101,7 @@ export const samplingFields: {
   n: z.nullish(z.int().check(z.gte(1), z.lte(MAX_CHOICES))),
   ignore_eos: z.nullish(z.boolean()),
   lora: z.nullish(loraScales),
+  cache_salt: z.nullish(z.string().check(z.minLength(1), z.maxLength(MAX_SALT_CHARACTERS))),
   return_token_ids: z.nullish(z.boolean()),
   stream: z.nullish(z.boolean()),
   stream_options: z.nullish(

@@ -53,6 +53,7 @@ test.each([
   ["another system prompt", chat(SYSTEM, user("Hi")), chat(user("Hi"))],
   ["another model", chat(user("Hi")), { ...chat(user("Hi")), model: "n" }],
   ["another prompt_cache_key", chat(user("Hi")), { ...chat(user("Hi")), prompt_cache_key: "k" }],
+  ["another cache_salt", chat(user("Hi")), { ...chat(user("Hi")), cache_salt: "s" }],
   ["another raw prompt", { prompt: "One" }, { prompt: "Two" }],
   ["other ids", { prompt: [1, 2] }, { prompt: [1, 3] }],
 ])("%s has another key", async (_, one, other) => {

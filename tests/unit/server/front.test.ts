@@ -115,6 +115,20 @@ describe("what passes through", () => {
     expect(keys[1]).toBe(keys[0]);
   });
 
+  test("keys, each with its own prefixes", async () => {
+    const keyed = createApp({ engine: createToy().engine, auth: { keys: ["alice", "bob"] } });
+    const { front } = fronted((request) => keyed.fetch(request));
+    const ask = async (key: string, fields = {}): Promise<number> => {
+      const headers = { authorization: `Bearer ${key}` };
+      const answer = await (await post(front, CHAT, chat(fields), { headers })).json();
+      return answer.usage.prompt_tokens_details.cached_tokens;
+    };
+    expect([await ask("alice"), await ask("bob")]).toEqual([0, 0]);
+    expect(await ask("alice")).toBeGreaterThan(0);
+    expect(await ask("alice", { cache_salt: "s" })).toBe(0);
+    expect((await post(front, CHAT, chat())).status).toBe(401);
+  });
+
   test("errors as the engine spells them, paths and queries as they are", async () => {
     const { front, sent } = fronted();
     const refused = await post(front, CHAT, chat({ model: "none" }));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Engine } from "../../../src/engine/engine.ts";
+import type { CallOptions, Engine } from "../../../src/engine/engine.ts";
 import { meteredEngine } from "../../../src/server/metered-engine.ts";
 import { RequestRecord } from "../../../src/server/request-record.ts";
 import { createToy } from "./toy-engine.ts";
@@ -10,13 +10,18 @@ interface Seen {
   spent(): number;
 }
 
-function meter(models?: readonly string[], engine: Engine = createToy().engine): Seen {
+function meter(
+  models?: readonly string[],
+  engine: Engine = createToy().engine,
+  cacheOwner?: string,
+): Seen {
   const record = new RequestRecord("req_1", 0, 0);
   record.caller = { name: "app", models, quota: {} };
   let spent = 0;
   const metered = meteredEngine(engine, {
     record,
     waitMs: 10_000,
+    cacheOwner,
     now: () => 7,
     spend: (tokens) => {
       spent += tokens;
@@ -87,6 +92,32 @@ test.each(MANAGES)("%s is refused to keys with models", (name) => {
   const call = (engine as unknown as Record<string, (arg: unknown) => unknown>)[name]!;
   expect(() => call([])).toThrow("may not load");
 });
+
+test.each(RUNS)(
+  "%s shares the prefixes of its key alone, divided by what it says itself",
+  async (name) => {
+    const salts: unknown[] = [];
+    const engine = createToy().engine;
+    const asked = (_: unknown, options?: CallOptions): never => {
+      salts.push(options?.cacheSalt);
+      throw new Error("asked");
+    };
+    // A generation is a stream's.
+    const own = { [name === "generate" ? "stream" : name]: { value: asked } };
+    const ask = async (owner: string | undefined, cacheSalt?: string): Promise<void> => {
+      const metered = meter(undefined, Object.create(engine, own), owner).engine;
+      const call = metered[name as "generate"];
+      await expect((async () => call({ prompt_ids: [1] }, { cacheSalt }))()).rejects.toThrow(
+        "asked",
+      );
+    };
+    await ask(undefined);
+    await ask(undefined, "s");
+    await ask("digest");
+    await ask("digest", "s");
+    expect(salts).toEqual([undefined, ":s", "digest:", "digest:s"]);
+  },
+);
 
 test("an adapter is asked for by its name, what the server adds by the model's", async () => {
   const { engine } = createToy();

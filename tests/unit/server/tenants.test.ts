@@ -1,8 +1,10 @@
 /** Two keys of one server: neither reads, goes on with, deletes or learns of what is the other's. */
+import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
-import { createApp, memoryResponseCache } from "../../../src/server/app.ts";
+import { type AppOptions, createApp, memoryResponseCache } from "../../../src/server/app.ts";
+import { saveChatSnapshot } from "../../../src/server/chat-snapshot.ts";
 import { randomLoraFolder } from "../../support/random-lora.ts";
-import { type App, CHAT, chat, type Json, post } from "./client.ts";
+import { type App, CHAT, COMPLETIONS, chat, completion, type Json, post } from "./client.ts";
 import { createToy } from "./toy-engine.ts";
 
 const MODEL = "toy/llama";
@@ -121,6 +123,218 @@ test("an answer in the cache is of the key, not of its name: names go by places 
   expect(answer.headers.get("x-pronk-cache")).not.toBe("hit");
   const own = await post(second, CHAT, chat(), as("alice-key"));
   expect(own.headers.get("x-pronk-cache")).toBe("hit");
+});
+
+describe("the prefix cache", () => {
+  const story = "a llama that went home over the mountain";
+  const system = { role: "system", content: "You are a guide of the mountains. Be brief." };
+  const messages = [system, { role: "user", content: `Tell me of ${story}.` }];
+  const made = (options: Partial<AppOptions> = {}): App =>
+    createApp({ engine: toy.engine, auth: { keys: KEYS }, ...options });
+
+  interface Answer {
+    readonly cached: number;
+    readonly prompt: number;
+    readonly said: unknown;
+  }
+  /** As every dialect spells it. */
+  const answerOf = (json: Json): Answer => {
+    const { usage, choices, output, content, message } = json;
+    const cached =
+      usage?.prompt_tokens_details?.cached_tokens ??
+      usage?.input_tokens_details?.cached_tokens ??
+      usage?.cache_read_input_tokens;
+    const prompt = usage?.prompt_tokens ?? usage?.input_tokens ?? json.prompt_eval_count;
+    const [choice] = choices ?? [];
+    const said = choice?.message ?? choice?.text ?? output?.[0].content ?? content ?? message;
+    return { cached, prompt, said };
+  };
+  const tell = async (of: App, key: string, body: Json, path = CHAT): Promise<Answer> => {
+    const response = await post(of, path, body, as(key));
+    const json = await response.json();
+    if (response.status !== 200) throw new Error(JSON.stringify(json));
+    return answerOf(json);
+  };
+  beforeEach(() => {
+    app = made();
+  });
+
+  const requests: readonly [string, string, Json][] = [
+    ["a chat", CHAT, chat({ messages, max_tokens: 4 })],
+    ["a completion", COMPLETIONS, completion({ prompt: `Once there was ${story}`, max_tokens: 4 })],
+    ["a response", RESPONSES, { model: MODEL, input: `Tell me of ${story}.`, temperature: 0 }],
+    ["a message", "/v1/messages", { ...chat({ messages: messages.slice(1) }), max_tokens: 4 }],
+  ];
+
+  test.each(requests)("%s of one key is read anew for another", async (_, path, body) => {
+    const first = await tell(app, "alice-key", body, path);
+    const before = toy.forwards();
+    const other = await tell(app, "bob-key", body, path);
+    const cost = toy.forwards() - before;
+    expect([first.cached, other.cached]).toEqual([0, 0]);
+    for (const key of ["alice-key", "bob-key"]) {
+      const start = toy.forwards();
+      const again = await tell(app, key, body, path);
+      expect(again.cached).toBeGreaterThan(5);
+      expect(again.said).toEqual(first.said);
+      expect(toy.forwards() - start).toBeLessThanOrEqual(cost);
+    }
+    expect(other.said).toEqual(first.said);
+  });
+
+  test("Ollama's chats take as long for another key as for the first", async () => {
+    const body = { model: MODEL, messages, stream: false, options: { num_predict: 4 } };
+    const tokens: number[] = [];
+    const cached = (): number => toy.engine.stats().cached_tokens;
+    for (const key of ["alice-key", "bob-key", "alice-key"]) {
+      const before = cached();
+      await tell(app, key, body, "/api/chat");
+      tokens.push(cached() - before);
+    }
+    expect(tokens).toEqual([0, 0, expect.toSatisfy((count: number) => count > 5)]);
+  });
+
+  test("gives nothing of a prompt that is being read, or whose answer is running", async () => {
+    const body = chat({ messages, max_tokens: 20 });
+    const together = await Promise.all([
+      tell(app, "alice-key", body),
+      tell(app, "bob-key", body),
+      tell(app, "bob-key", body),
+    ]);
+    const [alice, ...bob] = together.map(({ cached }) => cached);
+    expect(alice).toBe(0);
+    expect(Math.min(...bob)).toBe(0);
+    expect(new Set(together.map(({ said }) => JSON.stringify(said))).size).toBe(1);
+  });
+
+  test("gives nothing of what was scored, or read for log-probabilities", async () => {
+    const prompt = `Once there was ${story}`;
+    const works: readonly [string, Json][] = [
+      ["/score", { context: prompt, continuations: [" and stayed"] }],
+      [COMPLETIONS, completion({ prompt, echo: true, logprobs: 1, max_tokens: 0 })],
+    ];
+    for (const [path, body] of works) {
+      toy = createToy();
+      const of = made();
+      await tell(of, "alice-key", body, path);
+      const asked = completion({ prompt, max_tokens: 2 });
+      expect([path, (await tell(of, "bob-key", asked, COMPLETIONS)).cached]).toEqual([path, 0]);
+      expect((await tell(of, "alice-key", asked, COMPLETIONS)).cached).toBeGreaterThan(5);
+    }
+  });
+
+  test("serves all choices of one request", async () => {
+    const body = chat({ messages, n: 3, temperature: 1, seed: 2, max_tokens: 2 });
+    const { prompt } = await tell(app, "alice-key", body);
+    const { prompt_tokens, cached_tokens } = toy.engine.stats();
+    expect([prompt_tokens, cached_tokens]).toEqual([3 * prompt, 2 * (prompt - 1)]);
+  });
+
+  test("of a stream that one key began gives nothing to another that goes on with it", async () => {
+    const body = chat({ messages, stream: true, resume: true, max_tokens: 8 });
+    const begun = await (await post(app, CHAT, body, as("alice-key"))).text();
+    const resume = /^id: (\S+)$/m.exec(begun)![1]!;
+    const { text } = await ask("bob-key", "POST", CHAT, { ...body, resume });
+    expect(text).toContain("data: [DONE]");
+    expect(toy.engine.stats().cached_tokens).toBe(0);
+  });
+
+  test("is divided further by cache_salt, within a key", async () => {
+    toy = createToy({ slots: 4 });
+    const of = made();
+    const asked = [
+      ["alice-key", "one"],
+      ["alice-key", "two"],
+      ["alice-key", undefined],
+      ["bob-key", "one"],
+    ] as const;
+    const ask = ([key, cache_salt]: (typeof asked)[number]): Promise<Answer> =>
+      tell(of, key, chat({ messages, max_tokens: 4, cache_salt }));
+    const first: Answer[] = [];
+    for (const one of asked) first.push(await ask(one));
+    expect(first.map(({ cached }) => cached)).toEqual([0, 0, 0, 0]);
+    for (const one of asked) {
+      const again = await ask(one);
+      expect(again.cached).toBeGreaterThan(5);
+      expect(again.said).toEqual(first[0]!.said);
+    }
+  });
+
+  test.each(requests.slice(0, 3))("%s takes a cache_salt", async (_, path, body) => {
+    await tell(app, "alice-key", { ...body, cache_salt: "s" }, path);
+    expect((await tell(app, "alice-key", body, path)).cached).toBe(0);
+    const again = await tell(app, "alice-key", { ...body, cache_salt: "s" }, path);
+    expect(again.cached).toBeGreaterThan(5);
+  });
+
+  test("echoed prompts are read under their cache_salt", async () => {
+    const body = completion({ prompt: `Once ${story}`, echo: true, logprobs: 0, max_tokens: 1 });
+    await tell(app, "alice-key", { ...body, cache_salt: "s" }, COMPLETIONS);
+    const { cached_tokens } = toy.engine.stats();
+    const plain = { ...body, echo: false, logprobs: null };
+    expect((await tell(app, "alice-key", plain, COMPLETIONS)).cached).toBe(0);
+    expect(cached_tokens).toBeGreaterThan(5);
+  });
+
+  test("is not opened by a cache_salt that looks like another key's, with keys or without", async () => {
+    const body = chat({ messages, max_tokens: 4 });
+    const digest = createHash("sha256").update("alice-key").digest("hex");
+    const guesses = ["s", digest, `${digest}:`, `${digest}:s`, `:${digest}:s`, "alice-key"];
+    for (const cache_salt of guesses) {
+      for (const isOpen of [false, true]) {
+        toy = createToy({ slots: 3 });
+        const keyed = made();
+        await tell(keyed, "alice-key", body);
+        await tell(keyed, "alice-key", { ...body, cache_salt: "s" });
+        // Apps with keys and without may have one engine.
+        const of = isOpen ? createApp({ engine: toy.engine }) : keyed;
+        const { cached } = await tell(of, "bob-key", { ...body, cache_salt });
+        expect([cache_salt, isOpen, cached]).toEqual([cache_salt, isOpen, 0]);
+      }
+    }
+  });
+
+  test("is one key's whether the server has it or its digest, under any name and place", async () => {
+    const body = chat({ messages, max_tokens: 4 });
+    const digest = createHash("sha256").update("alice-key").digest("hex");
+    await tell(app, "alice-key", body);
+    const keys = [{ key: "bob-key", name: "alice" }, { key: `sha256:${digest}` }];
+    const moved = made({ auth: { keys } });
+    expect((await tell(moved, "bob-key", body)).cached).toBe(0);
+    expect((await tell(moved, "alice-key", body)).cached).toBeGreaterThan(5);
+  });
+
+  test("has a loaded snapshot for every key, and nothing beyond it", async () => {
+    const bytes = await saveChatSnapshot(toy.engine, [system]);
+    toy = createToy();
+    const { tokens } = await toy.engine.loadSnapshot(bytes);
+    const of = made();
+    const body = chat({ messages, max_tokens: 4 });
+    for (const key of ["alice-key", "bob-key"]) {
+      expect((await tell(of, key, body)).cached).toBe(tokens);
+      expect((await tell(of, key, body)).cached).toBeGreaterThan(tokens);
+    }
+  });
+
+  test("is all keys' where the server says so, but for cache_salt", async () => {
+    const shared = made({ sharePrefixCache: true });
+    const body = chat({ messages, max_tokens: 4 });
+    await tell(shared, "alice-key", body);
+    expect((await tell(shared, "bob-key", body)).cached).toBeGreaterThan(5);
+    expect((await tell(shared, "bob-key", { ...body, cache_salt: "s" })).cached).toBe(0);
+    expect((await tell(shared, "alice-key", { ...body, cache_salt: "s" })).cached).toBeGreaterThan(
+      5,
+    );
+  });
+
+  test("is everybody's where there are no keys, but for cache_salt", async () => {
+    const open = createApp({ engine: toy.engine });
+    const body = chat({ messages, max_tokens: 4 });
+    expect((await tell(open, "any", body)).cached).toBe(0);
+    expect((await tell(open, "other", body)).cached).toBeGreaterThan(5);
+    expect((await tell(open, "any", { ...body, cache_salt: "s" })).cached).toBe(0);
+    expect((await tell(open, "other", { ...body, cache_salt: "s" })).cached).toBeGreaterThan(5);
+  });
 });
 
 describe("a stream's resume token", () => {

@@ -25,6 +25,7 @@ const SHARED: [string, unknown[]][] = [
   ["n", [...WRONG_NUMBERS, 0, 129, 1.5]],
   ["ignore_eos", ["true", 1, [], {}]],
   ["return_token_ids", ["true", 1, [], {}]],
+  ["cache_salt", [1, true, [], {}, "", "x".repeat(257)]],
   ["stream", ["true", 1, [], {}]],
   ["stream_options", [true, 1, "usage", []]],
   ["user", [1, true, [], {}]],

@@ -109,7 +109,7 @@ export {
   type RemoteEngine,
   type RemoteEngineOptions,
 } from "../remote/remote-engine.ts";
-export { type EngineHost, serveEngine } from "../remote/serve-engine.ts";
+export { type EngineHost, type EngineTurn, serveEngine } from "../remote/serve-engine.ts";
 export { type WebSocketLike, webSocketChannel } from "../remote/web-socket-channel.ts";
 export type { ByteSource, SourceFolder } from "../sources/source.ts";
 export type { ChatMessage, ChatTemplate, RenderOptions } from "../templates/chat-template.ts";

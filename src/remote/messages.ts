@@ -56,8 +56,8 @@ export type Asked =
       readonly fingerprint: string;
     };
 
-/** Whose it is and how long it may wait. */
-export type WireCall = Pick<CallOptions, "caller" | "maxWaitMs" | "isPart">;
+/** Whose it is, how long it may wait, and whose prefixes it shares. */
+export type WireCall = Pick<CallOptions, "caller" | "maxWaitMs" | "isPart" | "cacheSalt">;
 
 /** What the asker says after that. */
 export type Heard = { readonly read: number } | { readonly ping: true };

@@ -107,12 +107,14 @@ function remoteEngine(
       });
       return value;
     };
-    const stream: Engine["stream"] = (request, { signal, caller, maxWaitMs, isPart } = {}) => {
+    const stream: Engine["stream"] = (request, options = {}) => {
+      const { signal, caller, maxWaitMs, isPart, cacheSalt } = options;
       const seeded = { ...request, seed: request.seed ?? randomSeed() };
       const opening = request.prompt_ids.slice(0, OPENING_TOKENS).join();
-      return remoteGeneration(seeded, ranked(opening), setting, {
+      // What begins alike under another salt is as well off anywhere.
+      return remoteGeneration(seeded, ranked(opening + (cacheSalt ?? "")), setting, {
         signal,
-        call: { caller, maxWaitMs, isPart },
+        call: { caller, maxWaitMs, isPart, cacheSalt },
       });
     };
     return {

@@ -17,13 +17,20 @@ import {
 } from "./messages.ts";
 import { platformTimer, type Timer } from "./timer.ts";
 
+/** A generation that is asked for. */
+export interface EngineTurn {
+  readonly request: GenerateRequest;
+  /** Whose prefixes it shares: `cacheSalt` of the engine's calls. */
+  readonly cacheSalt: string | undefined;
+}
+
 export interface EngineHost<Hosted extends Engine = LocalEngine> {
   /** The engine, loaded now if need be. @param onProgress from 0 to 1. */
   engine(onProgress: (fraction: number) => void): Promise<Hosted>;
   /** Waited for before a generation begins; what it throws is not the generation's failure. */
-  beforeTurn?(engine: Hosted, request: GenerateRequest): Promise<void>;
+  beforeTurn?(engine: Hosted, turn: EngineTurn): Promise<void>;
   /** After a generation was told to its end. */
-  afterTurn?(engine: Hosted, request: GenerateRequest, result: GenerateResult): Promise<void>;
+  afterTurn?(engine: Hosted, turn: EngineTurn, result: GenerateResult): Promise<void>;
   /** What went wrong beside what was asked for. */
   onError?(error: unknown): void;
   /** Default: by setTimeout. */
@@ -129,7 +136,8 @@ async function answerStream<Hosted extends Engine>(
       host.onError?.(error);
     }
   };
-  await aside(host.beforeTurn?.(engine, request));
+  const turn = { request, cacheSalt: call?.cacheSalt };
+  await aside(host.beforeTurn?.(engine, turn));
   const generation: Generation = engine.stream(request, { ...call, signal: abort.signal });
   for await (const part of generation) {
     tell({ part });
@@ -138,7 +146,7 @@ async function answerStream<Hosted extends Engine>(
   }
   const result = await generation.result;
   tell({ result, stats: engine.stats() });
-  await aside(host.afterTurn?.(engine, request, result));
+  await aside(host.afterTurn?.(engine, turn, result));
 }
 
 /** How far the other side has read. */

@@ -6,8 +6,8 @@
  */
 import { MemoryPool } from "../../backends/wasm/memory-pool.ts";
 import type { LocalEngine } from "../../engine/create-engine.ts";
-import type { GenerateRequest, GenerateResult } from "../../generate/request.ts";
-import { serveEngine } from "../../remote/serve-engine.ts";
+import type { GenerateResult } from "../../generate/request.ts";
+import { type EngineTurn, serveEngine } from "../../remote/serve-engine.ts";
 import { type WebSocketLike, webSocketChannel } from "../../remote/web-socket-channel.ts";
 import { startEngine, type WorkerOptions } from "./create-worker.ts";
 import { createSharedLoad } from "./shared-load.ts";
@@ -102,8 +102,8 @@ export function createEngineObject<Env>(options: EngineObjectOptions<Env>): Engi
         engine: (onProgress) => loaded(this.#env, onProgress),
         onError: (error) => console.error(error),
         ...(turns && {
-          beforeTurn: (engine, asked) => restoreTurn(engine, turns, asked),
-          afterTurn: (engine, asked, result) => saveTurn(engine, turns, asked, result),
+          beforeTurn: (engine, turn) => restoreTurn(engine, turns, turn),
+          afterTurn: (engine, turn, result) => saveTurn(engine, turns, turn, result),
         }),
       });
       return new Response(null, { status: 101, webSocket: theirs } as ResponseInit);
@@ -115,16 +115,16 @@ export function createEngineObject<Env>(options: EngineObjectOptions<Env>): Engi
 async function restoreTurn(
   engine: LocalEngine,
   turns: TurnStore,
-  { prompt_ids, output_ids = [], adapters }: GenerateRequest,
+  { request: { prompt_ids, output_ids = [], adapters }, cacheSalt }: EngineTurn,
 ): Promise<void> {
   const ids = [...prompt_ids, ...output_ids];
-  const key = engine.prefixes.key(adapters);
+  const key = engine.prefixes.key(adapters, cacheSalt);
   const found = turns.find(key, ids);
   if (found === undefined) return;
-  const held = engine.prefixes.held({ ids, adapters });
+  const held = engine.prefixes.held({ ids, adapters, cacheSalt });
   if (found.tokens < held + Math.max(LEAST_TOKENS, found.tokens / READ_PER_TOKEN)) return;
   try {
-    await engine.prefixes.restore({ adapters }, () => turns.read(found.id));
+    await engine.prefixes.restore({ adapters, cacheSalt }, () => turns.read(found.id));
   } catch (error) {
     turns.delete(found.id);
     throw error;
@@ -134,17 +134,17 @@ async function restoreTurn(
 async function saveTurn(
   engine: LocalEngine,
   turns: TurnStore,
-  { prompt_ids, adapters }: GenerateRequest,
+  { request: { prompt_ids, adapters }, cacheSalt }: EngineTurn,
   result: GenerateResult,
 ): Promise<void> {
   const ids = [...prompt_ids, ...result.ids];
-  const key = engine.prefixes.key(adapters);
+  const key = engine.prefixes.key(adapters, cacheSalt);
   const kept = turns.find(key, ids)?.tokens ?? 0;
-  if (engine.prefixes.held({ ids, adapters }) < kept + LEAST_TOKENS) return;
+  if (engine.prefixes.held({ ids, adapters, cacheSalt }) < kept + LEAST_TOKENS) return;
   const writer = turns.begin(key, ids);
   let tokens = 0;
   try {
-    tokens = await engine.prefixes.save({ ids, adapters }, writer.write);
+    tokens = await engine.prefixes.save({ ids, adapters, cacheSalt }, writer.write);
   } finally {
     writer.end(tokens);
   }

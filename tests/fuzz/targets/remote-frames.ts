@@ -61,6 +61,7 @@ const SERVED: readonly (readonly Step[])[] = [
         ask: "stream",
         request: { ...request, logit_bias: [[5, 1]], grammar: { type: "regex", pattern: "[ab]+" } },
         fingerprint,
+        call: { caller: "a", maxWaitMs: 9, cacheSalt: "s" },
       },
     },
     { turns: 2 },

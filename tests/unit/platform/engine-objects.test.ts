@@ -171,6 +171,43 @@ test("a finished turn is restored after the model and the process are gone, to t
   expect(read).toBe(restored.usage.prompt_tokens - cached_tokens);
 });
 
+test("of a conversation that two keys have, each is given its own turns back, from slot and storage", async () => {
+  const own = join(folder, "keyed");
+  const bindings = { PRONK_API_KEYS: "alice-key,bob-key" };
+  let keyed = await startEngineObjects(pack.objects, { folder: own, bindings });
+  try {
+    const ask = async (key: string, messages: object[]) => {
+      const response = await fetch(`${keyed.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+        body: JSON.stringify({ model: "tiny", messages, temperature: 0, max_tokens: 60 }),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const { choices, usage } = await response.json();
+      return { choices, prompt: usage.prompt_tokens, cached: usage.prompt_tokens_details };
+    };
+    const messages = user("How far is it from the river to the mountain, says the llama?");
+    const first = await ask("alice-key", messages);
+    const turns = [...messages, first.choices[0].message, ...user("Go on.")];
+    const expected = await ask("bob-key", turns);
+    expect(expected.cached).toEqual({ cached_tokens: 0 });
+    for (let i = 0; (await keyed.state("engine-0-0")).turns! < 2 && i < 100; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await keyed.close();
+    keyed = await startEngineObjects(pack.objects, { folder: own, bindings });
+    // Of alice there is the first turn; of bob both, as one.
+    const alice = await ask("alice-key", turns);
+    const bob = await ask("bob-key", turns);
+    expect([alice.choices, bob.choices]).toEqual([expected.choices, expected.choices]);
+    expect(alice.cached.cached_tokens).toBeGreaterThan(first.prompt);
+    expect(alice.cached.cached_tokens).toBeLessThan(expected.prompt - 1);
+    expect(bob.cached.cached_tokens).toBe(expected.prompt - 1);
+  } finally {
+    await keyed.close();
+  }
+}, 120_000);
+
 test("an object that ends under load: streams go on or end with one error, nothing hangs", async () => {
   const bodies = Array.from({ length: 6 }, (_, i) => ({
     ...{ messages: user(`Story ${i} of a llama`), seed: i, stream: true, max_tokens: 120 },

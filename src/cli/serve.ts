@@ -55,6 +55,11 @@ export const serve: Command = {
     },
     "no-playground": { type: "boolean", help: "no page at /: the API alone" },
     ...API_KEYS_OPTION,
+    "share-prefix-cache": {
+      type: "boolean",
+      help: "keys that trust each other go on from each other's prompts; default: each from its own",
+      group: "Who may use it",
+    },
     ...CROSS_SITE_OPTIONS,
     ...QUOTA_OPTIONS,
     metrics: {
@@ -100,6 +105,7 @@ export const serve: Command = {
         engine: served.get,
         ready: served.ready,
         ...(keys && { auth: { keys } }),
+        sharePrefixCache: flagOption(input, "share-prefix-cache"),
         ...crossSite,
         ...(cacheMb !== undefined && { cache: { store: memoryResponseCache(cacheMb * 1e6) } }),
         allowAdapterLoading: flagOption(input, "allow-lora-loading"),

@@ -46,8 +46,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const ask = (key: string, fields: object = {}): Promise<Response> =>
-  fetch(`${server.url}/v1/completions`, {
+const ask = (key: string, fields: object = {}, { url } = server): Promise<Response> =>
+  fetch(`${url}/v1/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${key}` },
     body: JSON.stringify({
@@ -99,6 +99,25 @@ test("metrics are open where that is asked for, the rest is not", async () => {
   expect((await fetch(`${server.url}/v1/models`)).status).toBe(401);
   const page = await fetch(`${server.url}/docs`);
   expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+});
+
+test.each([
+  ["read a prompt of the other's anew", [], false],
+  ["go on from it where they share", ["--share-prefix-cache"], true],
+] as const)("two keys %s", async (_, options, isShared) => {
+  const file = join(folder, "two-keys");
+  await writeFile(file, "alice\nbob\n");
+  const two = await startServer(commandLineOn("node"), [MODEL, "--api-keys", file, ...options]);
+  try {
+    const cached: boolean[] = [];
+    for (const key of ["alice", "bob", "alice", "bob"]) {
+      const { usage } = await (await ask(key, { temperature: 0 }, two)).json();
+      cached.push(usage.prompt_tokens_details.cached_tokens > 0);
+    }
+    expect(cached).toEqual([false, isShared, true, true]);
+  } finally {
+    await two.close();
+  }
 });
 
 test("without its page, / is no route", async () => {

@@ -1,6 +1,6 @@
 /**
- * Random schedules: many requests at once over slots, chunks, prefix caches, snapshots, speculation, threads, stages, adapters
- * that come and go, readers that leave and outputs that are resumed. Each gives the bytes that it gives alone.
+ * Random schedules: many requests at once over slots, chunks, prefix caches of two owners, snapshots, speculation, threads, stages,
+ * adapters that come and go, readers that leave and outputs that are resumed. Each gives the bytes that it gives alone.
  *
  * PRONK_TEST_SCHEDULES=N runs so many of each kind, from PRONK_TEST_SEED on.
  */
@@ -54,6 +54,9 @@ const KINDS: readonly Kind[] = [
   { name: "stages", create: (pick) => staged(buildOf(pick), 2 + pick(2)), hasAdapters: false },
 ];
 
+/** One job of three is another owner's. */
+const saltOf = (index: number): string | undefined => (index % 3 === 2 ? "other" : undefined);
+
 /** Runs everything at once, as `pick` has it; gives what differed from `expected`. */
 async function runSchedule(
   engine: LocalEngine,
@@ -76,9 +79,12 @@ async function runSchedule(
     const job = jobs[index];
     await wait(200);
     const way = pick(6);
+    const call = { cacheSalt: saltOf(index) };
     if (way === 0) {
       const abort = new AbortController();
-      const cut = runJob(engine, job, abort.signal).catch((error: unknown) => error);
+      const cut = runJob(engine, job, { ...call, signal: abort.signal }).catch(
+        (error: unknown) => error,
+      );
       await wait(20);
       abort.abort();
       const outcome = await cut;
@@ -86,7 +92,7 @@ async function runSchedule(
       else expect(outcome.code).toBe("aborted");
     } else if (way === 1 && job.do === "generate") {
       const slow: TokenPart[] = [];
-      for await (const part of engine.stream(job.request)) {
+      for await (const part of engine.stream(job.request, call)) {
         slow.push(part);
         await wait(4);
       }
@@ -95,8 +101,8 @@ async function runSchedule(
       const parts = expected[index] as readonly TokenPart[];
       const output_ids = parts.slice(0, pick(parts.length)).map(({ token }) => token);
       const resumed = { ...job.request, output_ids } as GenerateRequest;
-      compare(await runJob(engine, { do: "generate", request: resumed }), index, "resumed");
-    } else compare(await runJob(engine, job), index, "among others");
+      compare(await runJob(engine, { do: "generate", request: resumed }, call), index, "resumed");
+    } else compare(await runJob(engine, job, call), index, "among others");
   };
   let isOver = false;
   const snapshots = async (): Promise<void> => {
@@ -126,14 +132,16 @@ async function runSchedule(
   // Out of the caches and into another slot, or nowhere.
   const storage = async (): Promise<void> => {
     while (!isOver) {
-      const job = jobs[pick(jobs.length)];
+      const index = pick(jobs.length);
+      const job = jobs[index];
       if (job.do === "generate") {
         const { prompt_ids: ids, adapters } = job.request;
         const pieces: Uint8Array[] = [];
         const write = (piece: Uint8Array): void => void pieces.push(piece.slice());
-        const held = await engine.prefixes.save({ ids, adapters }, write);
+        const cacheSalt = saltOf(index);
+        const held = await engine.prefixes.save({ ids, adapters, cacheSalt }, write);
         await wait(30);
-        if (held > 0) await engine.prefixes.restore({ adapters }, () => pieces);
+        if (held > 0) await engine.prefixes.restore({ adapters, cacheSalt }, () => pieces);
       }
       await wait(30);
     }

@@ -4,7 +4,7 @@
  */
 import type { KvType, Runner } from "../../src/backends/backend.ts";
 import type { EngineOptions, LocalEngine } from "../../src/engine/create-engine.ts";
-import type { Engine } from "../../src/engine/engine.ts";
+import type { CallOptions, Engine } from "../../src/engine/engine.ts";
 import { bitsAt } from "../../src/generate/random.ts";
 import type { AdapterChoice, GenerateRequest, TokenPart } from "../../src/generate/request.ts";
 import { planLlama } from "../../src/model/plan.ts";
@@ -145,16 +145,20 @@ function randomRequest(
 }
 
 /** What a job gives. */
-export async function runJob(engine: Engine, job: Job, signal?: AbortSignal): Promise<Seen> {
+export async function runJob(
+  engine: Engine,
+  job: Job,
+  call: Pick<CallOptions, "signal" | "cacheSalt"> = {},
+): Promise<Seen> {
   switch (job.do) {
     case "generate":
-      return collect(engine.stream(job.request, { signal }));
+      return collect(engine.stream(job.request, call));
     case "snapshot":
-      return engine.saveSnapshot(job.request, signal ? { signal } : {});
+      return engine.saveSnapshot(job.request, call);
     case "embed":
-      return engine.embed([job.ids], { signal });
+      return engine.embed([job.ids], call);
     case "logprobs":
-      return engine.promptLogprobs([job.ids], { signal, top_logprobs: 2 });
+      return engine.promptLogprobs([job.ids], { ...call, top_logprobs: 2 });
   }
 }
 

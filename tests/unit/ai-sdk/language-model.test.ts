@@ -125,6 +125,19 @@ describe("generateText", () => {
     expect(entries.every(({ top_logprobs }) => top_logprobs.length === 2)).toBe(true);
   });
 
+  test("shares prefixes with calls of the same cache_salt", async () => {
+    const pronk = provider();
+    const cached = async (cache_salt: string): Promise<number> => {
+      const providerOptions = { pronk: { cache_salt } };
+      const asked = { model: pronk(), prompt, temperature: 0, providerOptions };
+      const { usage, warnings } = await generateText(asked);
+      expect(warnings).toEqual([]);
+      return usage.inputTokenDetails.cacheReadTokens ?? 0;
+    };
+    expect([await cached("a"), await cached("b")]).toEqual([0, 0]);
+    expect(await cached("a")).toBeGreaterThan(0);
+  });
+
   test("warns by name of what it leaves out, and refuses files", async () => {
     const { warnings } = await generateText({
       model: provider()(),

@@ -74,6 +74,17 @@ describe.each(places)("%s", (_, make) => {
     ]);
   });
 
+  test("requests of another cache_salt share no prefixes", async () => {
+    const cached = async (cache_salt?: string): Promise<boolean> => {
+      const salted = cache_salt === undefined ? {} : { cache_salt };
+      const { usage } = await make().generate({ messages, temperature: 0, ...salted });
+      return usage.prompt_tokens_details.cached_tokens > 0;
+    };
+    expect([await cached("a"), await cached("b")]).toEqual([false, false]);
+    expect([await cached("a"), await cached("b")]).toEqual([true, true]);
+    expect(await cached()).toBe(false);
+  });
+
   test("a prompt is used as it stands", async () => {
     const { usage } = await make().generate({ prompt: "Once", max_tokens: 2 });
     expect(usage).toMatchObject({

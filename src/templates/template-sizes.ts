@@ -20,6 +20,9 @@ const SCALAR: ValueSize = { chars: 8, lines: 1, depth: 0, changes: false };
 /** Python's own limit of recursion is 1000; no tool's schema is 30 deep. */
 const MAX_VALUE_DEPTH = 200;
 
+/** What it takes to keep the size of a list or an object, in parts that are looked at. */
+const NEW_CONTAINER = 8;
+
 const TOO_DEEP: ValueSize = {
   chars: Number.POSITIVE_INFINITY,
   lines: 1,
@@ -53,6 +56,7 @@ export class ValueSizes {
     if (!isMap && !Array.isArray(parts)) return SCALAR;
     const known = this.#known.get(value) ?? this.#changing.get(value);
     if (known !== undefined) return known;
+    this.#visited += NEW_CONTAINER;
     // A namespace may hold itself.
     if (depth > MAX_VALUE_DEPTH) return TOO_DEEP;
     this.#changing.set(value, TOO_DEEP);

@@ -31,6 +31,8 @@ const MORE_TIME = 5;
 const LEAST_TIME_MS = 1_500;
 /** And what waits for nothing: the thread's event loop did nothing between two looks at it, however busy the machine is. */
 const LOOK_MS = 500;
+/** What asks again and again whether something has come that does not takes no time of the processor. */
+const LONGEST_MS = 60_000;
 /** Of the processor, for loading tests. */
 const LOADING_MS = 30_000;
 
@@ -149,12 +151,14 @@ class KeptTestsRunner {
         done(answer);
       };
       const started = process.cpuUsage();
+      const longest = performance.now() + Math.max(ms, LONGEST_MS);
       let before = worker.performance.eventLoopUtilization();
       const timer = setInterval(() => {
         const { user, system } = process.cpuUsage(started);
         const now = worker.performance.eventLoopUtilization();
         const waits = kind === "answer" && now.active === before.active;
-        if (waits || (user + system) / 1000 > ms) end({ hung: true });
+        const isLate = performance.now() > longest;
+        if (waits || isLate || (user + system) / 1000 > ms) end({ hung: true });
         before = now;
       }, LOOK_MS);
       const onMessage = (message) => message.kind === kind && end(message);

@@ -38,6 +38,8 @@ const MAX_CALLEES = 2_000;
 const MAX_DEPTH = 200;
 /** Of what one grammar's states take: an eighth of a Worker's memory. */
 const MAX_STATE_BYTES = 16e6;
+/** Edges that are looked at to make them, half a microsecond each; schemas in use take some thousands. */
+const MAX_STATE_STEPS = 400_000;
 
 /** Of a message, which may repeat a rule's name. */
 const MAX_SHOWN = 300;
@@ -95,7 +97,7 @@ class GrammarWriter {
   readonly #regions: Map<string, Region> = new Map();
   readonly #callees: Callee[] = [];
   readonly #ids: Counter;
-  readonly #budget: Budget = { stateBytes: MAX_STATE_BYTES };
+  readonly #budget: Budget = { stateBytes: MAX_STATE_BYTES, steps: MAX_STATE_STEPS };
   readonly #pending: (() => void)[] = [];
   #nodes = 0;
   /** Nothing is called, and counted items are written out. */

@@ -153,6 +153,8 @@ const NO_CALLS: Node["calls"] = [];
 export interface Budget {
   /** Bytes left for states that are made while texts are read. */
   stateBytes: number;
+  /** Edges that are looked at for them. */
+  steps: number;
 }
 
 /** Numbers that differ over all regions that may meet in one text. */
@@ -291,6 +293,13 @@ export class Region {
     return state;
   }
 
+  #spend(steps: number): void {
+    this.#budget.steps -= steps;
+    if (this.#budget.steps < 0) {
+      throw new PronkError("bad_request", "grammar: its automaton takes too long");
+    }
+  }
+
   callsOf(members: readonly number[]): Call[] {
     const targets = new Map<Callee, number[]>();
     for (const member of members) {
@@ -321,13 +330,15 @@ export class Region {
     const highs: number[] = [];
     const targets: number[][] = [];
     const sorted = edges.sort((a, b) => a[0] - b[0]);
+    // Those that reach into the range at hand.
+    let open: [number, number, number][] = [];
+    let next = 0;
     for (let k = 0; k + 1 < bounds.length; k++) {
       const [from, to] = [bounds[k]!, bounds[k + 1]! - 1];
-      const nodes = new Set<number>();
-      for (const [low, high, target] of sorted) {
-        if (low > from) break;
-        if (high >= from) nodes.add(target);
-      }
+      open = open.filter(([, high]) => high >= from);
+      for (; next < sorted.length && sorted[next]![0] <= from; next++) open.push(sorted[next]!);
+      this.#spend(1 + open.length);
+      const nodes = new Set(open.map(([, , target]) => target));
       if (nodes.size === 0) continue;
       const target = [...nodes].sort((a, b) => a - b);
       // Neighbours that lead to one place are one range.

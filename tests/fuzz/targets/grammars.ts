@@ -105,6 +105,7 @@ function editText(text: string, random: Random, part: (random: Random) => string
 /** Whole rules, and names of rules where items stand; or any part of the text. */
 function editSource(source: string, random: Random): string {
   const lines = source.split("\n").filter((line) => line !== "");
+  if (lines.length === 0) return gbnfRule(random);
   const names = lines.map((line) => line.split(" ")[0]!);
   const at = random.below(lines.length);
   switch (random.below(4)) {

@@ -230,7 +230,9 @@ function frameOf(step: Step): unknown {
   if (typeof step.text === "string") return step.text;
   if (Array.isArray(step.bytes))
     return Uint8Array.from(step.bytes.filter((one) => typeof one === "number"));
-  const body = Array.isArray(step.body) ? Uint8Array.from(step.body) : undefined;
+  const body = Array.isArray(step.body)
+    ? Uint8Array.from(step.body.filter((one) => typeof one === "number"))
+    : undefined;
   try {
     return encodeFrame({ head: step.head ?? null, body });
   } catch {

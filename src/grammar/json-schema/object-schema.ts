@@ -22,6 +22,9 @@ import { listOf } from "./values-schema.ts";
 /** Each is kept apart from every other. */
 const MAX_PATTERNS = 16;
 
+/** Each character of a name is a level of the names that differ from it. */
+const MAX_NAME_CHARS = 1_000;
+
 export function objectSchema(
   unlisted: SchemaObject,
   path: string,
@@ -151,6 +154,11 @@ function otherMembers(
   const keys = propertyNames === undefined ? undefined : namesOf(propertyNames, path, context);
   const isFiltered = keys !== undefined || Object.keys(patterns).length > 0;
   const longest = isFiltered ? Number.POSITIVE_INFINITY : undefined;
+  const tooLong = declared.find((name) => name.length > MAX_NAME_CHARS);
+  if (tooLong !== undefined) {
+    const found = `${tooLong.length} characters, at most ${MAX_NAME_CHARS}`;
+    throw unsupported(path, `a property's name of ${found}`);
+  }
   const others = declared.length === 0 ? undefined : otherNames(declared, longest);
   if (Object.keys(patterns).length > MAX_PATTERNS) {
     throw unsupported(path, `more than ${MAX_PATTERNS} patternProperties`);

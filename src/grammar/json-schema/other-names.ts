@@ -27,7 +27,7 @@ export function otherNames(declared: readonly string[], longest: number = LONGES
   return sequence(literal('"'), except(texts, 0, any), literal('"'));
 }
 
-/** Texts other than these, which agree on their first `at` characters. */
+/** Texts other than these, which agree on their first `at` characters; called within itself for each character. */
 function except(texts: readonly (readonly number[])[], at: number, any: Expression): Expression {
   const next = new Map<number, (readonly number[])[]>();
   let endsHere = false;

@@ -395,6 +395,13 @@ describe("what cannot be made sure of is refused by name and place", () => {
 });
 
 describe("hostile schemas are bounded", () => {
+  test.each(["properties", "required"])("a name of any length in %s", (keyword) => {
+    const name = "n\n".repeat(20_000);
+    const schema = { type: "object", [keyword]: keyword === "required" ? [name] : { [name]: {} } };
+    const wanted = "schema: a property's name of 40000 characters, at most 1000";
+    expect(() => compile(schema)).toThrow(wanted);
+  });
+
   const nested = (depth: number, wrap: (inner: unknown) => unknown): unknown => {
     let schema: unknown = { type: "null" };
     for (let i = 0; i < depth; i++) schema = wrap(schema);

@@ -31,8 +31,9 @@ const MORE_TIME = 5;
 const LEAST_TIME_MS = 1_500;
 /** And what waits for nothing: the thread's event loop did nothing between two looks at it, however busy the machine is. */
 const LOOK_MS = 500;
-/** What asks again and again whether something has come that does not takes no time of the processor. */
-const LONGEST_MS = 60_000;
+/** Nor does what asks again and again whether something has come: for so long next to nothing was computed. */
+const CALM_MS = 4_000;
+const CALM_SHARE = 0.05;
 /** Of the processor, for loading tests. */
 const LOADING_MS = 30_000;
 
@@ -151,14 +152,16 @@ class KeptTestsRunner {
         done(answer);
       };
       const started = process.cpuUsage();
-      const longest = performance.now() + Math.max(ms, LONGEST_MS);
+      let [spent, calm] = [0, 0];
       let before = worker.performance.eventLoopUtilization();
       const timer = setInterval(() => {
         const { user, system } = process.cpuUsage(started);
         const now = worker.performance.eventLoopUtilization();
         const waits = kind === "answer" && now.active === before.active;
-        const isLate = performance.now() > longest;
-        if (waits || isLate || (user + system) / 1000 > ms) end({ hung: true });
+        const total = (user + system) / 1000;
+        calm = total - spent < CALM_SHARE * LOOK_MS ? calm + LOOK_MS : 0;
+        spent = total;
+        if (waits || calm >= CALM_MS || total > ms) end({ hung: true });
         before = now;
       }, LOOK_MS);
       const onMessage = (message) => message.kind === kind && end(message);

@@ -3,8 +3,8 @@ import { PronkError } from "../errors.ts";
 import type { JinjaValue } from "./jinja-library.ts";
 import { countOf, type ValueSize, ValueSizes } from "./template-sizes.ts";
 
-/** Half a second. A chat of a thousand messages takes 60,000 with Llama 3.1's template, a text of 49,000 characters that Llama 3.2's goes through 400,000. */
-const MAX_STEPS = 400_000;
+/** A third of a second. A chat of a thousand messages takes 60,000 with Llama 3.1's template, a text of 36,000 characters that Llama 3.2's goes through 300,000. */
+const MAX_STEPS = 300_000;
 
 /** Text this long costs as much as a step, so that copying it over and over is bounded too. */
 const CHARS_PER_STEP = 128;

@@ -115,7 +115,7 @@ describe("a rendering is refused", () => {
       "chat template: continue outside",
     ],
     ["for a name that is a function of Jinja", "a", { range: 1 }, "already declared: range"],
-    ["that does not end", forever, {}, "more than 400000 steps"],
+    ["that does not end", forever, {}, "more than 300000 steps"],
     ["whose text doubles", doubling, {}, "characters"],
     ["whose list doubles", growing, {}, "a list of"],
     [

@@ -177,9 +177,8 @@ export class BoundedInterpreter extends jinja.Interpreter implements JinjaInterp
       }
       rounds++;
     }
-    return rounds > 0
-      ? new StringValue(text)
-      : new StringValue(text + this.evaluateBlock(defaultBlock, scope).value);
+    if (rounds === 0) text += this.evaluateBlock(defaultBlock, scope).value;
+    return new StringValue(text);
   }
 
   #itemsOf(list: JinjaValue): readonly JinjaValue[] {

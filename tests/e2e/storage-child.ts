@@ -25,8 +25,8 @@ export interface StorageCase {
 }
 
 export interface StorageOutcome extends Loaded {
-  /** Of the process during the case; undefined where the system does not say. */
-  readonly peakBytes?: number;
+  /** What the process grew by at most, from what a collection leaves; null where the system does not say. */
+  readonly grownBytes: number | null;
 }
 
 const kernels = await loadKernels({ readFile: async (url) => readFileSync(url) });
@@ -53,27 +53,30 @@ for await (const line of createInterface({ input: process.stdin })) {
     ? s3Folder({ endpoint: url, bucket, prefix, credentials, ...limits })
     : httpFolder(`${url}/${prefix}`, limits);
   if (isMeasured) image = image.length > 0 ? image : new Uint8Array(64 * 1024 * 1024).fill(1);
-  resetPeak();
+  const before = collected();
   const loaded = isMeasured
     ? await loadImage(folder, image, digest)
     : await loadPack(folder, isAsked ? runtime : undefined);
-  const outcome: StorageOutcome = { ...loaded, peakBytes: peak() };
+  const outcome: StorageOutcome = { ...loaded, grownBytes: residentBytes("VmHWM") - before };
   console.log(JSON.stringify(outcome));
 }
 
-function resetPeak(): void {
+/** Resident bytes without what nobody holds any more, where it can be told so; the peak is counted from here. */
+function collected(): number {
+  (globalThis as { gc?: () => void }).gc?.();
   try {
     writeFileSync("/proc/self/clear_refs", "5");
   } catch {
-    // Then nothing is known of peaks.
+    return Number.NaN;
   }
+  return residentBytes("VmRSS");
 }
 
-function peak(): number | undefined {
+function residentBytes(name: "VmHWM" | "VmRSS"): number {
   try {
     const status = readFileSync("/proc/self/status", "latin1");
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
   } catch {
-    return undefined;
+    return Number.NaN;
   }
 }

@@ -16,7 +16,7 @@ const SLOWEST = 3;
 
 /** Goodput at ten times the load by its peak, at least; of some seconds on a shared machine only that it does not fall apart. */
 const KEPT = 0.9;
-const KEPT_SHORT = 0.75;
+const KEPT_SHORT = 0.6;
 
 /** First tokens after the load by those before it, at most: what is left over would be a multiple. */
 const RECOVERED = 2.5;

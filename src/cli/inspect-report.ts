@@ -4,6 +4,7 @@ import type { ModelPlan } from "../engine/load-model.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { Colors } from "./colors.ts";
 import { type BudgetFit, FIT_SLOTS, type Sizes, type WorkersFit } from "./inspect-facts.ts";
+import { visibleText } from "./terminal/visible-text.ts";
 import { wrapText } from "./wrap.ts";
 
 /** Of topology's: stages that a request can reach. */
@@ -44,7 +45,7 @@ export function reportText(report: Report, colors: Colors, columns: number): str
   const width = Math.min(MAX_COLUMNS, columns);
   const { bold } = colors;
   const row = (label: string, text: string): string => {
-    const lines = wrapText(text, width - LABEL - 3);
+    const lines = wrapText(visibleText(text), width - LABEL - 3);
     return lines.map((line, i) => `  ${(i === 0 ? label : "").padEnd(LABEL)} ${line}\n`).join("");
   };
   const sections: readonly (readonly [title: string, body: string])[] = [

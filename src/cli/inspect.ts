@@ -32,6 +32,7 @@ import {
   openLora,
   openSourceForCommand,
 } from "./model-options.ts";
+import { jsonLine, visibleText } from "./terminal/visible-text.ts";
 
 interface Fit {
   /** Bytes of the whole isolate or process. */
@@ -117,7 +118,7 @@ export const inspect: Command = {
           plan: { steps: found.plan.steps, head: found.plan.head },
         }),
       };
-      if (flagOption(input, "json")) return cli.out(`${JSON.stringify(document)}\n`);
+      if (flagOption(input, "json")) return cli.out(jsonLine(document));
       const { colors, columns } = cli;
       const report = reportText(
         {
@@ -232,7 +233,9 @@ function listText(
   withTensors: boolean,
 ): string {
   const lines = [
-    ...(withTensors ? tensors.map((t) => `${t.name} ${t.type} [${t.shape}] ${t.bytes} bytes`) : []),
+    ...(withTensors
+      ? tensors.map((t) => `${visibleText(t.name)} ${t.type} [${t.shape}] ${t.bytes} bytes`)
+      : []),
     ...(plan ? [...plan.steps, ...plan.head].map((step) => JSON.stringify(step)) : []),
   ];
   return lines.length === 0 ? "" : `\n${lines.join("\n")}\n`;

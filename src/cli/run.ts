@@ -16,7 +16,7 @@ import {
   SPECULATE_OPTIONS,
 } from "./model-options.ts";
 import { loadSnapshots, SNAPSHOT_OPTION } from "./snapshot-option.ts";
-import { answerText } from "./terminal/visible-text.ts";
+import { answerText, jsonLine } from "./terminal/visible-text.ts";
 
 /** For prompts without a template, which seldom end by themselves. */
 const DEFAULT_PROMPT_TOKENS = 128;
@@ -127,7 +127,7 @@ export const run: Command = {
       const threads = engine.stats().threads?.used ?? 1;
       const facts = { usage, timings, cold_start, backend, backend_reason, kernel, threads };
       const document = { text, ids, prompt_ids, finish_reason, ...facts };
-      cli.out(`${JSON.stringify(document)}\n`);
+      cli.out(jsonLine(document));
     } finally {
       await engine.dispose();
     }

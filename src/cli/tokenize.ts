@@ -5,6 +5,7 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { flagOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, openForCommand, WEIGHT_OPTIONS } from "./model-options.ts";
+import { answerText, jsonLine } from "./terminal/visible-text.ts";
 
 export const tokenize: Command = {
   name: "tokenize",
@@ -48,7 +49,7 @@ export const tokenize: Command = {
     if (flagOption(input, "decode")) {
       const ids = parseIds(text);
       const decoded = tokenizer.decode(ids);
-      cli.out(json ? `${JSON.stringify({ ids, text: decoded })}\n` : decoded);
+      cli.out(json ? jsonLine({ ids, text: decoded }) : answerText(decoded, cli));
       return;
     }
     const { ids, offsets } = tokenizer.encodeWithOffsets(text, {
@@ -57,7 +58,7 @@ export const tokenize: Command = {
     });
     if (!json) return cli.out(`${ids.join(" ")}\n`);
     const tokens = ids.map((id) => tokenizer.tokenText(id));
-    cli.out(`${JSON.stringify({ ids, tokens, offsets })}\n`);
+    cli.out(jsonLine({ ids, tokens, offsets }));
   },
 };
 

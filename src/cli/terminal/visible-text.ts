@@ -14,3 +14,9 @@ export function visibleText(text: string): string {
 export function answerText(piece: string, cli: Pick<CliContext, "isOutTerminal">): string {
   return cli.isOutTerminal ? visibleText(piece) : piece;
 }
+
+/** A document as a line of --json, safe as the others: JSON itself escapes only what is below U+0020. */
+export function jsonLine(document: unknown): string {
+  const json = JSON.stringify(document);
+  return `${json.replace(/[\u007f-\u009f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)}\n`;
+}

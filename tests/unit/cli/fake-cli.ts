@@ -13,7 +13,10 @@ export interface Outcome {
 export async function pronk(
   args: readonly string[],
   more: Partial<
-    Pick<CliContext, "env" | "isTerminal" | "signal" | "columns" | "openLines" | "out">
+    Pick<
+      CliContext,
+      "env" | "isTerminal" | "isOutTerminal" | "signal" | "columns" | "openLines" | "out"
+    >
   > & {
     stdin?: string;
   } = {},

@@ -98,8 +98,16 @@ export class GrammarCompiler {
   }
 
   #compile(spec: GrammarSpec): CompiledGrammar {
-    const grammar = withFewTests(() => withFewProperties(() => grammarOf(spec)));
-    return compileGrammar(grammar, this.#withVocabulary().options);
+    const { options } = this.#withVocabulary();
+    try {
+      const grammar = withFewTests(() => withFewProperties(() => grammarOf(spec)));
+      return compileGrammar(grammar, options);
+    } catch (cause) {
+      // Stacks are of different lengths: what is shallow enough for one runtime is too deep for another.
+      if (!(cause instanceof RangeError)) throw cause;
+      const why = "nested too deeply or too long";
+      throw new PronkError("bad_request", `grammar: ${why}`, { cause });
+    }
   }
 
   /** Grammars grow while they are used: all are looked at. The last one stays, whatever it takes. */

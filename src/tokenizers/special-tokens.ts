@@ -12,7 +12,7 @@ const ROOT = 0;
 
 /** Steps that a text of any length may take, and more for each unit: texts in use take 1 to 3. */
 const FREE_STEPS = 1_000_000;
-const STEPS_PER_UNIT = 64;
+const STEPS_PER_UNIT = 16;
 
 export interface FoundToken {
   readonly id: number;

@@ -1,4 +1,4 @@
-// Adds up what .ci/run left in a folder: NAME.status, an exit code, and of test suites NAME.json, the
+// Adds up what .ci/run left in a folder: NAME.status, an exit code or `skipped`, and of test suites NAME.json, the
 // count of reporter.mjs. Names what failed. The last line is the sum; the exit code says whether anything failed.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,10 +19,12 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".status")
     if (!ended) failures.push(`${name}: ended with ${status} at ${running ?? "no test"}`);
   } else if (status === "0") {
     counted.passed = 1;
+  } else if (status === "skipped") {
+    counted.skipped = 1;
   } else {
     failures.push(`${name}: exit code ${status}`);
   }
-  if (status !== "0" && counted.failed === 0) counted.failed = 1;
+  if (status !== "0" && status !== "skipped" && counted.failed === 0) counted.failed = 1;
   console.log(`${name}: ${JSON.stringify(counted)}`);
   for (const key of Object.keys(sum)) sum[key] += counted[key];
 }

@@ -1,11 +1,11 @@
 /** Stages over WebSocket between hosts: a connection is a session, a binary message a frame of the protocol. */
 import { timingSafeEqual } from "node:crypto";
-import type { WebSocket } from "ws";
 import { PronkError } from "../../errors.ts";
 import type { StageChannel } from "../../stages/remote-stage.ts";
 import { MAX_FRAME_BYTES } from "../../stages/stage-frames.ts";
 import type { StageHost } from "../../stages/stage-host.ts";
 import type { ListenOptions } from "./host.ts";
+import { keepAlive } from "./keep-alive.ts";
 import { listenUrl } from "./listen-url.ts";
 
 /** A side that is gone without a word is noticed after two of them, and its slots are free again. */
@@ -47,7 +47,7 @@ export async function serveStage(
   });
   server.on("connection", (socket) => {
     const session = host.connect();
-    const stop = keepAlive(socket);
+    const stop = keepAlive(socket, { everyMs: PING_MS });
     let last: Promise<void> = Promise.resolve();
     socket.on("message", (data) => {
       // One after the other, also for a side that does not wait.
@@ -76,24 +76,6 @@ function isAllowed(header: string | undefined, key: string | undefined): boolean
   return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
-/** @returns what ends it. */
-function keepAlive(socket: WebSocket): () => void {
-  let isHeard = true;
-  socket.on("pong", () => {
-    isHeard = true;
-  });
-  const timer = setInterval(() => {
-    if (!isHeard) {
-      socket.terminate();
-      return;
-    }
-    isHeard = false;
-    socket.ping();
-  }, PING_MS);
-  timer.unref?.();
-  return () => clearInterval(timer);
-}
-
 /** @throws PronkError "source_failed" when nothing answers, or refuses. */
 export async function connectStage(url: string, key: string | undefined): Promise<StageChannel> {
   const { WebSocket } = await import("ws");
@@ -119,7 +101,8 @@ export async function connectStage(url: string, key: string | undefined): Promis
     socket.on("error", (error) => refuse(error.message));
     socket.on("close", () => refuse("the connection was closed"));
   });
-  const stop = keepAlive(socket);
+  // An answer that is waited for has its own time.
+  const stop = keepAlive(socket, { everyMs: PING_MS, isPatient: () => waiting !== undefined });
   socket.on("close", stop);
   socket.on("message", (data) => {
     waiting?.resolve(data);

@@ -7,11 +7,12 @@ declare module "ws" {
     readonly maxPayload?: number;
     readonly perMessageDeflate?: boolean;
     readonly handshakeTimeout?: number;
+    readonly autoPong?: boolean;
   }
 
   export class WebSocket {
     constructor(url: string, options?: SocketOptions);
-    on(event: "open" | "pong" | "close", listener: () => void): void;
+    on(event: "open" | "ping" | "pong" | "close", listener: () => void): void;
     on(event: "error", listener: (error: Error) => void): void;
     on(event: "message", listener: (data: Uint8Array, isBinary: boolean) => void): void;
     on(
@@ -23,15 +24,16 @@ declare module "ws" {
     close(): void;
     terminate(): void;
     readonly readyState: number;
+    readonly OPEN: number;
   }
 
   export class WebSocketServer {
     constructor(options: {
       readonly host: string;
       readonly port: number;
-      readonly maxPayload: number;
-      readonly perMessageDeflate: boolean;
-      readonly verifyClient: (info: { readonly req: IncomingMessage }) => boolean;
+      readonly maxPayload?: number;
+      readonly perMessageDeflate?: boolean;
+      readonly verifyClient?: (info: { readonly req: IncomingMessage }) => boolean;
     });
     on(event: "connection", listener: (socket: WebSocket) => void): void;
     on(event: "error", listener: (error: Error) => void): void;

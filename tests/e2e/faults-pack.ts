@@ -61,10 +61,13 @@ export function ask(
   return post(`${url}/v1/chat/completions`, chatBody(more), signal);
 }
 
+/** workerd ends connections that were idle for seconds, as they are here: none is used again. */
+const ONCE = { connection: "close" };
+
 function post(url: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   return fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { ...ONCE, "content-type": "application/json" },
     body: JSON.stringify(body),
     signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]),
   });
@@ -88,7 +91,7 @@ export async function expectRefused(url: string, facts: readonly string[]): Prom
 
 /** /health says that the model failed, and why. */
 export async function expectFailedHealth(url: string, facts: readonly string[]): Promise<void> {
-  const health = await fetch(`${url}/health`);
+  const health = await fetch(`${url}/health`, { headers: ONCE });
   expect(health.status).toBe(503);
   const { status, error } = await health.json();
   expect(status).toBe("failed");

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { benchPrompt } from "../../src/cli/bench-workload.ts";
-import { runChild } from "../../src/cli/child.ts";
+import { commandLineOn, runChild } from "../../src/cli/child.ts";
 import { packageRoot, runtimesFolder } from "../../src/cli/runtimes.ts";
 import type { StagedWorkerd } from "./staged-workerd.ts";
 
@@ -17,8 +17,6 @@ const { startStagedWorkerd } = await import("./staged-workerd.ts");
 const { makeSyntheticPack } = await import(
   new URL("../../scripts/bench/synthetic-pack.mjs", import.meta.url).href
 );
-
-const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 
 /** What an isolate of 128 MB leaves beside JavaScript: as `pronk deploy` plans. */
 const STAGE_BYTES = 108_000_000;
@@ -68,9 +66,9 @@ test("its logits are those of one memory", { timeout: 240_000 }, async () => {
   for (const { memory } of running().plan.stages) {
     expect(memory.total).toBeLessThanOrEqual(STAGE_BYTES);
   }
-  const node = { program: process.execPath, args: [main] };
-  const one = await runChild(node, ["hash", pack.path, "--json"], { timeoutMs: 120_000 });
-  const { logits_sha256, ids } = JSON.parse(one);
+  const one = ["hash", pack.path, "--json"];
+  const answer = await runChild(commandLineOn("node"), one, { timeoutMs: 200_000 });
+  const { logits_sha256, ids } = JSON.parse(answer);
   expect(hash).toEqual({ logits_sha256, ids });
 });
 

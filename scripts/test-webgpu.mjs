@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const STEP_TIMEOUT_MS = 15 * 60_000;
 
 /** Of all tests together. */
-const TESTS_TIMEOUT_MS = 24 * 60_000;
+const TESTS_TIMEOUT_MS = 32 * 60_000;
 
 for (const name of ["runtimes.mjs", "webgpu.mjs"]) {
   execFileSync(process.execPath, [join(root, "scripts", name)], {

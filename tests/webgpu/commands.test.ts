@@ -7,7 +7,7 @@ import { lavapipeEnvironment, packageFolder } from "./dawn.ts";
 
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 const MODEL = "tests/goldens/tokenizers/tok_bpe.gguf";
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 400_000;
 
 /** Where the optional packages are found that this repository does not install. */
 const NODE_PATH = join(packageFolder("webgpu"), "..");

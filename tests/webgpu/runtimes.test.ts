@@ -17,7 +17,7 @@ const script = (name: string) =>
 const { findChromium } = await script("find-chromium");
 const { runPage } = await script("run-page");
 
-const LIMIT_MS = 200_000;
+const LIMIT_MS = 600_000;
 const programs = fileURLToPath(new URL("programs/", import.meta.url));
 
 let folder: string;

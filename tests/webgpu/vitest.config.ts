@@ -9,7 +9,7 @@ const config: ViteUserConfig = defineConfig({
       "tests/parity/{gguf-logits,hf-models}.test.ts",
     ],
     maxWorkers: 2,
-    testTimeout: 240_000,
+    testTimeout: 700_000,
     hookTimeout: 180_000,
   },
 });

@@ -15,7 +15,7 @@ const config: ViteUserConfig = defineConfig({
     include: ["tests/*.test.ts", "tests/{unit,conformance,parity}/**/*.test.ts"],
     execArgv,
     // No test is about time: what hangs has to end, and what works may be slow on a busy machine.
-    testTimeout: 180_000,
+    testTimeout: 400_000,
     // Counting lines costs several times what the lines do.
     env: process.argv.includes("--coverage") ? { PRONK_TEST_COUNTED: "1" } : {},
     coverage: {

@@ -53,10 +53,10 @@ test.each([
   });
 });
 
-test("every kernel gives the hash of Node", { timeout: 300_000 }, async () => {
+test("every kernel gives the hash of Node", { timeout: 600_000 }, async () => {
   const line = { program: process.execPath, args: [join(root, "dist", "src", "cli", "main.js")] };
   const options = ["hash", DEFAULT_PACK, "--json"];
-  const { logits_sha256, ids } = JSON.parse(await runChild(line, options, { timeoutMs: 100_000 }));
+  const { logits_sha256, ids } = JSON.parse(await runChild(line, options, { timeoutMs: 250_000 }));
   for (const [kernel, chunk] of [
     ["dot", 64],
     ["m", 24],
@@ -67,7 +67,7 @@ test("every kernel gives the hash of Node", { timeout: 300_000 }, async () => {
 });
 
 test("two threads give the hash of one, where the page may share memory", {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const asked = { model: "/pack", kernel: "m", chunk: 64, threads: 2 };
   const alone = await inPage(asked);

@@ -25,7 +25,7 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, where: string])[] = [
 const REAL = /^pronk (?:pull|bench --reps)| --decode$/;
 
 /** Of a line. */
-const LIMIT_MS = 100_000;
+const LIMIT_MS = 250_000;
 
 let folder: string;
 const env: Record<string, string> = {};
@@ -97,7 +97,7 @@ const lines = (await allCommands())
   .flatMap(({ examples }) => examples.map(({ line }) => line))
   .filter((line) => !ELSEWHERE.some(([pattern]) => pattern.test(line)));
 
-test.each(lines)("%s", { timeout: 120_000 }, async (line) => {
+test.each(lines)("%s", { timeout: 300_000 }, async (line) => {
   if (line.includes("./pack ")) await type("pronk pack model.gguf --out pack");
   // Whatever else listens on this machine.
   const { code, out, err } = await type(line.replace(/--port \d+/, "--port 0"));

@@ -32,7 +32,7 @@ test("the hash is the one that the tree keeps for this version of the numbers", 
   expect(golden?.hashes[REAL_MODEL]).toBe(logits_sha256);
 });
 
-test("every runtime gives one hash and the same greedy ids", { timeout: 300_000 }, async () => {
+test("every runtime gives one hash and the same greedy ids", { timeout: 600_000 }, async () => {
   const runs = await hash(DEFAULT_PACK, ["--runtime", "all"]);
   const { logits_sha256, ids } = await known;
   expect(new Set(runs.map((run: { runtime: string }) => run.runtime))).toEqual(
@@ -52,7 +52,7 @@ test.each([
   ["a batch of 3 equal sequences", ["--batch", "3", "--chunk", "5"]],
   ["steps that are run ahead", ["--speculate"]],
   ["steps that are run ahead, after chunks of 3", ["--speculate", "--chunk", "3"]],
-])("%s give the same hash, on both modules", { timeout: 300_000 }, async (_, options) => {
+])("%s give the same hash, on both modules", { timeout: 600_000 }, async (_, options) => {
   const { logits_sha256 } = await known;
   expect(await hash(DEFAULT_PACK, options)).toMatchObject({ logits_sha256 });
   expect(await hash(DEFAULT_PACK, options, newerNode)).toMatchObject({ logits_sha256 });
@@ -65,7 +65,7 @@ test.each([
   ["2 threads", ["--threads", "2"], [thisNode, newerNode, deno, bun]],
   ["2 threads and a batch of 3", ["--threads", "2", "--batch", "3"], [newerNode]],
   ["3 threads and chunks of 7", ["--threads", "3", "--chunk", "7"], [thisNode, bun]],
-])("%s give the same hash", { timeout: 300_000 }, async (_, options, lines) => {
+])("%s give the same hash", { timeout: 600_000 }, async (_, options, lines) => {
   const { logits_sha256 } = await known;
   const threads = Number(options[1]);
   for (const line of lines) {
@@ -87,7 +87,7 @@ test("2 sequences whose steps are run ahead give the same hash on every runtime,
 });
 
 test("every kernel variant gives the same hash, at each width of vectors", {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const { logits_sha256 } = await known;
   for (const simd_width of SIMD_WIDTHS) {

@@ -5,8 +5,8 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ["tests/{e2e,browser}/**/*.test.ts"],
     fileParallelism: false,
-    testTimeout: 200_000,
-    hookTimeout: 180_000,
+    testTimeout: 400_000,
+    hookTimeout: 400_000,
   },
 });
 export default config;

@@ -86,7 +86,7 @@ inPage(
 
 inPage(
   "with WebGPU the model says the same, and the page what computes it",
-  { url: () => isolated.url, gpu: true, timeoutMs: 300_000, stepLimitMs: 200_000 },
+  { url: () => isolated.url, gpu: true, timeoutMs: 700_000, stepLimitMs: 600_000 },
   async (page) => {
     await page.getByLabel("Computed by").first().selectOption("webgpu");
     await openModel(page);

@@ -6,8 +6,8 @@ const config: ViteUserConfig = defineConfig({
     include: ["tests/playground/**/*.test.ts"],
     globalSetup: ["tests/playground/global-setup.ts"],
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     // What works may be slow on a busy machine.
     expect: { poll: { timeout: 20_000 } },
   },

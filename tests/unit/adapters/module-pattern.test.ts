@@ -35,7 +35,7 @@ test("nested repeats take no longer than their length allows", () => {
   const matches = modulePattern("((((a*)*)*)*)*b", "test");
   const started = performance.now();
   expect(matches("a".repeat(60))).toBe(false);
-  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(performance.now() - started).toBeLessThan(1000);
 });
 
 test("a pattern that takes too many steps is refused", () => {

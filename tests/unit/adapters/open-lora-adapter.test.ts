@@ -81,7 +81,7 @@ describe("patterns as names of modules, one each", () => {
       Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`layers.${i}.x_proj${end}`, 4]));
     const started = performance.now();
     await open({ ...CONFIG, rank_pattern: { v_proj: 8, ...many("") }, alpha_pattern: many("") });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(2000);
     await expect(open({ ...CONFIG, alpha_pattern: many(".*") })).rejects.toMatchObject({
       code: "unsupported",
       message: expect.stringContaining("20000 expressions"),

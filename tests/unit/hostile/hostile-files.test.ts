@@ -12,7 +12,7 @@ import type { Opened, ToOpen } from "./open-child.ts";
 const HEAP_MB = 128;
 /** Node itself, the heap, kernels, and the largest file that is read whole, of 64 MB. */
 const MOST_MB = 300;
-const MOST_MS = 15_000;
+const MOST_MS = 5000;
 
 /** A module finds what lies beside it where its source is. */
 const keepLocations: Plugin = {

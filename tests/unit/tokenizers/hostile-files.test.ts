@@ -14,7 +14,7 @@ const bytesOf = (value: unknown): Uint8Array =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
 
 /** Of the process's own time: others may have the machine. */
-const MAX_MS = 10_000 * (process.env.PRONK_TEST_COUNTED ? 4 : 1);
+const MAX_MS = 3000 * (process.env.PRONK_TEST_COUNTED ? 4 : 1);
 const MAX_BYTES = 400e6;
 
 /** Runs it within bounded time and memory. */

@@ -19,9 +19,10 @@ export default class CountReporter {
   }
 
   onTestCaseResult(test) {
-    const { state } = test.result();
+    const { state, errors } = test.result();
     this.#count[state] += 1;
-    if (state === "failed") this.#count.failures.push(nameOf(test));
+    if (state === "failed")
+      this.#count.failures.push(`${nameOf(test)}: ${firstLine(errors?.[0]?.message)}`);
     this.#at(test.module.relativeModuleId);
   }
 
@@ -57,6 +58,8 @@ export default class CountReporter {
     renameSync(`${path}.new`, path);
   }
 }
+
+const firstLine = (text = "") => text.split("\n", 1)[0];
 
 function nameOf(test) {
   return `${test.module.relativeModuleId} > ${test.fullName}`;

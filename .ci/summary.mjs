@@ -7,6 +7,8 @@ const [folder] = process.argv.slice(2);
 const sum = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 
+const lastLines = (path) => readFileSync(path, "utf8").trim().split("\n").slice(-5).join(" | ");
+
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".status"))) {
   const name = file.slice(0, -".status".length);
   const status = readFileSync(join(folder, file), "utf8").trim();
@@ -22,7 +24,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".status")
   } else if (status === "skipped") {
     counted.skipped = 1;
   } else {
-    failures.push(`${name}: exit code ${status}`);
+    failures.push(`${name}: exit code ${status}: ${lastLines(join(folder, `${name}.log`))}`);
   }
   if (status !== "0" && status !== "skipped" && counted.failed === 0) counted.failed = 1;
   console.log(`${name}: ${JSON.stringify(counted)}`);

@@ -81,6 +81,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
+for (const failure of checks.failures) console.log(`failed: ${failure}`);
 console.log(
   checks.failures.length === 0 ? "load: all holds" : `load: ${checks.failures.length} failed`,
 );

@@ -5,7 +5,7 @@ export function createChecks() {
     failures,
     /** Told at once, so that a run that is cut off says what it had found. */
     check(what, holds, found) {
-      console.log(`${holds ? "ok    " : "FAILED"} ${what}: ${found}`);
+      console.log(`${holds ? "ok   " : "unmet"} ${what}: ${found}`);
       if (!holds) failures.push(`${what}: ${found}`);
     },
   };

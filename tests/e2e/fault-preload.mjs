@@ -1,8 +1,9 @@
 // Loaded before the command under test on Node: counts what it does to files and what it asks servers, and at one of these
 // points kills the process, tears a write in two, or has the system refuse. FAULTS is JSON: { trace, under, at, do }.
-//   trace  where each point is written, a line of "OPERATION PATH" each, also where nothing is done
+//   trace  where each point is written, a line of "OPERATION PATH" each, also where nothing is done: PATH is from `under` on,
+//          without what makes a temporary name unique, and " #2" follows where it is the second time
 //   under  only paths that begin so count, and requests
-//   at     the number of the point, from 0
+//   at     such a line, or the number of the point, from 0: what a command does side by side has no order
 //   do     "kill-before", "kill-after", "tear" (half of a write, then killed) or a code: ENOSPC, EACCES, EROFS, EMFILE, EIO
 import { appendFileSync, promises } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
@@ -10,6 +11,7 @@ import { createRequire, syncBuiltinESMExports } from "node:module";
 const { trace, under, at, do: what } = JSON.parse(process.env.FAULTS);
 const fs = createRequire(import.meta.url)("node:fs/promises");
 const paths = new WeakMap();
+const times = new Map();
 let points = 0;
 
 const MESSAGES = {
@@ -27,12 +29,21 @@ function refusal(syscall, path) {
   return Object.assign(error, { code: what, syscall, path, errno: -1 });
 }
 
+function lineOf(operation, path) {
+  const place = path.slice(under.length).replaceAll(/\.[0-9a-f]{8}-\d+-[^./]*/g, "");
+  const line = `${operation} ${place}`;
+  const count = (times.get(line) ?? 0) + 1;
+  times.set(line, count);
+  return count === 1 ? line : `${line} #${count}`;
+}
+
 /** Runs one operation, unless this is the point at which something happens. */
 async function point(operation, path, run, tear) {
   if (!String(path).startsWith(under)) return run();
   const number = points++;
-  if (trace) appendFileSync(trace, `${operation} ${path}\n`);
-  if (number !== at || what === undefined) return run();
+  const line = lineOf(operation, String(path));
+  if (trace) appendFileSync(trace, `${line}\n`);
+  if ((line !== at && number !== at) || what === undefined) return run();
   if (what === "kill-before") die();
   else if (what === "tear") {
     await tear?.();

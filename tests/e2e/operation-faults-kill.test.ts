@@ -21,7 +21,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readGguf } from "../../src/formats/gguf/read-gguf.ts";
 import { memorySource } from "../../src/sources/memory.ts";
 import type { HubServer } from "../unit/platform/hub-server.ts";
-import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
+import {
+  folder,
+  inParallel,
+  leftIn,
+  pointsOf,
+  pointsOfEveryRun,
+  pronk,
+  seeded,
+} from "./operation-faults.ts";
 import { MAIN, packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 
 /** Another one tries other points of the longer runs, and other moments. */
@@ -215,19 +223,19 @@ describe.each(Object.entries(SUBJECTS))("%s", (_, start) => {
     expect(points.length).toBeGreaterThan(3);
 
     const random = seeded(SEED);
-    const all = points.flatMap((point, at) => [
-      { at, do: "kill-before", point },
-      ...(point.startsWith("write ") ? [{ at, do: "tear", point }] : []),
+    const all = pointsOfEveryRun(points).flatMap((at) => [
+      { at, do: "kill-before" },
+      ...(at.startsWith("write ") ? [{ at, do: "tear" }] : []),
     ]);
     const cases =
       all.length <= MOST_CASES
         ? all
         : Array.from({ length: MOST_CASES }, () => all.splice(random(all.length), 1)[0]!);
-    await inParallel(cases, async ({ at, do: what, point }) => {
+    await inParallel(cases, async ({ at, do: what }) => {
       const place = folder();
       const { args, env, input, found, before, between } = await start(place);
       const faults = { under: place, at, do: what };
-      const where = `${what} ${at}: ${point}`;
+      const where = `${what} at ${at}`;
       const ended = await pronk(args, { faults, env, input });
       expect(ended.signal, `${where}: ${ended.err}`).toBe("SIGKILL");
       killed++;

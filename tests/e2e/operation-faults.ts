@@ -15,7 +15,8 @@ const RUN_TIMEOUT_MS = 60_000;
 export interface Faults {
   /** Paths, or a server's address: what counts. */
   readonly under: string;
-  readonly at?: number;
+  /** One of `pointsOf`, or its number. */
+  readonly at?: string | number;
   readonly do?: string;
   readonly trace?: string;
 }
@@ -59,7 +60,7 @@ export function pronk(args: readonly string[], options: RunOptions = {}): Promis
   });
 }
 
-/** Every point of a run that goes well, in order: `rename /tmp/x/manifest.json`. */
+/** Every point of a run that goes well, in order: `rename /manifest.json`, `write /manifest.json.tmp #2`. */
 export async function pointsOf(
   args: readonly string[],
   under: string,
@@ -69,6 +70,11 @@ export async function pointsOf(
   const { code, err } = await pronk(args, { ...options, faults: { under, trace } });
   if (code !== 0) throw new Error(`pronk ${args.join(" ")}: ${err}`);
   return readFileSync(trace, "utf8").split("\n").filter(Boolean);
+}
+
+/** Points that every run has: how often a download writes is the network's, and a lock is touched by the clock. */
+export function pointsOfEveryRun(points: readonly string[]): string[] {
+  return points.filter((point) => !/^write .*\.part #|^utimes /.test(point));
 }
 
 /** A folder of its own for one test. */

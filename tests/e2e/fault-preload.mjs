@@ -29,6 +29,7 @@ function refusal(syscall, path) {
   return Object.assign(error, { code: what, syscall, path, errno: -1 });
 }
 
+/** A temporary name has a process's tag: `manifest.json.04115b94-11974-f4a4e152-9.tmp`. */
 function lineOf(operation, path) {
   const place = path.slice(under.length).replaceAll(/\.[0-9a-f]{8}-\d+-[^./]*/g, "");
   const line = `${operation} ${place}`;

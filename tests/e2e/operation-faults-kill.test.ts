@@ -21,15 +21,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readGguf } from "../../src/formats/gguf/read-gguf.ts";
 import { memorySource } from "../../src/sources/memory.ts";
 import type { HubServer } from "../unit/platform/hub-server.ts";
-import {
-  folder,
-  inParallel,
-  leftIn,
-  pointsOf,
-  pointsOfEveryRun,
-  pronk,
-  seeded,
-} from "./operation-faults.ts";
+import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
 import { MAIN, packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 
 /** Another one tries other points of the longer runs, and other moments. */
@@ -223,7 +215,7 @@ describe.each(Object.entries(SUBJECTS))("%s", (_, start) => {
     expect(points.length).toBeGreaterThan(3);
 
     const random = seeded(SEED);
-    const all = pointsOfEveryRun(points).flatMap((at) => [
+    const all = points.flatMap((at) => [
       { at, do: "kill-before" },
       ...(at.startsWith("write ") ? [{ at, do: "tear" }] : []),
     ]);

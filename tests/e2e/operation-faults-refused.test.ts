@@ -18,15 +18,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commandLineOn } from "../../src/cli/child.ts";
 import type { HubServer } from "../unit/platform/hub-server.ts";
-import {
-  folder,
-  inParallel,
-  leftIn,
-  pointsOf,
-  pointsOfEveryRun,
-  pronk,
-  seeded,
-} from "./operation-faults.ts";
+import { folder, inParallel, leftIn, pointsOf, pronk, seeded } from "./operation-faults.ts";
 import { packModel, readWholePack, startModelHub, writeModel } from "./operation-model.ts";
 
 const SEED = Number(process.env.PRONK_FAULTS_SEED ?? 1);
@@ -118,7 +110,7 @@ describe.each(Object.entries(SUBJECTS))("%s", (name, start) => {
     if (name.startsWith("pack")) newChecksum = await checksumOf(join(first, "pack"));
     const random = seeded(SEED);
     // Folders that cannot be synced, and what cannot be removed in the end, stop nobody.
-    const all = pointsOfEveryRun(points).filter(
+    const all = points.filter(
       (point) =>
         /^(?:open|write|sync|close|rename|mkdir) /.test(point) &&
         (!point.startsWith("sync") || /(?<!^sync \/project)\.(?:tmp|part)(?: #\d+)?$/.test(point)),

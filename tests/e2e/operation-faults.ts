@@ -15,7 +15,7 @@ const RUN_TIMEOUT_MS = 60_000;
 export interface Faults {
   /** Paths, or a server's address: what counts. */
   readonly under: string;
-  /** One of `pointsOf`, or its number. */
+  /** One of `pointsOf`, or the number of a point. */
   readonly at?: string | number;
   readonly do?: string;
   readonly trace?: string;
@@ -60,7 +60,10 @@ export function pronk(args: readonly string[], options: RunOptions = {}): Promis
   });
 }
 
-/** Every point of a run that goes well, in order: `rename /manifest.json`, `write /manifest.json.tmp #2`. */
+/**
+ * The points of a run that goes well, in order: `rename /manifest.json`, `write /manifest.json.tmp #2`. Without those that not
+ * every run has: how often a download writes is the network's, and a lock is touched by the clock.
+ */
 export async function pointsOf(
   args: readonly string[],
   under: string,
@@ -69,11 +72,7 @@ export async function pointsOf(
   const trace = join(folder(), "trace");
   const { code, err } = await pronk(args, { ...options, faults: { under, trace } });
   if (code !== 0) throw new Error(`pronk ${args.join(" ")}: ${err}`);
-  return readFileSync(trace, "utf8").split("\n").filter(Boolean);
-}
-
-/** Points that every run has: how often a download writes is the network's, and a lock is touched by the clock. */
-export function pointsOfEveryRun(points: readonly string[]): string[] {
+  const points = readFileSync(trace, "utf8").split("\n").filter(Boolean);
   return points.filter((point) => !/^write .*\.part #|^utimes /.test(point));
 }
 

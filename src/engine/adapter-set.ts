@@ -9,6 +9,7 @@ import { PronkError, throwIfAborted } from "../errors.ts";
 import type { AdapterChoice } from "../generate/request.ts";
 import { withFingerprint } from "./adapter-fingerprint.ts";
 import { type AdapterMix, checkAdapterScale, NO_ADAPTERS, salted } from "./adapter-mix.ts";
+import { heldOpen } from "./held-open.ts";
 
 /** A loaded adapter. */
 export interface AdapterInfo {
@@ -183,9 +184,10 @@ export class AdapterSet {
   /** Of one that has no name any more: nobody can begin to use it. */
   async #free(loaded: Loaded): Promise<void> {
     if (loaded.users > 0) {
-      await new Promise<void>((resolve) => {
+      const drained = new Promise<void>((resolve) => {
         loaded.drained = resolve;
       });
+      await heldOpen(drained);
     }
     await this.#between(() => this.#runner.unloadAdapter(loaded.handle));
   }

@@ -34,9 +34,14 @@ export class Flight {
   /** Does what no batch may run beside, now or after the one that runs. @throws why nothing can be run any more. */
   async between<Result>(work: () => Result): Promise<Awaited<Result>> {
     while (this.#inFlight !== undefined) await this.#inFlight;
+    this.check();
+    return await work();
+  }
+
+  /** @throws PronkError: why nothing can be run any more. */
+  check(): void {
     const closed = this.#closed();
     if (closed !== undefined) throw closed;
-    return await work();
   }
 
   /** As `between`; where the work is asynchronous, no batch begins before it has ended. */

@@ -25,16 +25,17 @@ const MISSED_TURNS = 1;
 /** After so many it ends: nobody will come. */
 export const DRIVER_LEASE_TURNS = 8;
 
-interface Driven {
+/** What takes turns in its caller's context while it runs or waits. */
+export interface Driven {
   /** Turns when its driver woke last. */
-  readonly lastDriven: number;
+  lastDriven: number;
 }
 
-export function missesTurns({ lastDriven }: Driven, turns: number): boolean {
+export function missesTurns({ lastDriven }: Readonly<Driven>, turns: number): boolean {
   return turns - lastDriven >= MISSED_TURNS;
 }
 
-export function isLost({ lastDriven }: Driven, turns: number): boolean {
+export function isLost({ lastDriven }: Readonly<Driven>, turns: number): boolean {
   return turns - lastDriven > DRIVER_LEASE_TURNS;
 }
 

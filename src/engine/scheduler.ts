@@ -18,7 +18,14 @@ import { type BatchPlan, BatchPlanner, buildBatch, type PlannedSpan } from "./ba
 import type { CallOptions, EngineStats } from "./engine.ts";
 import { backendFailure, Flight, isLoss, isRefusal } from "./flight.ts";
 import { HandOut } from "./hand-out.ts";
-import { isLost, missesTurns, PAUSED_LEASE_MS, PAUSED_PER_PLACE, RESUME_PARTS } from "./leases.ts";
+import {
+  type Driven,
+  isLost,
+  missesTurns,
+  PAUSED_LEASE_MS,
+  PAUSED_PER_PLACE,
+  RESUME_PARTS,
+} from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import type { EngineRuntime, Grammars, SchedulerOptions } from "./scheduler-options.ts";
@@ -28,7 +35,7 @@ import { createSlots, type Slot } from "./slots.ts";
 import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
 import { patienceOf, WaitingLine } from "./waiting-line.ts";
-import { WorkClock } from "./work-budget.ts";
+import { type WorkBudget, WorkClock } from "./work-budget.ts";
 
 export class Scheduler {
   readonly adapters: AdapterSet;
@@ -92,7 +99,7 @@ export class Scheduler {
     this.#mostPaused = PAUSED_PER_PLACE * (runner.slots + maxQueue);
     this.#line = new WaitingLine(
       { slots: runner.slots, maxQueue, now: () => runtime.now() + this.#work.stillMs },
-      (sequence) => !missesTurns(sequence, this.#turns),
+      (driven) => !missesTurns(driven, this.#turns),
     );
     this.#lender = new SlotLender({
       runner,
@@ -100,6 +107,7 @@ export class Scheduler {
       adapters: this.adapters,
       flight: this.#flight,
       yieldTask: () => runtime.yieldTask(),
+      drive: (driven, work, goOn) => this.#takeTurns(driven, work, goOn),
       now: () => runtime.now(),
       turns: () => this.#turns,
       slots: runner.slots,
@@ -212,7 +220,7 @@ export class Scheduler {
   ): Promise<Result> {
     this.#expire();
     const mix = this.adapters.resolve(choices, call.cacheSalt);
-    return this.#lender.lend(work, { call, mix, most, meter: this.#work.meter(budget) });
+    return this.#lender.lend(work, { call, mix, most, budget, meter: this.#work.meter(budget) });
   }
 
   /** @throws PronkError "overloaded" where one more such call would be refused now. */
@@ -278,7 +286,8 @@ export class Scheduler {
     sequence.state = "queued";
     // Its driver delivers.
     const refuse = (error: PronkError): void => this.#end(sequence, error);
-    sequence.waiter = this.#line.join({ ...patience, arrival, sequence, canGo: !isPart, refuse });
+    const waiter = { ...patience, arrival, driven: sequence, sequence, canGo: !isPart, refuse };
+    sequence.waiter = this.#line.join(waiter);
   }
 
   async #drive(sequence: Sequence): Promise<void> {
@@ -286,20 +295,35 @@ export class Scheduler {
     const driven = (): boolean =>
       sequence.driver === driver && (sequence.state === "queued" || sequence.state === "running");
     try {
-      let seen = this.#turns;
-      sequence.lastDriven = seen;
-      while (driven()) {
-        await this.#runtime.yieldTask();
-        if (this.#flight.current !== undefined) await this.#flight.current;
-        else if (this.#turns === seen && driven())
-          await this.#work.spend(sequence.work, () => this.#takeTurn());
-        seen = this.#turns;
-        sequence.lastDriven = seen;
+      await this.#takeTurns(sequence, sequence.work, () => {
         sequence.outlet.deliver();
-      }
+        return driven();
+      });
     } catch (cause) {
       this.#end(sequence, new PronkError("engine_failed", "engine: a turn failed", { cause }));
       sequence.outlet.deliver();
+    }
+  }
+
+  /**
+   * In its caller's context: a request of Workers that waits for nothing of its own is taken for hung, and ended.
+   *
+   * @param goOn asked at each waking, before the turn and after it.
+   */
+  async #takeTurns(
+    driven: Driven,
+    work: WorkBudget | undefined,
+    goOn: () => boolean,
+  ): Promise<void> {
+    driven.lastDriven = this.#turns;
+    while (goOn()) {
+      const seen = this.#turns;
+      await this.#runtime.yieldTask();
+      if (this.#flight.current !== undefined) await this.#flight.current;
+      else if (this.#turns === seen && goOn()) {
+        await this.#work.spend(work, () => this.#takeTurn());
+      }
+      driven.lastDriven = this.#turns;
     }
   }
 
@@ -359,7 +383,6 @@ export class Scheduler {
   /** Gives free slots to those whose turn it is. */
   #admit(): void {
     for (;;) {
-      this.#lender.serve();
       const { sequence } = this.#line.first() ?? {};
       if (sequence === undefined) return;
       const taken = this.prefixes.take(sequence);
@@ -429,7 +452,7 @@ export class Scheduler {
   /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
     this.#lender.expire();
-    this.#line.expire();
+    this.#line.expire((driven) => isLost(driven, this.#turns));
     for (const sequence of this.#live) {
       if (this.#endLate(sequence)) continue;
       const paused = sequence.state === "paused";
@@ -482,16 +505,16 @@ export class Scheduler {
       this.#line.gave(sequence.patience.caller, sequence.slotMs, !sequence.waiter?.canGo);
     }
     sequence.slot = undefined;
-    this.#lender.serve();
   }
 
   async #close(error: PronkError): Promise<void> {
     this.#closed ??= error;
     for (const sequence of [...this.#live]) {
+      const isDriven = sequence.state !== "paused";
       this.#end(sequence, error);
-      sequence.outlet.deliver();
+      if (!isDriven) sequence.outlet.deliver();
     }
-    this.#lender.close(error);
+    this.#line.close(error);
     await this.#flight.current;
     this.#runner.dispose();
     this.#speculation?.dispose();

@@ -5,10 +5,11 @@ import type { ReadingSlot } from "../generate/score-tokens.ts";
 import type { AdapterSet, ResolvedMix } from "./adapter-set.ts";
 import type { CallOptions } from "./engine.ts";
 import { backendFailure, type Flight, isRefusal } from "./flight.ts";
-import { LOAN_LEASE_MS } from "./leases.ts";
+import { type Driven, LOAN_LEASE_MS } from "./leases.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
-import { patienceOf, type WaitingLine } from "./waiting-line.ts";
+import { patienceOf, type Waiter, type WaitingLine } from "./waiting-line.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
 /** A slot that its borrower has to itself; batches over it run between the turns of generations. */
 export interface SlotLoan extends ReadingSlot {
@@ -30,6 +31,8 @@ export interface LenderHost {
   readonly adapters: AdapterSet;
   readonly flight: Flight;
   yieldTask(): Promise<void>;
+  /** Takes turns in its caller's context for as long as `goOn` says. */
+  drive(driven: Driven, work: WorkBudget | undefined, goOn: () => boolean): Promise<void>;
   now(): number;
   turns(): number;
   readonly slots: number;
@@ -44,6 +47,8 @@ export interface LoanRequest {
   readonly mix: ResolvedMix;
   /** Slots that it has use for, where others are free and nobody waits. */
   readonly most: number;
+  /** What the turns count for that it takes while it waits. */
+  readonly budget: WorkBudget | undefined;
   /** Told each batch before it runs. @throws what ends the loan. */
   meter(batch: Batch): void;
 }
@@ -67,8 +72,6 @@ export class SlotLender {
   readonly #host: LenderHost;
   /** Whose a slot is that is lent, and since when. */
   readonly #holders = new Map<Slot, Holder>();
-  #waiting = 0;
-  #closed: PronkError | undefined;
 
   constructor(host: LenderHost) {
     this.#host = host;
@@ -79,7 +82,7 @@ export class SlotLender {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    { call, mix, most, meter }: LoanRequest,
+    { call, mix, most, budget, meter }: LoanRequest,
   ): Promise<Result> {
     const { runner, prefixes, adapters, flight, turns } = this.#host;
     const { caller = "" } = call;
@@ -94,8 +97,8 @@ export class SlotLender {
         if (lent.isOver) return;
         lent.isOver = true;
         this.#lent.delete(lent);
-        if (slot !== undefined) this.giveBack(slot, kept);
-        for (const one of beside) this.giveBack(one);
+        if (slot !== undefined) this.#giveBack(slot, kept);
+        for (const one of beside) this.#giveBack(one);
         unuse();
       },
     };
@@ -105,10 +108,10 @@ export class SlotLender {
       lent.usedMs = this.#host.now();
     };
     try {
-      const own = await this.borrow(call);
+      const own = await this.#borrow(call, budget);
       slot = own;
       if (most > 1 && this.#host.line.generations === 0) {
-        beside = this.borrowBeside(most - 1, this.#host.slots, caller);
+        beside = this.#borrowBeside(most - 1, this.#host.slots, caller);
       }
       use();
       this.#lent.add(lent);
@@ -145,9 +148,9 @@ export class SlotLender {
     }
   }
 
-  /** Whether a slot is lent or waited for. */
+  /** Whether a slot is lent. */
   get isBusy(): boolean {
-    return this.#lent.size > 0 || this.#waiting > 0;
+    return this.#lent.size > 0;
   }
 
   /** Takes slots back from work that does nothing any more: its request is gone, and nobody was told. */
@@ -189,39 +192,62 @@ export class SlotLender {
     if (failure !== undefined) throw backendFailure(failure);
   }
 
-  /** @throws PronkError "overloaded", "aborted", or why it was closed. */
-  async borrow(call: CallOptions): Promise<Slot> {
+  /** @throws PronkError "overloaded", "aborted", or why nothing can be run any more. */
+  async #borrow(call: CallOptions, budget: WorkBudget | undefined): Promise<Slot> {
     const { signal, isPart = false } = call;
     const patience = patienceOf(call);
     throwIfAborted(signal);
-    if (this.#closed !== undefined) throw this.#closed;
-    const { line } = this.#host;
+    const { line, flight, drive } = this.#host;
+    flight.check();
     if (!isPart) line.letIn(patience);
+    const driven: Driven = { lastDriven: 0 };
+    let slot: Slot | undefined;
+    let refusal: PronkError | undefined;
+    const refuse = (error: PronkError): void => {
+      refusal = error;
+    };
+    const arrival = line.arrive();
+    const waiter = line.join({ ...patience, arrival, driven, canGo: !isPart, refuse });
     let abort: (() => void) | undefined;
-    this.#waiting++;
     try {
-      return await new Promise<Slot>((give, refuse) => {
-        const arrival = line.arrive();
-        const waiter = line.join({ ...patience, arrival, canGo: !isPart, give, refuse });
+      return await new Promise<Slot>((take, fail) => {
         abort = () => {
+          if (slot !== undefined) return;
           // At once: a slot that comes free before the rejection is seen is somebody else's.
           line.leave(waiter);
-          refuse(new PronkError("aborted", "aborted", { cause: signal?.reason }));
+          refusal = new PronkError("aborted", "aborted", { cause: signal?.reason });
+          fail(refusal);
         };
         signal?.addEventListener("abort", abort, { once: true });
-        this.serve();
+        const goOn = (): boolean => {
+          if (slot === undefined && line.first() === waiter) slot = this.#lendTo(waiter);
+          return slot === undefined && refusal === undefined;
+        };
+        drive(driven, budget, goOn).then(() => {
+          if (slot === undefined) fail(refusal);
+          else take(slot);
+        }, fail);
       });
     } finally {
-      this.#waiting--;
+      line.leave(waiter);
       if (abort) signal?.removeEventListener("abort", abort);
     }
+  }
+
+  /** undefined: none is free. */
+  #lendTo(waiter: Waiter): Slot | undefined {
+    const slot = this.#host.prefixes.cheapest();
+    if (slot === undefined) return undefined;
+    this.#host.line.leave(waiter);
+    this.#lend(slot, waiter.caller, !waiter.canGo);
+    return slot;
   }
 
   /**
    * Up to `most` slots more that are free while nobody waits: empty ones, and of others as few as leave half of all
    * slots alone.
    */
-  borrowBeside(most: number, slotCount: number, caller: string): Slot[] {
+  #borrowBeside(most: number, slotCount: number, caller: string): Slot[] {
     const more: Slot[] = [];
     while (this.#host.line.length === 0 && more.length < most) {
       const slot = this.#host.prefixes.cheapest();
@@ -234,7 +260,7 @@ export class SlotLender {
   }
 
   /** @param held what its cache holds, by the slot's key. */
-  giveBack(slot: Slot, held: readonly number[] = []): void {
+  #giveBack(slot: Slot, held: readonly number[] = []): void {
     slot.ids.set(held);
     slot.length = held.length;
     this.#host.prefixes.leave(slot);
@@ -246,22 +272,6 @@ export class SlotLender {
     if (holder !== undefined) {
       this.#host.line.gave(holder.caller, holder.sinceMs, holder.isPart);
     }
-    this.serve();
-  }
-
-  /** To be called when a slot becomes free; what it hands out is lent from this moment. */
-  serve(): void {
-    const { line, prefixes } = this.#host;
-    while (this.#waiting > 0) {
-      const next = line.first();
-      // A generation whose turn it is takes its slot by itself.
-      if (next?.give === undefined) return;
-      const slot = prefixes.cheapest();
-      if (slot === undefined) return;
-      line.leave(next);
-      this.#lend(slot, next.caller, !next.canGo);
-      next.give(slot);
-    }
   }
 
   #lend(slot: Slot, caller: string, isPart: boolean): void {
@@ -269,10 +279,5 @@ export class SlotLender {
     prefixes.evict(slot, 0);
     slot.isLent = true;
     this.#holders.set(slot, { caller, sinceMs: line.took(caller), isPart });
-  }
-
-  close(error: PronkError): void {
-    this.#closed = error;
-    this.#host.line.close(error);
   }
 }

@@ -1,33 +1,33 @@
 /** All that wait for a slot, generations and work that gets one lent alike: one line, in the order of Shares. */
-import type { PronkError } from "../errors.ts";
+import { PronkError } from "../errors.ts";
 import { Admission, type AdmissionOptions, type Patience } from "./admission.ts";
 import type { CallOptions } from "./engine.ts";
+import type { Driven } from "./leases.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Waiting } from "./shares.ts";
-import type { Slot } from "./slots.ts";
 
 export interface Waiter extends Waiting, Patience {
   readonly sinceMs: number;
   /** It has given nothing yet and may be sent away. */
   readonly canGo: boolean;
-  /** A generation, which takes its slot in a turn. */
+  /** Who wakes for it: what does not come gets no slot. */
+  readonly driven: Driven;
+  /** A generation, which gets its slot in anybody's turn; what is lent a slot takes it when it wakes. */
   readonly sequence?: Sequence;
-  /** Work that gets a slot lent, at once. */
-  give?(slot: Slot): void;
   refuse(error: PronkError): void;
 }
 
 export class WaitingLine {
   readonly #admission: Admission;
   readonly #now: () => number;
-  readonly #isReady: (sequence: Sequence) => boolean;
+  readonly #isReady: (driven: Driven) => boolean;
   readonly #waiters = new Set<Waiter>();
   #arrivals = 0;
   /** Slots that are taken. */
   #busy = 0;
 
-  /** @param isReady whether a generation would take a slot now. */
-  constructor(options: AdmissionOptions, isReady: (sequence: Sequence) => boolean) {
+  /** @param isReady whether one would take a slot now. */
+  constructor(options: AdmissionOptions, isReady: (driven: Driven) => boolean) {
     this.#admission = new Admission(options);
     this.#now = options.now;
     this.#isReady = isReady;
@@ -87,7 +87,7 @@ export class WaitingLine {
     const { shares } = this.#admission;
     let first: Waiter | undefined;
     for (const one of this.#waiters) {
-      if (one.sequence !== undefined && !this.#isReady(one.sequence)) continue;
+      if (!this.#isReady(one.driven)) continue;
       if (first === undefined || shares.compare(one, first) < 0) first = one;
     }
     return first;
@@ -112,10 +112,13 @@ export class WaitingLine {
     this.#admission.shares.charge(caller, rows);
   }
 
-  /** Sends away what has waited too long. */
-  expire(): void {
+  /** Sends away what has waited too long, and what nobody waits for any more. */
+  expire(isLost: (driven: Driven) => boolean): void {
     for (const one of this.#waiters) {
-      if (one.canGo && this.#admission.isTooLate(one.sinceMs, one.maxWaitMs)) {
+      if (one.sequence === undefined && isLost(one.driven)) {
+        this.leave(one);
+        one.refuse(new PronkError("aborted", "engine: nobody waits for its slot any more"));
+      } else if (one.canGo && this.#admission.isTooLate(one.sinceMs, one.maxWaitMs)) {
         this.#dismiss(one, "no slot came free in time");
       }
     }

@@ -12,6 +12,7 @@ const worker: Worker<Env> = createWorker<Env>({
   applyAdapters: false,
   slots: 2,
   ctx: 256,
+  app: () => ({ allowAdapterLoading: true }),
 });
 
 export default worker;

@@ -43,3 +43,23 @@ test("a Worker says what its adapter lacks, and serves both once it is there", a
     expect(await Promise.all(both)).toEqual([solo, ANSWER_IDS]);
   }
 });
+
+test("who unloads an adapter waits for those that compute with it", async () => {
+  const running = idsOf({ model: "pirate", max_tokens: 40, ignore_eos: true });
+  await expect
+    .poll(async () => (await fetch(`${workerd.url}/metrics`)).text())
+    .toMatch(/^pronk_slots_busy(?:\{[^}]*\})? 1$/m);
+  const unloaded = await fetch(`${workerd.url}/v1/unload_lora_adapter`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ lora_name: "pirate" }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  expect([unloaded.status, await unloaded.text()]).toEqual([
+    200,
+    expect.stringContaining("pirate"),
+  ]);
+  expect(await running).toHaveLength(40);
+  expect((await ask(workerd.url, { model: "pirate" })).status).toBe(404);
+  expect(await idsOf()).toEqual(ANSWER_IDS);
+});

@@ -1,4 +1,4 @@
-/** Streams of a Worker on a real workerd: each token leaves before the next, and who leaves takes nothing along. */
+/** Requests side by side in a Worker on a real workerd: each token leaves before the next, and who leaves takes nothing along. */
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWorkerd, type Workerd } from "../../src/cli/workerd.ts";
@@ -62,6 +62,54 @@ test("two clients at once get what each gets alone", async () => {
       .token_ids;
   const alone = [await idsOf(asked[0]), await idsOf(asked[1])];
   expect(await Promise.all(asked.map(idsOf))).toEqual(alone);
+});
+
+function post(path: string, body: object, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${workerd.url}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "smollm2-135m-instruct", ...body }),
+    signal: AbortSignal.any([AbortSignal.timeout(60_000), ...(signal ? [signal] : [])]),
+  });
+}
+
+/** What is lent a slot, beside who generates: embeddings, scores. */
+const LENT: readonly (readonly [string, object])[] = [
+  ["/v1/embeddings", { input: ["A cat", "A dog"] }],
+  ["/v1/embeddings", { input: "A whale" }],
+  ["/perplexity", { prompt: "The quick brown fox jumps over the lazy dog." }],
+  ["/v1/completions", { prompt: "The sky is blue", echo: true, logprobs: 1, max_tokens: 0 }],
+];
+
+async function lentAnswer([path, body]: (typeof LENT)[number]): Promise<unknown> {
+  const response = await post(path, body);
+  const text = await response.text();
+  expect(response.status, text).toBe(200);
+  const { data, perplexity, choices } = JSON.parse(text);
+  return data ?? perplexity ?? choices[0].logprobs;
+}
+
+test("who waits for the slot of embeddings, scores and a chat is answered in turn, as alone", async () => {
+  const alone: unknown[] = [];
+  for (const one of LENT) alone.push(await lentAnswer(one));
+  const before = await generated();
+  const chat = ask(workerd.url, { max_tokens: 40, ignore_eos: true });
+  await expect.poll(generated).toBeGreaterThan(before);
+  expect(await Promise.all(LENT.map(lentAnswer))).toEqual(alone);
+  expect((await (await chat).json()).usage.completion_tokens).toBe(40);
+});
+
+test("clients that leave while they wait for the slot do not keep it from others", async () => {
+  const chat = ask(workerd.url, { max_tokens: 30, ignore_eos: true });
+  const leave = new AbortController();
+  const gone = LENT.map(([path, body]) => post(path, body, leave.signal).catch(() => undefined));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  leave.abort();
+  await Promise.all(gone);
+  await (await chat).json();
+  const next = await ask(workerd.url, { max_tokens: 30, ignore_eos: true });
+  expect(next.status).toBe(200);
+  expect((await next.json()).usage.completion_tokens).toBe(30);
 });
 
 test("a client that leaves frees the only slot within one token", async () => {

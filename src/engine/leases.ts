@@ -20,24 +20,10 @@ export const PAUSED_PER_PLACE = 4;
  * its client goes away, sometimes before the request's signal has fired. A live driver wakes between any two
  * turns; should its timer come late, it goes on from the cache, with the same tokens.
  */
-const MISSED_TURNS = 1;
+export const MISSED_TURNS = 1;
 
 /** After so many it ends: nobody will come. */
 export const DRIVER_LEASE_TURNS = 8;
-
-/** What takes turns in its caller's context while it runs or waits. */
-export interface Driven {
-  /** Turns when its driver woke last. */
-  lastDriven: number;
-}
-
-export function missesTurns({ lastDriven }: Readonly<Driven>, turns: number): boolean {
-  return turns - lastDriven >= MISSED_TURNS;
-}
-
-export function isLost({ lastDriven }: Readonly<Driven>, turns: number): boolean {
-  return turns - lastDriven > DRIVER_LEASE_TURNS;
-}
 
 /**
  * Work with a lent slot (embeddings, scores) that runs no batch for so long has lost its request: Workers and objects

@@ -1,11 +1,4 @@
-/**
- * Runs many sequences on one runner: admits, plans a batch, runs it, hands out tokens, again.
- *
- * There is no loop that belongs to the engine. Every generation drives the scheduler from its own
- * caller's context, a macrotask at a time: whoever wakes and finds that nobody took a turn since it
- * last looked takes one. Turns therefore go on when the request that happened to take them ends;
- * in Workers a loop started by one request dies with it and takes all others along.
- */
+/** Runs many sequences on one runner, turn by turn: admits, plans a batch, runs it, hands out tokens, again. */
 import type { Runner } from "../backends/backend.ts";
 import { PronkError, throwIfAborted } from "../errors.ts";
 import { type Candidates, createCandidates } from "../generate/candidates.ts";
@@ -18,14 +11,7 @@ import { type BatchPlan, BatchPlanner, buildBatch, type PlannedSpan } from "./ba
 import type { CallOptions, EngineStats } from "./engine.ts";
 import { backendFailure, Flight, isLoss, isRefusal } from "./flight.ts";
 import { HandOut } from "./hand-out.ts";
-import {
-  type Driven,
-  isLost,
-  missesTurns,
-  PAUSED_LEASE_MS,
-  PAUSED_PER_PLACE,
-  RESUME_PARTS,
-} from "./leases.ts";
+import { PAUSED_LEASE_MS, PAUSED_PER_PLACE, RESUME_PARTS } from "./leases.ts";
 import { Outlet } from "./outlet.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import type { EngineRuntime, Grammars, SchedulerOptions } from "./scheduler-options.ts";
@@ -34,8 +20,9 @@ import { SlotLender, type SlotLoan } from "./slot-lender.ts";
 import { createSlots, type Slot } from "./slots.ts";
 import { SnapshotStore } from "./snapshots.ts";
 import type { Speculation } from "./speculator.ts";
+import { Turns } from "./turns.ts";
 import { patienceOf, WaitingLine } from "./waiting-line.ts";
-import { type WorkBudget, WorkClock } from "./work-budget.ts";
+import { WorkClock } from "./work-budget.ts";
 
 export class Scheduler {
   readonly adapters: AdapterSet;
@@ -57,9 +44,9 @@ export class Scheduler {
   readonly #handOut: HandOut;
   /** All that have not ended: queued, running, paused. */
   readonly #live = new Set<Sequence>();
-  #turns = 0;
   readonly #work: WorkClock;
   readonly #flight: Flight = new Flight(() => this.#closed);
+  readonly #turns: Turns;
   /** Why nothing can be run any more. */
   #closed: PronkError | undefined;
   #disposed: Promise<void> | undefined;
@@ -97,9 +84,15 @@ export class Scheduler {
     this.prefixes = new PrefixCache(this.#slots, runner, this.snapshots);
     const { maxQueue } = options;
     this.#mostPaused = PAUSED_PER_PLACE * (runner.slots + maxQueue);
+    this.#turns = new Turns({
+      flight: this.#flight,
+      work: this.#work,
+      yieldTask: () => runtime.yieldTask(),
+      take: () => this.#takeTurn(),
+    });
     this.#line = new WaitingLine(
       { slots: runner.slots, maxQueue, now: () => runtime.now() + this.#work.stillMs },
-      (driven) => !missesTurns(driven, this.#turns),
+      (driven) => !this.#turns.isMissed(driven),
     );
     this.#lender = new SlotLender({
       runner,
@@ -107,9 +100,8 @@ export class Scheduler {
       adapters: this.adapters,
       flight: this.#flight,
       yieldTask: () => runtime.yieldTask(),
-      drive: (driven, work, goOn) => this.#takeTurns(driven, work, goOn),
       now: () => runtime.now(),
-      turns: () => this.#turns,
+      turns: this.#turns,
       slots: runner.slots,
       line: this.#line,
       break: (error) => (isLoss(error) ? this.#lose(error) : this.#break(error)),
@@ -295,35 +287,13 @@ export class Scheduler {
     const driven = (): boolean =>
       sequence.driver === driver && (sequence.state === "queued" || sequence.state === "running");
     try {
-      await this.#takeTurns(sequence, sequence.work, () => {
+      await this.#turns.drive(sequence, sequence.work, () => {
         sequence.outlet.deliver();
         return driven();
       });
     } catch (cause) {
       this.#end(sequence, new PronkError("engine_failed", "engine: a turn failed", { cause }));
       sequence.outlet.deliver();
-    }
-  }
-
-  /**
-   * In its caller's context: a request of Workers that waits for nothing of its own is taken for hung, and ended.
-   *
-   * @param goOn asked at each waking, before the turn and after it.
-   */
-  async #takeTurns(
-    driven: Driven,
-    work: WorkBudget | undefined,
-    goOn: () => boolean,
-  ): Promise<void> {
-    driven.lastDriven = this.#turns;
-    while (goOn()) {
-      const seen = this.#turns;
-      await this.#runtime.yieldTask();
-      if (this.#flight.current !== undefined) await this.#flight.current;
-      else if (this.#turns === seen && goOn()) {
-        await this.#work.spend(work, () => this.#takeTurn());
-      }
-      driven.lastDriven = this.#turns;
     }
   }
 
@@ -337,7 +307,7 @@ export class Scheduler {
     });
     const spans = this.#planner.plan(this.#slots);
     if (spans.length === 0) {
-      this.#turns++;
+      this.#turns.count++;
       return undefined;
     }
     const drafting = this.#speculation?.speculator.propose(spans);
@@ -352,7 +322,7 @@ export class Scheduler {
   #run(spans: readonly PlannedSpan[]): Promise<void> | undefined {
     const plan = buildBatch(spans, this.#runner, this.#mayRunAhead(spans));
     if (plan === undefined) {
-      this.#turns++;
+      this.#turns.count++;
       return undefined;
     }
     const startedMs = this.#runtime.now();
@@ -398,16 +368,16 @@ export class Scheduler {
 
   /** Notes what is in the cache now and hands out the tokens that the batch gave. */
   #absorb(plan: BatchPlan, startedMs: number): void {
-    this.#turns++;
+    this.#turns.count++;
     for (const { slot, count } of plan.batch.spans) {
       const { sequence } = this.#slots[slot];
       if (sequence !== undefined) this.#line.charge(sequence.patience.caller, count);
     }
-    this.#handOut.absorb(plan, this.#runtime.now() - startedMs, this.#turns);
+    this.#handOut.absorb(plan, this.#runtime.now() - startedMs, this.#turns.count);
   }
 
   #fail({ batch }: BatchPlan, cause: unknown): void {
-    this.#turns++;
+    this.#turns.count++;
     if (isLoss(cause)) {
       this.#lose(cause);
       return;
@@ -443,7 +413,7 @@ export class Scheduler {
   /** Takes slots from those whose drivers do not come; one that does come again finds it in the queue. */
   #setAside(): void {
     for (const { sequence } of this.#slots) {
-      if (!sequence || !missesTurns(sequence, this.#turns)) continue;
+      if (!sequence || !this.#turns.isMissed(sequence)) continue;
       this.#leaveSlot(sequence);
       this.#enqueue(sequence, true);
     }
@@ -452,13 +422,13 @@ export class Scheduler {
   /** Ends generations whose time is over, and those that nobody drives or reads any more. */
   #expire(): void {
     this.#lender.expire();
-    this.#line.expire((driven) => isLost(driven, this.#turns));
+    this.#line.expire((driven) => this.#turns.isLost(driven));
     for (const sequence of this.#live) {
       if (this.#endLate(sequence)) continue;
       const paused = sequence.state === "paused";
       const gone = paused
         ? this.#runtime.now() - sequence.lastReadMs > PAUSED_LEASE_MS
-        : isLost(sequence, this.#turns);
+        : this.#turns.isLost(sequence);
       if (!gone) continue;
       this.#end(sequence, new PronkError("aborted", "generation: its reader is gone"));
       // A driver that does come back delivers by itself.

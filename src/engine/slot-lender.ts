@@ -5,9 +5,10 @@ import type { ReadingSlot } from "../generate/score-tokens.ts";
 import type { AdapterSet, ResolvedMix } from "./adapter-set.ts";
 import type { CallOptions } from "./engine.ts";
 import { backendFailure, type Flight, isRefusal } from "./flight.ts";
-import { type Driven, LOAN_LEASE_MS } from "./leases.ts";
+import { LOAN_LEASE_MS } from "./leases.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
+import type { Turns } from "./turns.ts";
 import { patienceOf, type Waiter, type WaitingLine } from "./waiting-line.ts";
 import type { WorkBudget } from "./work-budget.ts";
 
@@ -31,10 +32,8 @@ export interface LenderHost {
   readonly adapters: AdapterSet;
   readonly flight: Flight;
   yieldTask(): Promise<void>;
-  /** Takes turns in its caller's context for as long as `goOn` says. */
-  drive(driven: Driven, work: WorkBudget | undefined, goOn: () => boolean): Promise<void>;
   now(): number;
-  turns(): number;
+  readonly turns: Turns;
   readonly slots: number;
   readonly line: WaitingLine;
   /** The runner's memory cannot be trusted any more. */
@@ -138,7 +137,7 @@ export class SlotLender {
       });
       if (lent.isOver) return result;
       own.key = mix.key;
-      own.used = turns();
+      own.used = turns.count;
       return result;
     } catch (error) {
       held = []; // what was written last is not known
@@ -197,10 +196,10 @@ export class SlotLender {
     const { signal, isPart = false } = call;
     const patience = patienceOf(call);
     throwIfAborted(signal);
-    const { line, flight, drive } = this.#host;
+    const { line, flight, turns } = this.#host;
     flight.check();
     if (!isPart) line.letIn(patience);
-    const driven: Driven = { lastDriven: 0 };
+    const driven = { lastDriven: turns.count };
     let slot: Slot | undefined;
     let refusal: PronkError | undefined;
     const refuse = (error: PronkError): void => {
@@ -223,7 +222,7 @@ export class SlotLender {
           if (slot === undefined && line.first() === waiter) slot = this.#lendTo(waiter);
           return slot === undefined && refusal === undefined;
         };
-        drive(driven, budget, goOn).then(() => {
+        turns.drive(driven, budget, goOn).then(() => {
           if (slot === undefined) fail(refusal);
           else take(slot);
         }, fail);

@@ -2,9 +2,9 @@
 import { PronkError } from "../errors.ts";
 import { Admission, type AdmissionOptions, type Patience } from "./admission.ts";
 import type { CallOptions } from "./engine.ts";
-import type { Driven } from "./leases.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Waiting } from "./shares.ts";
+import type { Driven } from "./turns.ts";
 
 export interface Waiter extends Waiting, Patience {
   readonly sinceMs: number;

@@ -20,7 +20,7 @@ const run = (command: string): string => {
   return execFileSync("sh", ["-c", `node scripts/bench.mjs ${args}`], {
     cwd: root,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 180_000,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_OPTIONS: `--import=${preload}` },
   });

@@ -29,7 +29,7 @@ function talk(
   turns: readonly { readonly after: RegExp; readonly write: string }[],
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, USER: "ada" }, timeout: 40_000 });
+    const child = spawn(command, args, { env: { ...process.env, USER: "ada" }, timeout: 120_000 });
     let out = "";
     let err = "";
     let seen = 0;

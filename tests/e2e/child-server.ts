@@ -28,7 +28,7 @@ export interface ChildServer {
   close(): Promise<void>;
 }
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 180_000;
 
 /** Starts the server on a free port and waits until it is ready, or lives on without its model. */
 export async function startServer(

@@ -27,7 +27,7 @@ function pronk(
     const child = execFile(
       process.execPath,
       [main, ...args],
-      { env: { ...process.env, ...env }, timeout: 120_000, maxBuffer: 2 ** 26 },
+      { env: { ...process.env, ...env }, timeout: 360_000, maxBuffer: 2 ** 26 },
       (error, out, err) => resolve({ code: error ? Number(error.code) : 0, out, err }),
     );
     child.stdin?.end(stdin);
@@ -55,7 +55,7 @@ test("a command loads what it needs: run neither HTTP, nor other programs, nor a
   const child = `data:text/javascript,process.once("exit", () => console.error(process.moduleLoadList.join()))`;
   const loaded = await new Promise<string>((resolve) => {
     const args = ["--import", child, main, "run", DEFAULT_PACK, "--prompt", "A", "--max-tokens=1"];
-    execFile(process.execPath, args, { timeout: 120_000 }, (_, __, err) => resolve(err));
+    execFile(process.execPath, args, { timeout: 360_000 }, (_, __, err) => resolve(err));
   });
   const modules = loaded.trim().split(",");
   expect(modules).toContain("NativeModule crypto");
@@ -203,7 +203,7 @@ describe("what cannot be done ends with an exit code and one line", () => {
   });
 });
 
-test("every command explains itself", { timeout: 120_000 }, async () => {
+test("every command explains itself", { timeout: 360_000 }, async () => {
   const { out } = await pronk([]);
   const commands = (await allCommands()).map(({ name }) => name);
   expect(commands.length).toBeGreaterThan(10);

@@ -29,7 +29,7 @@ test("wrangler accepts the configuration, and would build the repository's Docke
     execFileSync(process.execPath, [program, ...command.split(" ").slice(2), ...more], {
       cwd: root,
       encoding: "utf8",
-      timeout: 120_000,
+      timeout: 360_000,
       env: {
         ...process.env,
         WRANGLER_DOCKER_BIN: docker,

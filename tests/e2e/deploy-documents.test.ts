@@ -91,7 +91,7 @@ describe.each(RUN)("%s", (name) => {
         () => false,
         () => true,
       );
-    await expect.poll(isFree, { timeout: 20_000, interval: 50, message: port }).toBe(true);
+    await expect.poll(isFree, { timeout: 60_000, interval: 50, message: port }).toBe(true);
   }
 
   async function start(command: string): Promise<void> {
@@ -117,7 +117,7 @@ describe.each(RUN)("%s", (name) => {
       }).catch(() => undefined);
       return response?.status ?? 0;
     };
-    await expect.poll(health, { timeout: 60_000, interval: 100, message: command }).toBe(200);
+    await expect.poll(health, { timeout: 180_000, interval: 100, message: command }).toBe(200);
   }
 
   test("its commands run one after the other, and what they ask is answered", async () => {
@@ -135,7 +135,7 @@ describe.each(RUN)("%s", (name) => {
       const output = execFileSync("sh", ["-c", command], {
         ...options(),
         encoding: "utf8",
-        timeout: 60_000,
+        timeout: 180_000,
       });
       if (command.includes("chat/completions")) {
         expect(output).toContain("A week is approximately 7 days.");

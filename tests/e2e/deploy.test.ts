@@ -209,7 +209,7 @@ describe("uploading to a real S3 server", () => {
     for (const [i, size] of ["8KiB", "16KiB", "32KiB", "64KiB"].entries()) {
       const pack = join(out, `pack-${i}`);
       const packed = ["pack", TINY_MODEL, "--out", pack, "--shard-size", size];
-      execFileSync(process.execPath, [main, ...packed], { timeout: 60_000, stdio: "ignore" });
+      execFileSync(process.execPath, [main, ...packed], { timeout: 180_000, stdio: "ignore" });
       packs.push(pack);
     }
     const manifests = await Promise.all(packs.map(manifestOf));

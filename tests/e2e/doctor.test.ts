@@ -18,7 +18,7 @@ function doctor(
   env: Record<string, string>,
 ): Promise<{ code: number; checks: Record<string, Checked>; ok: boolean; err: string }> {
   return new Promise((resolve) => {
-    const options = { env: { ...process.env, HTTPS_PROXY: "", ...env }, timeout: 60_000 };
+    const options = { env: { ...process.env, HTTPS_PROXY: "", ...env }, timeout: 180_000 };
     execFile(program, [...args, "doctor", "--json"], options, (error, out, err) => {
       const { ok, checks } = JSON.parse(out || '{"checks":[]}');
       const byName = Object.fromEntries(checks.map((check: Checked) => [check.name, check]));
@@ -30,7 +30,7 @@ function doctor(
 const offline = { HF_HUB_OFFLINE: "1" };
 
 describe.each(["node", "deno", "bun"] as const)("on %s", (runtime) => {
-  test("looks at everything, and finds that pronk runs", { timeout: 90_000 }, async () => {
+  test("looks at everything, and finds that pronk runs", { timeout: 270_000 }, async () => {
     const { code, ok, checks, err } = await doctor(commandLineOn(runtime), offline);
     expect({ code, ok, err }).toEqual({ code: 0, ok: true, err: "" });
     expect(Object.keys(checks)).toEqual([

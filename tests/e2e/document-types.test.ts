@@ -73,7 +73,7 @@ async function complaints(
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   return new Promise((resolve) => {
     const line = [tsc, "-p", config, "--pretty", "false"];
-    execFile(process.execPath, line, { cwd: folder, timeout: 120_000 }, (_, out) => resolve(out));
+    execFile(process.execPath, line, { cwd: folder, timeout: 360_000 }, (_, out) => resolve(out));
   });
 }
 

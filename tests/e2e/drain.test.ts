@@ -15,7 +15,7 @@ describe.each(["node", "deno", "bun"] as const)("on %s", (runtime) => {
     const events = await beginStream(server);
     const exit = exitOf(server);
     child.kill("SIGTERM");
-    const options = { signal: AbortSignal.timeout(30_000) };
+    const options = { signal: AbortSignal.timeout(90_000) };
     await expect
       .poll(async () => (await fetch(`${url}/health`, options)).status, { interval: 5 })
       .toBe(503);

@@ -11,7 +11,7 @@ import { watchIsolate } from "./isolate-memory.ts";
 /** As for one isolate with everything in it (workerd-memory.test.ts). */
 const MOST_BYTES = 122_000_000;
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 const OBJECT = "engine-0-0";
 
 let objects: EngineObjects;

@@ -14,7 +14,7 @@ async function started(
 ): Promise<EntryServer> {
   const server = startEntry(runtime, FIRST_PORT + starts++, env);
   onTestFinished(() => void server.child.kill("SIGKILL"));
-  await expect.poll(() => healthOf(server), { timeout: 60_000, interval: 100 }).toBe(200);
+  await expect.poll(() => healthOf(server), { timeout: 180_000, interval: 100 }).toBe(200);
   return server;
 }
 

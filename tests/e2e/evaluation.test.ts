@@ -28,13 +28,13 @@ test("the sum over an echoed text is that of pronk eval; every token is among th
   writeFileSync(file, TEXT);
   const args = [main, "eval", DEFAULT_PACK, "--text", file, "--json"];
   const { nll, tokens } = JSON.parse(
-    execFileSync(process.execPath, args, { encoding: "utf8", timeout: 120_000 }),
+    execFileSync(process.execPath, args, { encoding: "utf8", timeout: 360_000 }),
   );
   const response = await fetch(`${server.url}/v1/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: MODEL, prompt: TEXT, max_tokens: 8, logprobs: 1, echo: true }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
   const { text, logprobs } = (await response.json()).choices[0];
   expect(text.startsWith(TEXT)).toBe(true);

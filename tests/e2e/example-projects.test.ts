@@ -23,7 +23,7 @@ import { wranglerAccount } from "./wrangler-account.ts";
 const root = packageRoot();
 const MODEL = "smollm2-135m-instruct";
 const ANSWER = "A week is approximately 7 days.";
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 
 let packed: PackedPackage;
 /** What `wrangler … --local` has written: the bucket of the Worker examples. */

@@ -33,7 +33,7 @@ const run = async (program: string, args: readonly string[], env = {}, cwd = roo
   (
     await promisify(execFile)(program, args, {
       cwd,
-      timeout: 110_000,
+      timeout: 330_000,
       env: { ...process.env, ...env },
     })
   ).stdout;

@@ -8,7 +8,7 @@ import { objectName } from "../../src/pack/shards.ts";
 import { QUESTION } from "./environment.ts";
 
 const MODEL = "smollm2-135m-instruct";
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 
 export async function manifestOf(pack: string): Promise<Manifest> {
   return JSON.parse(await readFile(join(pack, MANIFEST_NAME), "utf8"));

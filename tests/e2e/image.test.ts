@@ -70,7 +70,7 @@ describe.skipIf(!isRoot)("the image", () => {
     }
     const health = (): number | null | string =>
       child.exitCode === null ? builder.checkHealth(image, env) : output;
-    await expect.poll(health, { timeout: 60_000, interval: 200 }).toBe(0);
+    await expect.poll(health, { timeout: 180_000, interval: 200 }).toBe(0);
     return child;
   };
 
@@ -82,7 +82,7 @@ describe.skipIf(!isRoot)("the image", () => {
         messages: [{ role: "user", content: QUESTION }],
         temperature: 0,
       }),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(180_000),
     });
     return (await response.json()).choices[0].message.content;
   };
@@ -101,7 +101,7 @@ describe.skipIf(!isRoot)("the image", () => {
     expect(await ask(PORT)).toBe("A week is approximately 7 days.");
 
     const curl = page.take("curl").replace("127.0.0.1:8787", `127.0.0.1:${PORT}`);
-    const said = execFileSync("sh", ["-c", curl], { encoding: "utf8", timeout: 60_000 });
+    const said = execFileSync("sh", ["-c", curl], { encoding: "utf8", timeout: 180_000 });
     expect(said).toContain("A week is approximately 7 days.");
 
     const [, args = ""] = / pronk (.+)$/.exec(page.take(" front ")) ?? [];

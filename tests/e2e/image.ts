@@ -93,7 +93,7 @@ export class Builder {
   /** The exit code of its health check. */
   checkHealth(image: Image, env: Record<string, string> = {}): number | null {
     const [program = "", ...rest] = image.health;
-    return spawnSync(program, rest, { ...this.#options(image, env), timeout: 10_000 }).status;
+    return spawnSync(program, rest, { ...this.#options(image, env), timeout: 30_000 }).status;
   }
 
   #stage({ from, name, steps }: Stage, args: Readonly<Record<string, string>>): Image {

@@ -20,7 +20,7 @@ const npm = json("package.json");
 async function deno(cwd: string, args: readonly string[], env = {}): Promise<string> {
   const options = {
     cwd,
-    timeout: 110_000,
+    timeout: 330_000,
     maxBuffer: 1 << 24,
     env: { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
   };

@@ -41,7 +41,7 @@ async function ask(fields: Record<string, unknown> = {}): Promise<Answer> {
       ...{ model: "smollm2-135m-instruct", messages: MESSAGES, temperature: 0, max_tokens: 12 },
       ...fields,
     }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
   const cache = response.headers.get("x-pronk-cache");
   const text = await response.text();

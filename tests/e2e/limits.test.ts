@@ -24,7 +24,7 @@ const CACHE_BYTES: Readonly<Record<string, number>> = {
 const inspect = (...options: string[]): string =>
   execFileSync(process.execPath, [main, "inspect", MODEL_FILE, ...options], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 180_000,
   });
 
 test.each(rows.filter(([, , , positions]) => positions !== ""))(

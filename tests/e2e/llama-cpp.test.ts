@@ -158,7 +158,7 @@ describe.runIf(isSupported)("a Hugging Face directory, converted by the command"
       const checkpoint = randomCheckpoint({ ...SIZES, ...fields }, seed, tokenizer);
       await saveHfDirectory(checkpoint, outputFolder(join(folder, "hf")));
       const convert = [main, "convert", join(folder, "hf"), "--to", "gguf", "--out", folder];
-      execFileSync(process.execPath, convert, { stdio: "ignore", timeout: 60_000 });
+      execFileSync(process.execPath, convert, { stdio: "ignore", timeout: 180_000 });
 
       const file = join(folder, "model.gguf");
       const { ids, margin, text } = await ours(file);
@@ -166,7 +166,7 @@ describe.runIf(isSupported)("a Hugging Face directory, converted by the command"
       const child = fileURLToPath(new URL("llama-cpp-child.mjs", import.meta.url));
       const args = [child, module, file, PROMPT.join(","), `${COUNT}`];
       const theirs = JSON.parse(
-        execFileSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 }),
+        execFileSync(process.execPath, args, { encoding: "utf8", timeout: 300_000 }),
       );
       expect(theirs.made).toEqual(ids);
       expect(theirs.text).toEqual(text);
@@ -189,7 +189,7 @@ describe.runIf(isSupported)(
       };
       await saveMetaDirectory(checkpoint, outputFolder(join(folder, "from")));
       const convert = [main, "convert", join(folder, "from"), "--to", "gguf", "--out", folder];
-      execFileSync(process.execPath, convert, { stdio: "ignore", timeout: 60_000 });
+      execFileSync(process.execPath, convert, { stdio: "ignore", timeout: 180_000 });
 
       // Of texts that llama.cpp reads whole: it stops at a NUL.
       const golden = JSON.parse(readFileSync(join(tokenizers, "strings.json"), "utf8"));
@@ -199,7 +199,7 @@ describe.runIf(isSupported)(
       const child = fileURLToPath(new URL("llama-cpp-child.mjs", import.meta.url));
       const args = [child, module, join(folder, "model.gguf"), "1000", "1", list];
       const theirs = JSON.parse(
-        execFileSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 }),
+        execFileSync(process.execPath, args, { encoding: "utf8", timeout: 300_000 }),
       );
       const config = new LLaMATokenizerConfig({ impl: "tiktoken" });
       const encode = (await loadFairseq2Tokenizer(file, config)).createRawEncoder();

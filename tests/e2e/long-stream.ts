@@ -20,7 +20,7 @@ export async function beginStream({ url }: { readonly url: string }): Promise<Ev
       stream: true,
       stream_options: { include_usage: true },
     }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
   expect(response.status).toBe(200);
   const events = readEvents(response);

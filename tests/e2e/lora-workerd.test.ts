@@ -53,7 +53,7 @@ test("who unloads an adapter waits for those that compute with it", async () => 
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ lora_name: "pirate" }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
   expect([unloaded.status, await unloaded.text()]).toEqual([
     200,

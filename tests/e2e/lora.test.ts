@@ -11,7 +11,7 @@ import { type ChildServer, startServer } from "./child-server.ts";
 import { ANSWER_IDS, DEFAULT_PACK, QUESTION } from "./environment.ts";
 
 const MODEL = "smollm2-135m-instruct";
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 const main = join(packageRoot(), "dist", "src", "cli", "main.js");
 const program = { program: process.execPath, args: [main] };
 

@@ -23,7 +23,7 @@ function run(name: string, program: string, args: string[]): { out: string; file
   const out = execFileSync(program, [...args, script, path], {
     cwd: root,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 180_000,
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" },
   });
   const files = readdirSync(path).sort();

@@ -12,7 +12,7 @@ export interface Nginx {
   close(): Promise<void>;
 }
 
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** @param replicas `http://127.0.0.1:40001`, in the place of those that the file names. */
 export async function startNginx(replicas: readonly string[]): Promise<Nginx> {

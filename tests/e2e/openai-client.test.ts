@@ -38,7 +38,12 @@ beforeAll(async () => {
     auth: { keys: [KEY] },
   });
   server = await nodeHost.serve(app.fetch, { hostname: "127.0.0.1", port: 0 });
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: KEY, maxRetries: 0, timeout: 60_000 });
+  client = new OpenAI({
+    baseURL: `${server.url}/v1`,
+    apiKey: KEY,
+    maxRetries: 0,
+    timeout: 180_000,
+  });
 }, 120_000);
 
 afterAll(async () => {
@@ -55,7 +60,7 @@ async function settled(): Promise<void> {
   }
 }
 
-describe.skipIf(!modelPath)("the openai client", { timeout: 60_000 }, () => {
+describe.skipIf(!modelPath)("the openai client", { timeout: 180_000 }, () => {
   test("chats", async () => {
     const completion = await client.chat.completions.create(week);
     expect(completion.choices[0]).toMatchObject({

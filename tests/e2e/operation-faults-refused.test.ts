@@ -148,7 +148,7 @@ describe.each(Object.entries(SUBJECTS))("%s", (name, start) => {
 /** A mount of its own, gone with the process; undefined where one may not. */
 const canMount =
   process.platform === "linux" &&
-  spawnSync("unshare", ["-m", "sh", "-c", "mount -t tmpfs none /mnt"], { timeout: 10_000 })
+  spawnSync("unshare", ["-m", "sh", "-c", "mount -t tmpfs none /mnt"], { timeout: 30_000 })
     .status === 0;
 
 /** Runs a command in a mount namespace, in which `at` is a disk of its own. */
@@ -162,7 +162,7 @@ function onDisk(
   const script = `mount -t tmpfs -o size=400k none ${at} && ${before}; ${options}; ${quoted}; code=$?; echo "LEFT:"; find ${at} -type f; exit $code`;
   const { status, stderr, stdout } = spawnSync("unshare", ["-m", "sh", "-c", script], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 180_000,
   });
   const left = (stdout.split("LEFT:\n")[1] ?? "").split("\n").filter(Boolean);
   return { status, err: stderr, left };
@@ -200,7 +200,7 @@ describe.runIf(canMount).each(["node", "deno", "bun"] as const)(
 
     test("whose system has no room for a folder there, the command ends at once", () => {
       const [program = "", ...args] = line("pack", model, "--out", "/proc/pronk/pack");
-      const { status, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 20_000 });
+      const { status, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 60_000 });
       expect(status, stderr).toBe(1);
       expect(stderr).toMatch(/ENOENT|No such file/i);
     });
@@ -209,7 +209,7 @@ describe.runIf(canMount).each(["node", "deno", "bun"] as const)(
       const out = folder();
       mkdirSync(join(out, "manifest.json"));
       const [program = "", ...args] = line("pack", model, "--out", out);
-      const { status, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 20_000 });
+      const { status, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 60_000 });
       expect(status, stderr).toBe(1);
       expect(stderr).toMatch(/manifest\.json: (?:EISDIR|ENOTEMPTY|EEXIST)/);
       expect(leftIn(out)).toEqual([]);
@@ -227,7 +227,7 @@ describe.runIf(canMount).each(["node", "deno", "bun"] as const)(
       const quoted = [program, ...args].map((word) => `'${word}'`).join(" ");
       const { status, stderr } = spawnSync("sh", ["-c", `${quoted} > /dev/full`], {
         encoding: "utf8",
-        timeout: 20_000,
+        timeout: 60_000,
       });
       expect(status, stderr).toBe(1);
       expect(stderr).toMatch(/standard output: .*(?:ENOSPC|No space left)/);
@@ -236,7 +236,7 @@ describe.runIf(canMount).each(["node", "deno", "bun"] as const)(
   },
 );
 
-const hasStrace = spawnSync("strace", ["-V"], { timeout: 10_000 }).status === 0;
+const hasStrace = spawnSync("strace", ["-V"], { timeout: 30_000 }).status === 0;
 
 test.runIf(hasStrace).each(["node", "deno", "bun"] as const)(
   "on %s every file of a pack is on disk before it has its name, and its folder before the next",
@@ -247,7 +247,7 @@ test.runIf(hasStrace).each(["node", "deno", "bun"] as const)(
     const calls = "trace=openat,open,fsync,fdatasync,rename,renameat,renameat2,close,mkdir,mkdirat";
     const line = [program, ...args, "pack", model, "--out", out, "--shard-size", "65536"];
     execFileSync("strace", ["-f", "-y", "-o", log, "-e", calls, ...line], {
-      timeout: 60_000,
+      timeout: 180_000,
       stdio: "ignore",
     });
     const events: string[] = [];

@@ -258,7 +258,7 @@ describe("a server", () => {
         temperature: 0,
         ...body,
       }),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(90_000),
     });
   const PRELOAD = pathToFileURL(join(packageRoot(), "tests", "e2e", "fault-preload.mjs")).href;
   const CLOCK = pathToFileURL(join(packageRoot(), "tests", "e2e", "clock-preload.mjs")).href;

@@ -45,7 +45,7 @@ async function complete(url: string, prompt: number[]): Promise<{ status: number
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: "model-1", prompt, max_tokens: 8, temperature: 0 }),
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(90_000),
   });
   return { status: response.status, body: await response.json() };
 }

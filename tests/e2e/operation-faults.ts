@@ -10,7 +10,7 @@ import { MAIN } from "./operation-model.ts";
 
 const PRELOAD = pathToFileURL(join(packageRoot(), "tests", "e2e", "fault-preload.mjs")).href;
 
-const RUN_TIMEOUT_MS = 60_000;
+const RUN_TIMEOUT_MS = 180_000;
 
 export interface Faults {
   /** Paths, or a server's address: what counts. */

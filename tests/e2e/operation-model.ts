@@ -13,7 +13,7 @@ import { type HubServer, startHubServer } from "../unit/platform/hub-server.ts";
 
 export const MAIN: string = join(packageRoot(), "dist", "src", "cli", "main.js");
 
-const PACK_TIMEOUT_MS = 60_000;
+const PACK_TIMEOUT_MS = 180_000;
 
 /** A checkpoint in `folder/model`. */
 export async function writeModel(folder: string, seed = 1): Promise<string> {

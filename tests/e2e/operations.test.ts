@@ -57,7 +57,7 @@ const ask = (key: string, fields: object = {}, { url } = server): Promise<Respon
       ignore_eos: true,
       ...fields,
     }),
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(90_000),
   });
 
 test("a key that is kept as its digest has the limits of its own and of the command line", async () => {

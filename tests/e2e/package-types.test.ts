@@ -23,7 +23,7 @@ afterAll(() => packed?.remove());
 
 /** Its output, whether it fails or not. */
 function run(args: readonly string[]): { code: number; output: string } {
-  const options = { cwd: project, encoding: "utf8", timeout: 110_000, stdio: "pipe" } as const;
+  const options = { cwd: project, encoding: "utf8", timeout: 330_000, stdio: "pipe" } as const;
   try {
     return { code: 0, output: execFileSync(process.execPath, args, options) };
   } catch (error) {

@@ -33,7 +33,7 @@ const run = (program: string, args: readonly string[], cwd: string = root): stri
   execFileSync(program, args, {
     cwd,
     encoding: "utf8",
-    timeout: 110_000,
+    timeout: 330_000,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" },
   });

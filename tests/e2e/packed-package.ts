@@ -19,7 +19,7 @@ export async function packPackage(): Promise<PackedPackage> {
   const root = packageRoot();
   const folder = await mkdtemp(join(tmpdir(), "pronk-package-"));
   const run = (program: string, args: readonly string[], cwd: string): void => {
-    execFileSync(program, args, { cwd, timeout: 110_000, stdio: ["ignore", "ignore", "pipe"] });
+    execFileSync(program, args, { cwd, timeout: 330_000, stdio: ["ignore", "ignore", "pipe"] });
   };
   run("npm", ["pack", "--ignore-scripts", "--pack-destination", folder], root);
   const [tarball = ""] = readdirSync(folder);

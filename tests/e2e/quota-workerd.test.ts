@@ -42,7 +42,7 @@ const ask = (key: string, fields: object = {}): Promise<Response> =>
       max_tokens: 4,
       ...fields,
     }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
 const left = (response: Response, kind: string): number =>
   Number(response.headers.get(`x-ratelimit-remaining-${kind}`));

@@ -33,7 +33,7 @@ test("servers on Node, Deno and Bun go on from each other's responses, each key 
             max_output_tokens: 16,
             ...(previous === undefined ? {} : { previous_response_id: previous.id }),
           }),
-          signal: AbortSignal.timeout(60_000),
+          signal: AbortSignal.timeout(180_000),
         });
         return { status: response.status, json: await response.json() };
       };

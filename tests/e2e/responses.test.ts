@@ -38,7 +38,7 @@ describe.each<[string, () => Promise<Server>]>([
   let client: OpenAI;
   beforeAll(async () => {
     server = await start();
-    const options = { apiKey: "none", maxRetries: 2, timeout: 100_000 };
+    const options = { apiKey: "none", maxRetries: 2, timeout: 300_000 };
     client = new OpenAI({ baseURL: `${server.url}/v1`, ...options });
   });
   afterAll(() => server?.close());

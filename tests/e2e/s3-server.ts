@@ -8,7 +8,7 @@ import { AwsClient } from "aws4fetch";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 
 const INSTALL_TIMEOUT_MS = 580_000;
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 90_000;
 
 export interface S3Server {
   readonly kind: "versitygw" | "moto";
@@ -57,7 +57,7 @@ export async function startS3Server(): Promise<S3Server> {
   };
   const client = new AwsClient({ ...CREDENTIALS, region: REGION, service: "s3", retries: 0 });
   const get = (path: string): Promise<Response> =>
-    client.fetch(`${url}/${path}`, { signal: AbortSignal.timeout(10_000) });
+    client.fetch(`${url}/${path}`, { signal: AbortSignal.timeout(30_000) });
   const started = performance.now();
   while (!(await fetch(url, { signal: AbortSignal.timeout(1000) }).catch(() => undefined))) {
     if (child.exitCode !== null || performance.now() - started > START_TIMEOUT_MS) {

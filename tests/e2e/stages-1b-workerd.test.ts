@@ -73,7 +73,7 @@ test("its logits are those of one memory", { timeout: 300_000 }, async () => {
 });
 
 test("a generation is an invocation a stage, and within what a request may make", {
-  timeout: 120_000,
+  timeout: 360_000,
 }, async () => {
   const invocations = async (): Promise<number> =>
     (await running().counts()).reduce((sum, count) => sum + count.invocations, 0);
@@ -89,7 +89,7 @@ test("a generation is an invocation a stage, and within what a request may make"
       ignore_eos: true,
       return_token_ids: true,
     }),
-    signal: AbortSignal.timeout(90_000),
+    signal: AbortSignal.timeout(270_000),
   });
   const answer = await response.json();
   expect(answer.choices[0].token_ids).toHaveLength(8);

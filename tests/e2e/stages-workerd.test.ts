@@ -40,7 +40,7 @@ function ask(body: Record<string, unknown> = {}, signal?: AbortSignal): Promise<
       return_token_ids: true,
       ...body,
     }),
-    signal: AbortSignal.any([AbortSignal.timeout(90_000), ...(signal ? [signal] : [])]),
+    signal: AbortSignal.any([AbortSignal.timeout(270_000), ...(signal ? [signal] : [])]),
   });
 }
 
@@ -48,7 +48,7 @@ const sum = (counts: readonly StageCounts[], name: keyof StageCounts): number =>
   counts.reduce((total, count) => total + count[name], 0);
 
 test("a generation opens one session with each stage, whatever number of tokens", {
-  timeout: 120_000,
+  timeout: 360_000,
 }, async () => {
   const answer = await (await ask()).json();
   expect(answer.choices[0].token_ids).toEqual(ANSWER_IDS);
@@ -67,10 +67,10 @@ test("a generation opens one session with each stage, whatever number of tokens"
 });
 
 test("what computes nothing keeps no slot; who finds none waits for one", {
-  timeout: 120_000,
+  timeout: 360_000,
 }, async () => {
   for (let i = 0; i < 4; i++) {
-    const models = await fetch(`${started.url}/v1/models`, { signal: AbortSignal.timeout(30_000) });
+    const models = await fetch(`${started.url}/v1/models`, { signal: AbortSignal.timeout(90_000) });
     expect((await models.json()).data[0].id).toBe("smollm2-135m-instruct");
   }
   const together = await Promise.all(
@@ -91,7 +91,7 @@ test("the logits are those of one memory", { timeout: 500_000 }, async () => {
   });
 });
 
-test("a client that leaves stops the stages", { timeout: 60_000 }, async () => {
+test("a client that leaves stops the stages", { timeout: 180_000 }, async () => {
   const stop = new AbortController();
   const response = await ask({ stream: true, max_tokens: 500, ignore_eos: true }, stop.signal);
   let events = 0;
@@ -113,7 +113,7 @@ test("a client that leaves stops the stages", { timeout: 60_000 }, async () => {
 });
 
 test("clients that leave at any moment give the stages' slots back", {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   for (let most = 0; most < 8; most++) {
     const stop = new AbortController();
@@ -130,7 +130,7 @@ test("clients that leave at any moment give the stages' slots back", {
 });
 
 test("a stage that is lost once is not noticed; lost again, the request fails and the next one works", {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   await started.fail(1, 1);
   const once = await (await ask()).json();
@@ -145,13 +145,13 @@ test("a stage that is lost once is not noticed; lost again, the request fails an
 });
 
 test("a stage whose kernel traps fails the request, and is loaded anew for the next one", {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const gone = await fetch(`${started.url}/v1/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: "smollm2-135m-instruct", prompt: [TRAP_TOKEN], max_tokens: 4 }),
-    signal: AbortSignal.timeout(50_000),
+    signal: AbortSignal.timeout(150_000),
   });
   expect(gone.status).toBe(500);
   expect((await gone.json()).error).toMatchObject({
@@ -164,7 +164,7 @@ test("a stage whose kernel traps fails the request, and is loaded anew for the n
 
 test("workerd warns of no stub that was left to its garbage collector", async () => {
   for (let i = 0; i < 2; i++) {
-    const collected = fetch(`${started.url}/collect`, { signal: AbortSignal.timeout(30_000) });
+    const collected = fetch(`${started.url}/collect`, { signal: AbortSignal.timeout(90_000) });
     expect(await (await collected).text()).toBe("collected");
     await (await ask()).json();
   }

@@ -46,7 +46,7 @@ async function ask(body: Record<string, unknown> = {}): Promise<Response> {
       return_token_ids: true,
       ...body,
     }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
 }
 
@@ -56,7 +56,7 @@ test("three parts on three runtimes give the hash of one memory", {
   const hash = async (more: readonly string[]): Promise<{ logits_sha256: string }> =>
     JSON.parse(
       await runChild(thisNode, ["hash", DEFAULT_PACK, "--chunk", "16", ...more, "--json"], {
-        timeoutMs: 150_000,
+        timeoutMs: 450_000,
         env: { PRONK_STAGE_KEY: KEY },
       }),
     );
@@ -65,7 +65,7 @@ test("three parts on three runtimes give the hash of one memory", {
 });
 
 test("a front over them answers as a server does, and fails only what needs a part that is gone", {
-  timeout: 120_000,
+  timeout: 360_000,
 }, async () => {
   const answer = await (await ask()).json();
   expect(answer.choices[0].token_ids).toEqual(ANSWER_IDS);
@@ -84,9 +84,9 @@ test("a front over them answers as a server does, and fails only what needs a pa
   expect(back.choices[0].token_ids).toEqual(ANSWER_IDS);
 });
 
-test("a part asks for its key", { timeout: 60_000 }, async () => {
+test("a part asks for its key", { timeout: 180_000 }, async () => {
   const run = runChild(thisNode, ["run", DEFAULT_PACK, "--stages", urls(), "--prompt", "a"], {
-    timeoutMs: 50_000,
+    timeoutMs: 150_000,
     env: { PRONK_STAGE_KEY: "another" },
   });
   await expect(run).rejects.toThrow(/401/);

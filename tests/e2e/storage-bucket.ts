@@ -24,7 +24,7 @@ export async function startStorageBucket(): Promise<StorageBucket> {
   const proxy = await startFaultProxy(server.url);
   const client = new AwsClient({ ...CREDENTIALS, region: "us-east-1", service: "s3", retries: 0 });
   const put = async (path: string, body?: Uint8Array): Promise<void> => {
-    const init = { method: "PUT", body: body as BodyInit, signal: AbortSignal.timeout(10_000) };
+    const init = { method: "PUT", body: body as BodyInit, signal: AbortSignal.timeout(30_000) };
     const answer = await client.fetch(`${server.url}/${path}`, init);
     const text = await answer.text();
     if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${text}`);

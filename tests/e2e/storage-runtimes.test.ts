@@ -21,7 +21,7 @@ import type { Loaded } from "./storage-load.ts";
 import { largePack, type StoragePack, tinyPack } from "./storage-pack.ts";
 
 const program = fileURLToPath(new URL("storage-child.ts", import.meta.url));
-const CASE_TIMEOUT_MS = 60_000;
+const CASE_TIMEOUT_MS = 180_000;
 
 let bucket: StorageBucket;
 let pack: StoragePack;

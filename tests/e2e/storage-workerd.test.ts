@@ -50,7 +50,7 @@ beforeEach(() => {
 
 async function load(query: Readonly<Record<string, string>>): Promise<Outcome> {
   const asked = new URLSearchParams({ limit: String(2 * LIMIT_MS), ...query });
-  const answer = await fetch(`${workerd.url}/?${asked}`, { signal: AbortSignal.timeout(60_000) });
+  const answer = await fetch(`${workerd.url}/?${asked}`, { signal: AbortSignal.timeout(180_000) });
   const text = await answer.text();
   expect(answer.status, text).toBe(200);
   return JSON.parse(text);

@@ -12,7 +12,7 @@ export interface Served {
 }
 
 const MODEL = "smollm2-135m-instruct";
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 
 /** Long enough that it is not over by the time anything else is asked. */
 const LONG_TOKENS = 200;

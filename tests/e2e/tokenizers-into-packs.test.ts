@@ -37,7 +37,7 @@ function pronk(args: readonly string[], input = ""): string {
     encoding: "utf8",
     input,
     stdio: ["pipe", "pipe", "ignore"],
-    timeout: 60_000,
+    timeout: 180_000,
   });
 }
 

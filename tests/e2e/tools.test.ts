@@ -19,7 +19,12 @@ beforeAll(async () => {
   if (!modelPath) return;
   engine = await createEngine(modelPath, { id: model, ctx: 2048, slots: 2 });
   server = await nodeHost.serve(createApp({ engine }).fetch, { hostname: "127.0.0.1", port: 0 });
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "x", maxRetries: 0, timeout: 60_000 });
+  client = new OpenAI({
+    baseURL: `${server.url}/v1`,
+    apiKey: "x",
+    maxRetries: 0,
+    timeout: 180_000,
+  });
 }, 120_000);
 
 afterAll(async () => {
@@ -61,7 +66,7 @@ function checkCall(name: string, given: string): void {
     ]);
 }
 
-describe.skipIf(!modelPath)("the openai client", { timeout: 120_000 }, () => {
+describe.skipIf(!modelPath)("the openai client", { timeout: 360_000 }, () => {
   test.each(["required", { type: "function", function: { name: "get_weather" } }] as const)(
     "gets calls that are valid with tool_choice %j, whole and streamed",
     async (tool_choice) => {

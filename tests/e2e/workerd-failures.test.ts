@@ -22,7 +22,7 @@ function post(url: string, path: string, body: Record<string, unknown>): Promise
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
 }
 
@@ -81,7 +81,7 @@ test.skipIf(process.platform !== "linux")(
 const ROOM_BYTES = 64_000_000;
 
 function limitAddresses(pid: number, bytes: number | "unlimited"): void {
-  execFileSync("prlimit", ["--pid", `${pid}`, `--as=${bytes}:unlimited`], { timeout: 10_000 });
+  execFileSync("prlimit", ["--pid", `${pid}`, `--as=${bytes}:unlimited`], { timeout: 30_000 });
 }
 
 test.skipIf(process.platform !== "linux")(

@@ -37,7 +37,7 @@ const MOST_TURN_BYTES = 10_000;
 
 const CTX = 1024;
 const LONG_CTX = 2048;
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 
 let bucketFolder: string;
 beforeAll(async () => {
@@ -144,7 +144,7 @@ describe("with 2,048 positions", () => {
     execFileSync(process.execPath, [main, ...args], {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 120_000,
+      timeout: 360_000,
     });
   let pack: string;
   let answer: readonly number[];

@@ -69,7 +69,7 @@ function post(path: string, body: object, signal?: AbortSignal): Promise<Respons
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: "smollm2-135m-instruct", ...body }),
-    signal: AbortSignal.any([AbortSignal.timeout(60_000), ...(signal ? [signal] : [])]),
+    signal: AbortSignal.any([AbortSignal.timeout(180_000), ...(signal ? [signal] : [])]),
   });
 }
 

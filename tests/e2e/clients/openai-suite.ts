@@ -25,7 +25,7 @@ export function addOpenAiTests(url: () => string): void {
       baseURL: `${url()}${path}/v1`,
       apiKey: KEY,
       maxRetries: 0,
-      timeout: 100_000,
+      timeout: 300_000,
       ...options,
     });
   const isIdle = async (): Promise<void> => {

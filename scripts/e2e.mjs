@@ -8,7 +8,7 @@
 // into .cache/package-tools, pulls SmolLM2 by the command under test itself, unless PRONK_TEST_MODEL
 // names its file, and packs it into .cache/e2e.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -33,9 +33,20 @@ process.stderr.write(run([join(root, "scripts", "runtimes.mjs")]));
 process.stderr.write(run([join(root, "scripts", "package-tools.mjs")]));
 const model = process.env.PRONK_TEST_MODEL || run([pronk, "pull", "smollm2-135m-instruct"]).trim();
 
-/** Packs are made anew each time: the packer may have changed. Shards that are there are kept. */
+const changedMs = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** When what packs was changed last. */
+const packerMs = Math.max(
+  ...[fileURLToPath(import.meta.url), model].map(changedMs),
+  ...readdirSync(join(root, "dist"), { recursive: true }).map((name) =>
+    changedMs(join(root, "dist", name)),
+  ),
+);
+
+/** Packs once for all suites. The manifest is written last; of an older pack the shards that are still right are kept. */
 const pack = (name, ...options) => {
   const out = join(root, ".cache", "e2e", name);
+  if (changedMs(join(out, "manifest.json")) > packerMs) return out;
   return JSON.parse(run([pronk, "pack", model, "--out", out, ...options, "--json"])).path;
 };
 

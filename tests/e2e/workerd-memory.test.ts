@@ -72,7 +72,10 @@ async function ask({ url }: Workerd, fields: object): Promise<Answer> {
   return (await response.json()) as Answer;
 }
 
-/** Turns of 100 tokens, until all positions are taken. */
+/** Some 100 tokens. */
+const REQUEST = "Tell me more of the llama, the river and the village. ".repeat(8);
+
+/** Turns of 50 tokens after 100, until all positions are taken. */
 async function converse(workerd: Workerd, ctx: number, answer: readonly number[]): Promise<void> {
   const first = await ask(workerd, { messages: [{ role: "user", content: QUESTION }] });
   expect(first.choices[0]?.token_ids).toEqual(answer);
@@ -80,12 +83,9 @@ async function converse(workerd: Workerd, ctx: number, answer: readonly number[]
   let used = 0;
   let finish = "";
   while (used < ctx) {
-    messages.push({
-      role: "user",
-      content: "Tell me more of the llama, the river and the village.",
-    });
+    messages.push({ role: "user", content: REQUEST });
     // The last one goes on to the end.
-    const most = used < ctx - 250 ? { max_tokens: 100 } : {};
+    const most = used < ctx - 400 ? { max_tokens: 50 } : {};
     const { usage, choices } = await ask(workerd, { messages, ignore_eos: true, ...most });
     messages.push(choices[0]?.message as object);
     used = usage.total_tokens;

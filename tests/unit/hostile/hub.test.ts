@@ -23,7 +23,7 @@ beforeEach(async () => {
   hub = await startFileServer();
   root = await mkdtemp(join(tmpdir(), "pronk-hub-"));
   const env = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(root, "a/b/c/d/hub") };
-  options = { fetch, env, limits: { backoffMs: 1, connectTimeoutMs: 500 } };
+  options = { fetch, env, limits: { backoffMs: 1, connectTimeoutMs: 10_000 } };
 });
 afterEach(async () => {
   await hub.close();

@@ -26,7 +26,10 @@ function memoryTarget(size = 0): DownloadTarget & { content(): Uint8Array } {
   };
 }
 
-const quick = { fetch, backoffMs: 1, connectTimeoutMs: 300, stallTimeoutMs: 300 };
+const quick = { fetch, backoffMs: 1 };
+
+/** Of a server that stands still; another one may be slow. */
+const impatient = { ...quick, connectTimeoutMs: 300, stallTimeoutMs: 300 };
 
 test("downloads a file and reports progress up to its end", async () => {
   server.routes.set("/file", serveBytes(bytes));
@@ -118,7 +121,7 @@ test("what an earlier attempt kept of another version is refused", async () => {
 test("a server that sends a byte a try is given up, and one that drips, too", async () => {
   const one = breakOff(bytes, 1, 1e9);
   server.routes.set("/file", one);
-  const known = { ...quick, isVerified: true };
+  const known = { ...impatient, isVerified: true };
   await expect(download(`${server.url}/file`, memoryTarget(), known)).rejects.toMatchObject({
     code: "source_failed",
     message: expect.stringContaining("broken off at"),
@@ -279,7 +282,7 @@ describe("refuses", () => {
 
   test("a server that never answers, twice", async () => {
     server.routes.set("/file", () => undefined);
-    await expect(download(`${server.url}/file`, memoryTarget(), quick)).rejects.toMatchObject({
+    await expect(download(`${server.url}/file`, memoryTarget(), impatient)).rejects.toMatchObject({
       message: expect.stringContaining("no answer within 0.3 s"),
     });
     expect(server.requests.length).toBe(2);
@@ -291,7 +294,7 @@ describe("refuses", () => {
       response.writeHead(200, { "content-length": bytes.length });
       response.write(bytes.subarray(0, 1000));
     });
-    const known = { ...quick, isVerified: true };
+    const known = { ...impatient, isVerified: true };
     await expect(download(`${server.url}/file`, memoryTarget(), known)).rejects.toMatchObject({
       code: "source_failed",
     });

@@ -68,7 +68,7 @@ async function options(env: Record<string, string> = {}): Promise<PullOptions> {
   return {
     fetch,
     env: { PRONK_CACHE: folder, HF_ENDPOINT: server.hub.url, HF_TOKEN: TOKEN, ...env },
-    limits: { backoffMs: 1, connectTimeoutMs: 500 },
+    limits: { backoffMs: 1, connectTimeoutMs: 10_000 },
   };
 }
 

@@ -36,7 +36,7 @@ async function options(more: Partial<PullOptions> = {}): Promise<PullOptions> {
   return {
     fetch,
     env: { PRONK_CACHE: folder, HF_ENDPOINT: hub.url },
-    limits: { backoffMs: 1, connectTimeoutMs: 300, python: join(folder, "no-python") },
+    limits: { backoffMs: 1, connectTimeoutMs: 10_000, python: join(folder, "no-python") },
     ...more,
   };
 }

@@ -73,7 +73,7 @@ test.each([
   }
 });
 
-test("2 sequences whose steps are run ahead give the same hash on every runtime, 8 on one", {
+test("2 sequences whose steps are run ahead give the same hash on every runtime", {
   timeout: 600_000,
 }, async () => {
   const { logits_sha256, ids } = await known;
@@ -82,8 +82,6 @@ test("2 sequences whose steps are run ahead give the same hash on every runtime,
   expect(new Set(names)).toEqual(new Set(["node", "deno", "bun", "workerd"]));
   const how = { batch: 2, speculate: true };
   for (const run of runs) expect(run).toMatchObject({ logits_sha256, ids, ...how });
-  const more = await hash(DEFAULT_PACK, ["--batch", "8", "--speculate"], newerNode);
-  expect(more).toMatchObject({ logits_sha256, ids, batch: 8 });
 });
 
 test("every kernel variant gives the same hash, at each width of vectors", {

@@ -10,8 +10,11 @@ import { expectLooksRight } from "./looks-right.ts";
 import { type PageServer, servePage } from "./serve-page.ts";
 import { models, openModel, untilOpen } from "./tab-page.ts";
 
-/** So that there is time to look at a download, and to stop it. */
+/** So that a download has begun when it is looked at. */
 const SLOW_BYTES_PER_SECOND = 12e6;
+
+/** So that there is time to look at it, and to stop it: a minute and more for the rest. */
+const SLOWER_BYTES_PER_SECOND = 1e6;
 
 /** A shard, of which what had not been written when its connection was cut comes again. */
 const AGAIN_BYTES = 16 * 2 ** 20;
@@ -49,6 +52,7 @@ inPage(
       .getByRole("button", { name: /^Download/ })
       .click();
     await expect.poll(() => progress(page), { timeout: 60_000 }).toBeGreaterThan(0.15);
+    server.bytesPerSecond = SLOWER_BYTES_PER_SECOND;
     await models(page)
       .getByText(/MB\/s.*left/)
       .waitFor();

@@ -16,7 +16,6 @@ const config: ViteUserConfig = defineConfig({
     execArgv,
     // No test is about time: what hangs has to end, and what works may be slow on a busy machine.
     testTimeout: 400_000,
-    expect: { poll: { timeout: 20_000 } },
     // Counting lines costs several times what the lines do.
     env: process.argv.includes("--coverage") ? { PRONK_TEST_COUNTED: "1" } : {},
     coverage: {

@@ -206,13 +206,13 @@ export class Scheduler {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    { work: budget, ...call }: CallOptions,
+    call: CallOptions,
     choices: readonly AdapterChoice[] | undefined,
     most = 1,
   ): Promise<Result> {
     this.#expire();
     const mix = this.adapters.resolve(choices, call.cacheSalt);
-    return this.#lender.lend(work, { call, mix, most, budget, meter: this.#work.meter(budget) });
+    return this.#lender.lend(work, { call, mix, most, meter: this.#work.meter(call.work) });
   }
 
   /** @throws PronkError "overloaded" where one more such call would be refused now. */
@@ -431,8 +431,6 @@ export class Scheduler {
         : this.#turns.isLost(sequence);
       if (!gone) continue;
       this.#end(sequence, new PronkError("aborted", "generation: its reader is gone"));
-      // A driver that does come back delivers by itself.
-      if (paused) sequence.outlet.deliver();
     }
   }
 
@@ -440,14 +438,13 @@ export class Scheduler {
   #endLate(sequence: Sequence): boolean {
     if (!sequence.isLate) return false;
     sequence.outlet.finish(sequence.result("length", true));
-    const isDriven = sequence.state !== "paused";
     this.#end(sequence, undefined);
-    if (!isDriven) sequence.outlet.deliver();
     return true;
   }
 
   #end(sequence: Sequence, error: unknown): void {
-    if (sequence.state === "ended") return;
+    const { state } = sequence;
+    if (state === "ended") return;
     this.#line.leave(sequence.waiter);
     this.#leaveSlot(sequence);
     sequence.state = "ended";
@@ -455,6 +452,8 @@ export class Scheduler {
     sequence.outlet.listener = undefined;
     this.#live.delete(sequence);
     if (error !== undefined) sequence.outlet.fail(error);
+    // Its driver delivers, in its own context; what is paused has none.
+    if (state === "paused") sequence.outlet.deliver();
   }
 
   /** Its consumer does not read. */
@@ -466,7 +465,6 @@ export class Scheduler {
     if (paused.length <= this.#mostPaused) return;
     const last = paused.reduce((a, b) => (b.lastReadMs < a.lastReadMs ? b : a));
     this.#end(last, new PronkError("aborted", "generation: too many are not read"));
-    last.outlet.deliver();
   }
 
   #leaveSlot(sequence: Sequence): void {
@@ -480,9 +478,7 @@ export class Scheduler {
   async #close(error: PronkError): Promise<void> {
     this.#closed ??= error;
     for (const sequence of [...this.#live]) {
-      const isDriven = sequence.state !== "paused";
       this.#end(sequence, error);
-      if (!isDriven) sequence.outlet.deliver();
     }
     this.#line.close(error);
     await this.#flight.current;

@@ -10,7 +10,6 @@ import type { PrefixCache } from "./prefix-cache.ts";
 import type { Slot } from "./slots.ts";
 import type { Turns } from "./turns.ts";
 import { patienceOf, type Waiter, type WaitingLine } from "./waiting-line.ts";
-import type { WorkBudget } from "./work-budget.ts";
 
 /** A slot that its borrower has to itself; batches over it run between the turns of generations. */
 export interface SlotLoan extends ReadingSlot {
@@ -46,8 +45,6 @@ export interface LoanRequest {
   readonly mix: ResolvedMix;
   /** Slots that it has use for, where others are free and nobody waits. */
   readonly most: number;
-  /** What the turns count for that it takes while it waits. */
-  readonly budget: WorkBudget | undefined;
   /** Told each batch before it runs. @throws what ends the loan. */
   meter(batch: Batch): void;
 }
@@ -81,7 +78,7 @@ export class SlotLender {
    */
   async lend<Result>(
     work: (loan: SlotLoan) => Promise<Result>,
-    { call, mix, most, budget, meter }: LoanRequest,
+    { call, mix, most, meter }: LoanRequest,
   ): Promise<Result> {
     const { runner, prefixes, adapters, flight, turns } = this.#host;
     const { caller = "" } = call;
@@ -107,7 +104,7 @@ export class SlotLender {
       lent.usedMs = this.#host.now();
     };
     try {
-      const own = await this.#borrow(call, budget);
+      const own = await this.#borrow(call);
       slot = own;
       if (most > 1 && this.#host.line.generations === 0) {
         beside = this.#borrowBeside(most - 1, this.#host.slots, caller);
@@ -192,8 +189,8 @@ export class SlotLender {
   }
 
   /** @throws PronkError "overloaded", "aborted", or why nothing can be run any more. */
-  async #borrow(call: CallOptions, budget: WorkBudget | undefined): Promise<Slot> {
-    const { signal, isPart = false } = call;
+  async #borrow(call: CallOptions): Promise<Slot> {
+    const { signal, work, isPart = false } = call;
     const patience = patienceOf(call);
     throwIfAborted(signal);
     const { line, flight, turns } = this.#host;
@@ -222,7 +219,7 @@ export class SlotLender {
           if (slot === undefined && line.first() === waiter) slot = this.#lendTo(waiter);
           return slot === undefined && refusal === undefined;
         };
-        turns.drive(driven, budget, goOn).then(() => {
+        turns.drive(driven, work, goOn).then(() => {
           if (slot === undefined) fail(refusal);
           else take(slot);
         }, fail);

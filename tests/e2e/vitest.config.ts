@@ -7,8 +7,6 @@ const config: ViteUserConfig = defineConfig({
     fileParallelism: false,
     testTimeout: 400_000,
     hookTimeout: 400_000,
-    // What works may be slow on a busy machine.
-    expect: { poll: { timeout: 20_000 } },
   },
 });
 export default config;

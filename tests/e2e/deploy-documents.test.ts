@@ -91,7 +91,7 @@ describe.each(RUN)("%s", (name) => {
         () => false,
         () => true,
       );
-    await expect.poll(isFree, { timeout: 60_000, interval: 50, message: port }).toBe(true);
+    await expect.poll(isFree, { timeout: 20_000, interval: 50, message: port }).toBe(true);
   }
 
   async function start(command: string): Promise<void> {

@@ -47,7 +47,7 @@ test("a Worker says what its adapter lacks, and serves both once it is there", a
 test("who unloads an adapter waits for those that compute with it", async () => {
   const running = idsOf({ model: "pirate", max_tokens: 40, ignore_eos: true });
   await expect
-    .poll(async () => (await fetch(`${workerd.url}/metrics`)).text())
+    .poll(async () => (await fetch(`${workerd.url}/metrics`)).text(), { timeout: 20_000 })
     .toMatch(/^pronk_slots_busy(?:\{[^}]*\})? 1$/m);
   const unloaded = await fetch(`${workerd.url}/v1/unload_lora_adapter`, {
     method: "POST",

@@ -79,8 +79,9 @@ describe("five processes at once", () => {
     const env = { PRONK_CACHE: cache, HF_ENDPOINT: hub.hub.url };
     const pull = ["pull", "hf:tiny/llama"];
     const killed = pronk(pull, { env, faults: { under: cache, at: 12, do: "kill-before" } });
-    // The others would leave it nothing to do.
-    await expect.poll(() => readdirSync(cache, { recursive: true }).length).toBeGreaterThan(0);
+    // The others would leave it nothing to do. A process may take long to begin.
+    const begun = (): number => readdirSync(cache, { recursive: true }).length;
+    await expect.poll(begun, { timeout: 20_000 }).toBeGreaterThan(0);
     const others = await Promise.all(Array.from({ length: 4 }, () => pronk(pull, { env })));
     expect((await killed).signal).toBe("SIGKILL");
     for (const { code, err } of others) expect(code, err).toBe(0);

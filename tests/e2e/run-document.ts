@@ -98,7 +98,7 @@ export async function runDocument(
   const start = async (command: string): Promise<void> => {
     const port = portOf(command, env.PORT ?? "8787");
     await end(servers.get(port), "SIGTERM");
-    await expect.poll(() => answers(port), { timeout: 60_000 }).toBe(false);
+    await expect.poll(() => answers(port), { timeout: 20_000 }).toBe(false);
     const { child, said } = started(command, "pipe");
     servers.set(port, child);
     const until = performance.now() + START_MS;

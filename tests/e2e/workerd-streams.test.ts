@@ -94,7 +94,7 @@ test("who waits for the slot of embeddings, scores and a chat is answered in tur
   for (const one of LENT) alone.push(await lentAnswer(one));
   const before = await generated();
   const chat = ask(workerd.url, { max_tokens: 40, ignore_eos: true });
-  await expect.poll(generated).toBeGreaterThan(before);
+  await expect.poll(generated, { timeout: 20_000 }).toBeGreaterThan(before);
   expect(await Promise.all(LENT.map(lentAnswer))).toEqual(alone);
   expect((await (await chat).json()).usage.completion_tokens).toBe(40);
 });

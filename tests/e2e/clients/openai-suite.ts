@@ -33,7 +33,7 @@ export function addOpenAiTests(url: () => string): void {
       const { busy, queued } = await (await fetch(`${url()}/stats`)).json();
       return busy + queued;
     };
-    await expect.poll(busy, { timeout: 20_000 }).toBe(0);
+    await expect.poll(busy, { timeout: 5_000 }).toBe(0);
   };
 
   describe("chat completions", () => {

@@ -92,7 +92,7 @@ export interface LineInputOptions {
 export interface LineInput {
   /** Whether somebody types them. */
   readonly isTerminal: boolean;
-  /** What Ctrl+C does on a terminal while no line is asked for. */
+  /** What Ctrl+C does on a terminal while no line is asked for; undefined: it is that of the next line. */
   onInterrupt: (() => void) | undefined;
   /** The next line, behind a prompt on a terminal; undefined at the end; null after Ctrl+C on an empty line. */
   next(prompt: string): Promise<string | null | undefined>;

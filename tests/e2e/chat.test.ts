@@ -16,6 +16,9 @@ const ANSI = new RegExp(`${String.fromCharCode(27)}[[][0-9;]*[A-Za-z]`, "g");
 
 const ANSWER = "A week is approximately 7 days.";
 
+/** No chat here takes as long. */
+const LIMIT_MS = 120_000;
+
 interface Outcome {
   readonly code: number | null;
   readonly out: string;
@@ -29,7 +32,13 @@ function talk(
   turns: readonly { readonly after: RegExp; readonly write: string }[],
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, USER: "ada" }, timeout: 120_000 });
+    const child = spawn(command, args, { env: { ...process.env, USER: "ada" } });
+    // A script that is told to end says 0.
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill();
+    }, LIMIT_MS);
     let out = "";
     let err = "";
     let seen = 0;
@@ -55,7 +64,9 @@ function talk(
     });
     child.once("error", reject);
     child.once("close", (code) => {
-      if (turn === turns.length) resolve({ code, out, err });
+      clearTimeout(timer);
+      if (isLate) reject(new Error(`no end in time: ${JSON.stringify(out.slice(-600))}`));
+      else if (turn === turns.length) resolve({ code, out, err });
       else
         reject(new Error(`${turns[turn]?.after} never came: ${JSON.stringify(out.slice(-600))}`));
     });

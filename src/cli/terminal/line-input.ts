@@ -20,7 +20,7 @@ export async function openLineInput(
   }
   let lines: ReadlineInput;
   const search = new HistorySearch(() => lines.searched);
-  const keys = new TerminalKeys(input, { search, onInterrupt: () => lines.onInterrupt?.() });
+  const keys = new TerminalKeys(input, { search, interrupt: () => lines.onInterrupt });
   const { history = [], complete } = options;
   const readline = createInterface({
     input: keys.stream,

@@ -33,8 +33,8 @@ export interface KeyTaker {
 
 export interface TerminalKeysOptions {
   readonly search: KeyTaker;
-  /** Ctrl+C while nobody reads. */
-  onInterrupt(): void;
+  /** What Ctrl+C does now, while nobody reads; undefined: it waits for who reads next, as other keys do. */
+  interrupt(): (() => void) | undefined;
 }
 
 export class TerminalKeys {
@@ -118,11 +118,17 @@ export class TerminalKeys {
     }
     // Of several the last counts: what was typed before it is taken back.
     const at = keys.lastIndexOf(CTRL_C);
-    if (at !== -1) {
+    if (at === -1) this.#hold(keys);
+    else {
       this.#held = "";
-      this.#options.onInterrupt();
+      const interrupt = this.#options.interrupt();
+      interrupt?.();
+      this.#hold(keys.slice(interrupt ? at + 1 : at));
     }
-    this.#held = (this.#held + keys.slice(at + 1)).slice(0, MAX_CHARS);
+  }
+
+  #hold(keys: string): void {
+    this.#held = (this.#held + keys).slice(0, MAX_CHARS);
   }
 
   #type(keys: string): void {

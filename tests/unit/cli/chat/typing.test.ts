@@ -16,12 +16,16 @@ function typed(history: readonly string[] = []) {
   const input = new PassThrough() as unknown as NodeJS.ReadStream;
   const shown: [prompt: string | undefined, text: string][] = [];
   let interrupts = 0;
+  let isTaken = true;
   const search = new HistorySearch(() => ({
     history,
     text: "typed",
     show: (prompt, text) => shown.push([prompt, text]),
   }));
-  const keys = new TerminalKeys(input, { search, onInterrupt: () => interrupts++ });
+  const keys = new TerminalKeys(input, {
+    search,
+    interrupt: () => (isTaken ? () => interrupts++ : undefined),
+  });
   const send = async (...pieces: readonly (string | Uint8Array)[]): Promise<string> => {
     for (const piece of pieces) {
       (input as unknown as PassThrough).write(piece);
@@ -29,7 +33,10 @@ function typed(history: readonly string[] = []) {
     }
     return String(keys.stream.read() ?? "");
   };
-  return { send, keys, shown, interrupts: () => interrupts };
+  const nobodyTakes = (): void => {
+    isTaken = false;
+  };
+  return { send, keys, shown, interrupts: () => interrupts, nobodyTakes };
 }
 
 const PASTE = "\x1b[200~one\r\n\ttwo\x03\r\x1b[31mthree\x1b[201~";
@@ -64,6 +71,14 @@ test("what is typed while nobody reads waits, a line for each who reads", async 
   expect(interrupts()).toBe(1);
   keys.setReading(true);
   expect(await send("")).toBe(""); // Ctrl+C took it back
+});
+
+test("Ctrl+C that comes between two lines is that of who reads next", async () => {
+  const { send, keys, nobodyTakes } = typed();
+  nobodyTakes();
+  expect(await send("one\x03t", "wo\x03three")).toBe("");
+  keys.setReading(true);
+  expect(await send("")).toBe("\x03three");
 });
 
 test("Ctrl+R finds the newest line, then the one before; Enter takes it, Ctrl+G gives it up", async () => {

@@ -91,44 +91,41 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
-test.each(documents)(
-  "%s",
-  async (file) => {
-    const document = openDocument(file);
-    const here = new Map(document.commands.map((command) => [moved(command), command]));
-    const outputs = await runDocument(join(root, file), {
-      folder,
-      moved,
-      typed(command) {
-        const own = here.get(command);
-        if (own !== undefined) document.ran(own);
-        return own === undefined ? undefined : command;
-      },
-      env: {
-        ...process.env,
-        PATH: `${join(folder, "node_modules", ".bin")}:${process.env.PATH}`,
-        PRONK_CACHE: join(folder, "cache"),
-        PRONK_MODEL: "",
-        PORT: "28787",
-        HF_HUB_OFFLINE: "1",
-        NO_COLOR: "1",
-        WRANGLER_SEND_METRICS: "false",
-        CLOUDFLARE_CF_FETCH_ENABLED: "false",
-        STAND_IN_LOG: join(folder, "wrangler.log"),
-        STAND_IN_STATE: join(folder, "state"),
-        STAND_IN_URL: "http://127.0.0.1:28787",
-        STAND_IN_FOR: join(root, "node_modules", "wrangler", "bin", "wrangler.js"),
-      },
-    });
-    document.expectAllRan();
-    for (const [command, output] of outputs) {
-      const expected = EXPECTED[here.get(command) ?? ""];
-      if (expected !== undefined) expect(output, command).toMatch(expected);
-      if (command.includes("days are in a week")) expect(output, command).toContain("7 days");
-    }
-  },
-  300_000,
-);
+test.for(documents)("%s", { timeout: 300_000 }, async (file, { signal }) => {
+  const document = openDocument(file);
+  const here = new Map(document.commands.map((command) => [moved(command), command]));
+  const outputs = await runDocument(join(root, file), {
+    folder,
+    signal,
+    moved,
+    typed(command) {
+      const own = here.get(command);
+      if (own !== undefined) document.ran(own);
+      return own === undefined ? undefined : command;
+    },
+    env: {
+      ...process.env,
+      PATH: `${join(folder, "node_modules", ".bin")}:${process.env.PATH}`,
+      PRONK_CACHE: join(folder, "cache"),
+      PRONK_MODEL: "",
+      PORT: "28787",
+      HF_HUB_OFFLINE: "1",
+      NO_COLOR: "1",
+      WRANGLER_SEND_METRICS: "false",
+      CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      STAND_IN_LOG: join(folder, "wrangler.log"),
+      STAND_IN_STATE: join(folder, "state"),
+      STAND_IN_URL: "http://127.0.0.1:28787",
+      STAND_IN_FOR: join(root, "node_modules", "wrangler", "bin", "wrangler.js"),
+    },
+  });
+  document.expectAllRan();
+  for (const [command, output] of outputs) {
+    const expected = EXPECTED[here.get(command) ?? ""];
+    if (expected !== undefined) expect(output, command).toMatch(expected);
+    if (command.includes("days are in a week")) expect(output, command).toContain("7 days");
+  }
+});
 
 test("what has to come out is of commands that there are", () => {
   const all = documents.flatMap((file) => documentCommands(file).map(({ text }) => text));

@@ -16,6 +16,8 @@ const START_MS = 300_000;
 export interface DocumentRun {
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Of the test: what still runs when its time is over is ended, as the next one takes the same ports. */
+  readonly signal: AbortSignal;
   /** Ports and names that are others here, in commands and files. */
   readonly moved?: (text: string) => string;
   /** What is run in a command's place; undefined: nothing, it is tried elsewhere. */
@@ -57,21 +59,28 @@ export const isServer = (command: string): boolean => SERVER.test(command);
 const portOf = (command: string, standard: string): string =>
   /--port (\d+)/.exec(command)?.[1] ?? /PORT=(\d+)/.exec(command)?.[1] ?? standard;
 
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode !== null || signalCode !== null;
+
 /** Numbers differ from machine to machine. */
 const shape = (text: string): string => text.replaceAll(/\d[\d,.]*/g, "#").replaceAll(/ +/g, " ");
 
 /** Runs all of it; gives each command with its output. */
 export async function runDocument(
   file: string,
-  { folder, env, moved = (text) => text, typed = (command) => command, last }: DocumentRun,
+  { folder, env, signal, moved = (text) => text, typed = (command) => command, last }: DocumentRun,
 ): Promise<ReadonlyMap<string, string>> {
   const outputs = new Map<string, string>();
   const servers = new Map<string, ChildProcess>();
   let at = folder;
   let printed = "";
   const started = (command: string, stdio: "pipe"): { child: ChildProcess; said: () => string } => {
+    signal.throwIfAborted();
     // A group of its own: shells, npx and the tools' own children end with it.
     const child = spawn("sh", ["-ec", command], { cwd: at, env, stdio, detached: true });
+    const kill = (): void => void end(child, "SIGKILL");
+    signal.addEventListener("abort", kill);
+    child.once("exit", () => signal.removeEventListener("abort", kill));
     child.stdin?.end();
     let said = "";
     for (const stream of [child.stdout, child.stderr]) {
@@ -81,10 +90,10 @@ export async function runDocument(
     }
     return { child, said: () => said };
   };
-  const end = async (child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> => {
-    if (child?.pid === undefined || child.exitCode !== null) return;
+  const end = async (child: ChildProcess | undefined, by: NodeJS.Signals): Promise<void> => {
+    if (child?.pid === undefined || hasEnded(child)) return;
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    process.kill(-child.pid, signal);
+    process.kill(-child.pid, by);
     const timer = setTimeout(() => process.kill(-(child.pid ?? 0), "SIGKILL"), 8_000);
     await ended;
     clearTimeout(timer);
@@ -103,7 +112,7 @@ export async function runDocument(
     servers.set(port, child);
     const until = performance.now() + START_MS;
     while (!(await answers(port))) {
-      const isOver = child.exitCode !== null || performance.now() > until;
+      const isOver = hasEnded(child) || performance.now() > until;
       if (isOver) throw new Error(`${file}: ${command}: no answer on port ${port}: ${said()}`);
       await new Promise((resolve) => setTimeout(resolve, 200));
     }

@@ -6,7 +6,7 @@ export const DOCUMENT_TESTS: Readonly<Record<string, string>> = {
   "CONTRIBUTING.md": ".ci/run",
   "docs/": "tests/e2e/documents.test.ts",
   "docs/guides/": "tests/e2e/guides.test.ts",
-  "docs/tutorials/": "tests/e2e/guides.test.ts",
+  "docs/tutorials/": "tests/e2e/tutorials.test.ts",
   "docs/deploy/node.md": "tests/e2e/deploy-documents.test.ts",
   "docs/deploy/deno.md": "tests/e2e/deploy-documents.test.ts",
   "docs/deploy/bun.md": "tests/e2e/deploy-documents.test.ts",

@@ -3,7 +3,13 @@
  * here or deployed, gives the same bits. ?chunk=N, ?batch=N and ?speculate=true as on the command
  * line.
  */
-import { HASH_CTX, type Hasher, hashLogits, hashRows } from "../src/cli/logits-hash.ts";
+import {
+  HASH_CTX,
+  HASH_PROMPT_TOKENS,
+  type Hasher,
+  hashLogits,
+  hashRows,
+} from "../src/cli/logits-hash.ts";
 import { type LoadOptions, loadModel } from "../src/engine/load-model.ts";
 import { now, randomSeed, wallClock } from "../src/platform/clock.ts";
 import { r2Source } from "../src/platform/cloudflare/index.ts";
@@ -25,9 +31,11 @@ declare class DigestStream extends WritableStream<Uint8Array> {
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const query = new URL(request.url).searchParams;
-    const chunk = Number(query.get("chunk") ?? 64);
-    const batch = Number(query.get("batch") ?? 1);
-    const how = { chunk, batch, speculate: query.get("speculate") === "true" };
+    const number = (name: string, standard: number): number => Number(query.get(name) ?? standard);
+    const positions = number("positions", HASH_PROMPT_TOKENS);
+    const chunk = number("chunk", 64);
+    const batch = number("batch", 1);
+    const how = { positions, chunk, batch, speculate: query.get("speculate") === "true" };
     const option = (name: string): never => (query.get(name) ?? undefined) as never;
     const options: LoadOptions = { kv: option("kv"), kernel: option("kernel") };
     const runtime = { kernels: { relaxed, plain }, yieldTask, now, wallClock, randomSeed };

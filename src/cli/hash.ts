@@ -6,7 +6,14 @@ import { PronkError } from "../errors.ts";
 import { choiceOption, flagOption, integerOption, UsageError } from "./arguments.ts";
 import { type CommandLine, commandLineOn, ownCommandLine, runChild } from "./child.ts";
 import type { Arguments, CliContext, Command } from "./command.ts";
-import { HASH_CTX, type Hasher, hashLogits, hashRows, type LogitsHash } from "./logits-hash.ts";
+import {
+  HASH_CTX,
+  HASH_PROMPT_TOKENS,
+  type Hasher,
+  hashLogits,
+  hashRows,
+  type LogitsHash,
+} from "./logits-hash.ts";
 import {
   JSON_OPTION,
   loadForCommand,
@@ -33,13 +40,15 @@ export interface HashDocument extends LogitsHash {
   /** Bits of a vector: 128, or 256 where V8 joins them. */
   readonly simd_width: 128 | 256;
   readonly threads: number;
+  /** Of the prompt. */
+  readonly positions: number;
   readonly chunk: number;
   readonly batch: number;
   readonly speculate: boolean;
 }
 
 /** How the same logits are computed. */
-export type HashSizes = Pick<HashDocument, "chunk" | "batch" | "speculate">;
+export type HashSizes = Pick<HashDocument, "positions" | "chunk" | "batch" | "speculate">;
 
 export const hash: Command = {
   name: "hash",
@@ -59,6 +68,11 @@ export const hash: Command = {
   maxPositionals: 1,
   options: {
     runtime: { type: "string", value: "R", help: `${RUNTIMES.join("|")}: start that runtime` },
+    positions: {
+      type: "string",
+      value: "N",
+      help: `of the prompt, default ${HASH_PROMPT_TOKENS}: fewer are quicker, and another hash`,
+    },
     chunk: { type: "string", value: "N", help: "positions of the prompt at a time, default 64" },
     batch: { type: "string", value: "N", help: "the same sequence in N slots, all to be equal" },
     speculate: { type: "boolean", help: "run the steps ahead, with right and wrong proposals" },
@@ -135,6 +149,7 @@ function namedBackend(input: Arguments): LoadOptions["backend"] {
 
 function sizes(input: Arguments): HashSizes {
   return {
+    positions: integerOption(input, "positions", 1, HASH_PROMPT_TOKENS) ?? HASH_PROMPT_TOKENS,
     chunk: integerOption(input, "chunk", 1, 1024) ?? DEFAULT_CHUNK,
     batch: integerOption(input, "batch", 1, 64) ?? 1,
     speculate: flagOption(input, "speculate"),

@@ -5,7 +5,7 @@
 import type { Runner } from "../backends/backend.ts";
 import { PronkError } from "../errors.ts";
 
-/** Positions of the prompt, and greedy steps after it. */
+/** Positions of the prompt unless told otherwise, and greedy steps after it. */
 export const HASH_PROMPT_TOKENS = 700;
 export const HASH_STEPS = 16;
 
@@ -18,6 +18,9 @@ export const HASH_CTX = 720;
  */
 const VERIFIED_ROWS = 6;
 const RIGHT_PROPOSALS = [0, 5, 2, 1, 4, 3];
+
+/** Positions behind the prompt for them. */
+const VERIFIED_POSITIONS = HASH_CTX - HASH_PROMPT_TOKENS;
 
 /** Rows, and rows of logits, that a runner needs for these options. */
 export function hashRows(
@@ -42,6 +45,8 @@ export interface LogitsHash {
 }
 
 export interface LogitsHashOptions {
+  /** Of the prompt: 1 to 700, which is the default. Each has a hash of its own. */
+  readonly positions?: number;
   /** Positions of the prompt in a batch. */
   readonly chunk: number;
   /** Copies of the sequence in one batch, in as many slots; all must be equal. */
@@ -63,11 +68,8 @@ export async function hashLogits(
   hasher: Hasher,
   options: LogitsHashOptions,
 ): Promise<LogitsHash> {
-  const { chunk, batch, speculate, signal } = options;
-  const prompt = Array.from(
-    { length: HASH_PROMPT_TOKENS },
-    (_, i) => (7919 * i + 13) % runner.vocab,
-  );
+  const { positions = HASH_PROMPT_TOKENS, chunk, batch, speculate, signal } = options;
+  const prompt = Array.from({ length: positions }, (_, i) => (7919 * i + 13) % runner.vocab);
 
   /** The same tokens in every slot; hashes the first slot's first `hashed` rows of logits. */
   const run = async (
@@ -100,7 +102,7 @@ export async function hashLogits(
   };
 
   let last = 0;
-  for (let start = 0; start < HASH_PROMPT_TOKENS; start += chunk) {
+  for (let start = 0; start < positions; start += chunk) {
     const ids = prompt.slice(start, start + chunk);
     await run(ids, start);
     last = ids.length - 1;
@@ -109,39 +111,40 @@ export async function hashLogits(
   /** Runs steps one by one; without `hashed`, only to know their tokens. */
   const steps = async (hashed: boolean): Promise<void> => {
     for (let step = 0; step < HASH_STEPS; step++) {
-      await run(ids.slice(step, step + 1), HASH_PROMPT_TOKENS + step, hashed ? 1 : 0);
+      await run(ids.slice(step, step + 1), positions + step, hashed ? 1 : 0);
       if (ids.length < HASH_STEPS) ids.push(runner.argmax(0));
     }
   };
   await steps(!speculate);
-  if (speculate) await verifySteps(ids, runner.vocab, run);
+  if (speculate) await verifySteps(ids, positions, runner.vocab, run);
   return { logits_sha256: await hasher.digest(), ids };
 }
 
 /** The steps once more, over a cache that holds wrong tokens: in batches of proposals. */
 async function verifySteps(
   known: readonly number[],
+  first: number,
   vocab: number,
   run: (ids: readonly number[], start: number, hashed: number) => Promise<void>,
 ): Promise<void> {
   const wrong = (id: number): number => (id + 1) % vocab;
-  for (let at = HASH_PROMPT_TOKENS; at < HASH_CTX; at += VERIFIED_ROWS) {
-    const count = Math.min(VERIFIED_ROWS, HASH_CTX - at);
+  for (let at = 0; at < VERIFIED_POSITIONS; at += VERIFIED_ROWS) {
+    const count = Math.min(VERIFIED_ROWS, VERIFIED_POSITIONS - at);
     await run(
       Array.from({ length: count }, (_, i) => wrong(i)),
-      at,
+      first + at,
       0,
     );
   }
   for (let step = 0, batch = 0; step < HASH_STEPS; batch++) {
     const right = 1 + RIGHT_PROPOSALS[batch % RIGHT_PROPOSALS.length];
-    const rows = Math.min(VERIFIED_ROWS, HASH_CTX - HASH_PROMPT_TOKENS - step);
+    const rows = Math.min(VERIFIED_ROWS, VERIFIED_POSITIONS - step);
     const ids = Array.from({ length: rows }, (_, i) => {
       const id = known[step + i] ?? 0;
       return i < right ? id : wrong(id);
     });
     const accepted = Math.min(right, HASH_STEPS - step, rows);
-    await run(ids, HASH_PROMPT_TOKENS + step, accepted);
+    await run(ids, first + step, accepted);
     step += accepted;
   }
 }

@@ -97,7 +97,7 @@ const lines = (await allCommands())
   .flatMap(({ examples }) => examples.map(({ line }) => line))
   .filter((line) => !ELSEWHERE.some(([pattern]) => pattern.test(line)));
 
-test.each(lines)("%s", { timeout: 300_000 }, async (line) => {
+test.each(lines)("%s", async (line) => {
   if (line.includes("./pack ")) await type("pronk pack model.gguf --out pack");
   // Whatever else listens on this machine.
   const { code, out, err } = await type(line.replace(/--port \d+/, "--port 0"));

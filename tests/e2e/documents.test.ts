@@ -91,7 +91,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
-test.for(documents)("%s", { timeout: 300_000 }, async (file, { signal }) => {
+test.for(documents)("%s", async (file, { signal }) => {
   const document = openDocument(file);
   const here = new Map(document.commands.map((command) => [moved(command), command]));
   const outputs = await runDocument(join(root, file), {

@@ -11,7 +11,7 @@ import { commandLineOn } from "../../src/cli/child.ts";
 import { TARGETS } from "../../src/cli/init/targets.ts";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 
-const COMMAND_MS = 250_000;
+const COMMAND_MS = 500_000;
 const START_MS = 60_000;
 
 /** No errands of the tools' own; no colours. */

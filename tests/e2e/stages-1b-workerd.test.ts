@@ -62,7 +62,7 @@ const running = (): StagedWorkerd => {
   return started;
 };
 
-test("its logits are those of one memory", { timeout: 300_000 }, async () => {
+test("its logits are those of one memory", async () => {
   for (const { memory } of running().plan.stages) {
     expect(memory.total).toBeLessThanOrEqual(STAGE_BYTES);
   }

@@ -81,7 +81,7 @@ test("what computes nothing keeps no slot; who finds none waits for one", {
   }
 });
 
-test("the logits are those of one memory", { timeout: 500_000 }, async () => {
+test("the logits are those of one memory", async () => {
   const node = { program: process.execPath, args: [main] };
   const one = await runChild(node, ["hash", DEFAULT_PACK, "--json"], { timeoutMs: 250_000 });
   const response = await fetch(`${started.url}/hash`, { signal: AbortSignal.timeout(180_000) });

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { reader } from "./reader.ts";
 
 const follow = reader("guides", (text) => text.replaceAll(/\b87(\d\d)\b/g, "187$1"));
@@ -11,6 +12,8 @@ const guides = readdirSync(join(packageRoot(), "docs", "guides")).filter(
   (name) => name.endsWith(".md") && name !== "README.md",
 );
 
-test.for(guides)("%s", (name, { signal }) => follow(name, { signal }));
+test.for(guides)("%s", (name, { signal }) =>
+  follow(openDocument(`docs/guides/${name}`), { signal }),
+);
 
 test("there are guides", () => expect(guides.length).toBeGreaterThan(8));

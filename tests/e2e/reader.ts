@@ -6,7 +6,7 @@ import { afterAll, beforeAll } from "vitest";
 import { findRuntime, packageRoot } from "../../src/cli/runtimes.ts";
 import { knownModel } from "../../src/hub/known-models.ts";
 import { outputDirectory } from "../../src/platform/node/index.ts";
-import { openDocument } from "../support/document-commands.ts";
+import type { OpenDocument } from "../support/document-commands.ts";
 import { writeRandomLora } from "../support/random-lora.ts";
 import { MODEL_FILE } from "./environment.ts";
 import { runDocument } from "./run-document.ts";
@@ -23,14 +23,15 @@ export interface Reading {
 }
 
 /**
- * The reader of a folder of docs/: gives what runs one of its documents in a folder of its own.
+ * The reader of some documents: gives what runs one of them in a folder of its own.
  *
+ * @param folder of docs/, where they lie
  * @param moved its ports as others, far from those of the machine's own services and of other tests
  */
 export function reader(
   folder: string,
   moved: (text: string) => string,
-): (name: string, reading: Reading) => Promise<void> {
+): (document: OpenDocument, reading: Reading) => Promise<void> {
   /** Packed once for all of them. */
   const cache = join(root, ".cache", folder);
   let parent: string;
@@ -58,14 +59,13 @@ export function reader(
 
   afterAll(() => rmSync(parent, { recursive: true, force: true, maxRetries: 5 }));
 
-  return async (name, { signal, typed = (command) => command, last }) => {
+  return async (document, { signal, typed = (command) => command, last }) => {
     const at = mkdtempSync(join(parent, "reader-"));
     cpSync(join(parent, "README.md"), join(at, "README.md"));
     cpSync(join(parent, "sql-lora"), join(at, "sql-lora"), { recursive: true });
     const bin = [join(parent, "node_modules", ".bin"), join(root, "node_modules", ".bin")];
-    const document = openDocument(`docs/${folder}/${name}`);
     const here = new Map(document.commands.map((command) => [moved(command), command]));
-    await runDocument(join(root, "docs", folder, name), {
+    await runDocument(join(root, document.file), {
       folder: at,
       signal,
       moved,

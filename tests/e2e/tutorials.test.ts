@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../src/cli/runtimes.ts";
 import { openPage } from "../browser/open-page.ts";
+import { openDocument } from "../support/document-commands.ts";
 import { reader } from "./reader.ts";
 import { wranglerAccount } from "./wrangler-account.ts";
 
@@ -32,7 +33,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
 };
 
 test.for(tutorials)("%s", (name, { signal }) =>
-  follow(name, {
+  follow(openDocument(`docs/tutorials/${name}`), {
     signal,
     typed(command, folder) {
       if (command === LOGIN) {

@@ -29,6 +29,9 @@ const [FEW, MANY] = [8, 40];
 const PARTS = 3;
 const ASK_MS = 300_000;
 
+/** Others are asked for longer than servers keep a connection: one that is taken as it is closed is an error. */
+const ON_ITS_OWN = { connection: "close" };
+
 const { values } = parseArgs({
   options: {
     shape: { type: "string", default: "1b" },
@@ -110,12 +113,13 @@ async function sample(place, prompt, isKept) {
 }
 
 async function timed({ url, counts }, prompt, tokens) {
-  const model = (await (await fetch(`${url}/v1/models`)).json()).data[0].id;
+  const models = await fetch(`${url}/v1/models`, { headers: ON_ITS_OWN });
+  const model = (await models.json()).data[0].id;
   const before = (await counts?.()) ?? 0;
   const started = performance.now();
   const response = await fetch(`${url}/v1/completions`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...ON_ITS_OWN },
     body: JSON.stringify({
       model,
       prompt,

@@ -9,8 +9,9 @@ import { reader } from "./reader.ts";
 import { wranglerAccount } from "./wrangler-account.ts";
 
 const root = packageRoot();
-const PORT = "29787";
-const follow = reader("tutorials", (text) => text.replaceAll(/\b87(\d\d)\b/g, "297$1"));
+const moved = (text: string): string => text.replaceAll(/\b87(\d\d)\b/g, "297$1");
+const PORT = moved("8787");
+const follow = reader("tutorials", moved);
 const tutorials = readdirSync(join(root, "docs", "tutorials"));
 
 /** What would fetch packages, which are there. */
